@@ -1,0 +1,184 @@
+"""The result document: everything a renderer may show, as ``report.json`` holds it (schema ``slowprobe.report/1``)."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+
+from slowprobe.diagnose.finding import Bottleneck, Finding, Outcome, Range
+
+SCHEMA = "slowprobe.report/1"
+
+Scope = Literal["step", "off_step", "startup", "shutdown"]
+
+
+class RunInfo(msgspec.Struct, kw_only=True):
+    """Which run this is; `exit` says in words how it ended (``exited with 0``, ``killed by SIGKILL``, …)."""
+
+    command: str
+    script: str
+    started_at: str
+    duration_s: float
+    python: str
+    torch: str
+    host: dict[str, Any]
+    devices: list[str]
+    world_size: int
+    exit_code: int | None
+    exit: str
+
+
+class Verdict(msgspec.Struct, kw_only=True):
+    """The answer in one sentence; `share` is the part of loop time the bottleneck costs, `speedup` the joint replay."""
+
+    bottleneck: Bottleneck
+    headline: str
+    share: float
+    speedup: Range
+
+
+class Steps(msgspec.Struct, kw_only=True):
+    """Statistics of the training steps; times of steady steps only, in ms."""
+
+    unit: str
+    count: int
+    steady_count: int
+    median_ms: float
+    mean_ms: float
+    p90_ms: float
+    p99_ms: float
+    first_ms: float
+
+
+class StepSeries(msgspec.Struct, kw_only=True):
+    """The recorded steps over time, for the chart: one entry a step in each list.
+
+    `parts` maps bucket ids to milliseconds a step; `steady` is False for warm-up, compile and window steps.
+    """
+
+    index: list[int]
+    start_s: list[float]
+    wall_ms: list[float]
+    steady: list[bool]
+    parts: dict[str, list[float]]
+    thinned: bool
+
+
+class Bucket(msgspec.Struct, kw_only=True):
+    """One cell of the partition of the wall clock."""
+
+    id: str
+    label: str
+    seconds: float
+    share: float
+    """Of the wall clock."""
+    scope: Scope
+
+
+class Time(msgspec.Struct, kw_only=True):
+    """The wall identity: bucket seconds add up to `wall_s`; `loop_s` is the step and off_step scopes."""
+
+    wall_s: float
+    loop_s: float
+    unaccounted_share: float
+    buckets: list[Bucket]
+
+
+class Loader(msgspec.Struct, kw_only=True):
+    """One DataLoader (or watched iterable); *_s are totals over the run, fetch/transform/collate summed over workers."""
+
+    id: int
+    where: str
+    role: str
+    name: str
+    batches: int
+    num_workers: int
+    batch_size: int | None
+    prefetch_factor: int | None
+    persistent_workers: bool
+    epochs: int
+    wait_s: float
+    startup_s: float
+    fetch_s: float | None
+    transform_s: float | None
+    collate_s: float | None
+
+
+class Hotspot(msgspec.Struct, kw_only=True):
+    """A user's source line with the time spent in it and below it, by bucket; `off_cpu_share` of it was waiting."""
+
+    file: str
+    line: int
+    function: str
+    text: str
+    seconds: float
+    share: float
+    off_cpu_share: float
+    bucket: str
+
+
+class OpClass(msgspec.Struct, kw_only=True):
+    """CPU operators of one kind in the window: self time a step."""
+
+    name: str
+    ms_per_step: float
+    count_per_step: float
+    share: float
+
+
+class Window(msgspec.Struct, kw_only=True):
+    """What the torch.profiler window showed, on the CPU side."""
+
+    steps: int
+    events: int
+    trace: str | None
+    bound: str
+    """``dispatch-bound``, ``op-bound``, ``python-bound`` or ``mixed``, in words with the figures."""
+    ops_per_step: float
+    median_op_us: float
+    python_between_ops_share: float
+    classes: list[OpClass]
+    top_ops: list[OpClass]
+
+
+class Overhead(msgspec.Struct, kw_only=True):
+    """What slowprobe itself cost: `share` of the wall clock, windows included."""
+
+    share: float
+    per_step_us: float
+    windows_s: float
+    text: str
+
+
+class Snippet(msgspec.Struct, kw_only=True):
+    """Lines of the user's source around a place: (line number, text, is the line itself)."""
+
+    file: str
+    function: str
+    lines: list[tuple[int, str, bool]]
+
+
+class Document(msgspec.Struct, kw_only=True):
+    """The whole report as data. The keys up to `overhead` are a contract; the rest may grow."""
+
+    schema: str
+    slowprobe_version: str
+    run: RunInfo
+    verdict: Verdict
+    steps: Steps | None
+    time: Time
+    loaders: list[Loader]
+    findings: list[Finding]
+    device: dict[str, Any] | None
+    outcomes: dict[str, Outcome]
+    overhead: Overhead
+    series: StepSeries | None = None
+    hotspots: list[Hotspot] = []
+    window: Window | None = None
+    snippets: dict[str, Snippet] = {}
+    """Keyed ``file:line``, for every place a finding names."""
+    notes: list[str] = []
+    """Things the reader should know: skipped windows, failed probes, few steps, noisy machine."""
+    advice: list[str] = []
+    """Where no training step was seen: what was seen and what to try."""

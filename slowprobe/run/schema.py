@@ -1,0 +1,263 @@
+"""What a run leaves on disk: the record types of a run folder, schema ``slowprobe.run/1``.
+
+A run folder holds
+
+    run.json          one `Manifest`, written when slowprobe attaches
+    journal.jsonl     one record a line, appended while the run lives (every type of `Record`)
+    workers/*.jsonl   the same, one file per DataLoader worker process (`WorkerHello`, `WorkerBatches`, `Frames`, `Samples`)
+    traces/           torch.profiler windows, named as the TensorBoard plugin and Perfetto open them
+
+All times are integer nanoseconds of the system-wide monotonic clock minus `Manifest.origin_ns`.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+SCHEMA = "slowprobe.run/1"
+
+SpanKind = Literal[
+    "loader_start",  # DataLoader.__iter__: workers start, sampler is built
+    "data_wait",  # the loop asks for a batch and gets it
+    "loader_end",  # the request that ends in StopIteration
+    "fetch",  # inside data_wait when num_workers=0: dataset items and transforms
+    "collate",  # inside data_wait when num_workers=0
+    "forward",  # an outermost nn.Module call
+    "backward",
+    "optimizer",
+    "zero_grad",
+    "scaler",  # GradScaler.unscale_ / update, and step around the optimizer
+    "save",  # torch.save and relatives
+    "log",  # print, logging, tqdm, TensorBoard and other trackers
+    "gc",
+    "compile",  # torch._dynamo
+    "sleep",  # time.sleep
+    "external",  # subprocess and network calls
+    "slowprobe",  # slowprobe's own work on the training thread
+]
+KINDS: tuple[SpanKind, ...] = SpanKind.__args__  # type: ignore[attr-defined]
+"""Span kinds in the order of their numbers in `Spans.kind`."""
+
+
+class Site(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A place in source code; `line` is 1-based."""
+
+    file: str
+    line: int
+    function: str
+
+
+class Manifest(msgspec.Struct, kw_only=True):
+    """Who ran what, where: known when slowprobe attaches."""
+
+    schema: str
+    slowprobe_version: str
+    command: list[str]
+    script: str
+    mode: Literal["profile", "api"]
+    origin_ns: int
+    """Monotonic clock at which the run began (the process was started), in ns."""
+    started_at: str
+    """ISO 8601, UTC."""
+    pid: int
+    cwd: str
+    python: str
+    prefixes: list[str]
+    """Folders whose code is not the user's: the standard library and site-packages."""
+    host: dict[str, int | float | str | None]
+    """cores (usable by this process), physical_cores, memory_bytes, quota_cores, platform, cpu_model."""
+    rank: int = 0
+    world_size: int = 1
+
+
+class _Base(msgspec.Struct, kw_only=True, omit_defaults=True, tag_field="t"):
+    """Every journal record is a JSON object whose `t` names its type."""
+
+
+class Subject(_Base, tag="subject"):
+    """What a span is about: a loader, an optimizer, a module, a call site. Referred to by `id`.
+
+    attrs by kind:
+      data_wait, loader_start, loader_end, fetch, collate (one subject a loader object):
+        class, dataset, num_workers, batch_size, prefetch_factor, persistent_workers, pin_memory, in_order,
+        start_method, shuffle, length (batches an epoch or None), collate, iterable, watch
+      optimizer: class, params, elements, dtypes, foreach, fused, capturable, differentiable, device
+      zero_grad: class, set_to_none
+      forward: class, training, grad (grad mode on), params, device, compiled
+      log: api (``print``, ``logging``, ``tqdm``, ``SummaryWriter.add_scalar``, …)
+      save, sleep, external, scaler: api
+      gc: generation
+    """
+
+    id: int
+    kind: SpanKind
+    name: str
+    site: Site | None = None
+    attrs: dict[str, str | int | float | bool | None | list[int]] = {}
+
+
+class Spans(_Base, tag="spans"):
+    """Closed spans of the training thread, column by column, in closing order.
+
+    `start` is relative to `base_ns`; `self` is the duration less that of nested spans; depth 0 is outermost.
+    A stretch of records with the same `stretch` number is gapless: nothing between them was left out.
+    """
+
+    stretch: int
+    base_ns: int
+    kind: list[int]
+    subject: list[int]
+    start: list[int]
+    duration: list[int]
+    self_ns: list[int]
+    depth: list[int]
+
+
+class Chunk(_Base, tag="chunk"):
+    """Exact totals of a stretch of the run, kept even where `Spans` thin out.
+
+    spans: rows [kind, subject, count, self_ns, total_ns, longest_ns]
+    gaps: rows [kind, subject, next_kind, next_subject, count, ns]: time on the training thread in no span,
+      by the outermost spans before and after (kind -1: start or end of the run).
+    Over all chunks, self_ns and gap ns add up to the time between attach and detach.
+    """
+
+    start_ns: int
+    end_ns: int
+    spans: list[list[int]]
+    gaps: list[list[int]]
+    raw: int
+    """How many of this chunk's spans were written as `Spans`."""
+
+
+class Frames(_Base, tag="frames"):
+    """New rows of the frame and stack tables of the stack sampler.
+
+    frames: rows (id, file, line, function); stacks: rows (id, [frame ids from the outermost call to the innermost]).
+    """
+
+    frames: list[tuple[int, str, int, str]] = []
+    stacks: list[tuple[int, list[int]]] = []
+
+
+class Samples(_Base, tag="samples"):
+    """Stack samples of one chunk, merged.
+
+    rows: [kind, subject, next_is_open, stack, count, wall_ns, cpu_ns]; kind and subject are the innermost open span
+    (next_is_open 1), or the last closed outermost span when none was open (next_is_open 0; kind -1 before any).
+    wall_ns is the time since the previous sample, cpu_ns the CPU time the sampled thread used in it.
+    """
+
+    start_ns: int
+    end_ns: int
+    rows: list[list[int]]
+
+
+class Resources(_Base, tag="resources"):
+    """One reading of the machine: cumulative CPU seconds and bytes in use."""
+
+    at_ns: int
+    cpu_s: float
+    """This process, all its threads."""
+    children_cpu_s: float
+    children: int
+    rss_bytes: int
+    system_busy_s: float
+    """All cores, all processes."""
+    available_bytes: int
+
+
+class State(_Base, tag="state"):
+    """Global torch settings, read once the loop runs.
+
+    keys: torch, num_threads, interop_threads, anomaly, deterministic, omp_num_threads, matmul_precision,
+    profiler_active, cudnn_benchmark, default_dtype, devices (list of names), debug_env (list of names)
+    """
+
+    at_ns: int
+    values: dict[str, str | int | float | bool | None | list[str]]
+
+
+class Window(_Base, tag="window"):
+    """One torch.profiler window. `clean`: no stacks, no shapes; `annotated`: one step with both; `sizing`: one
+    throw-away step that counts events. start..end is what was recorded; until `resumed_ns` the loop stood still."""
+
+    role: Literal["sizing", "clean", "annotated"]
+    opened_ns: int
+    start_ns: int
+    end_ns: int
+    resumed_ns: int
+    steps: int
+    events: int
+    path: str | None
+    """Relative to the run folder; the trace has one ``slowprobe.step`` user annotation a step."""
+
+
+class Source(_Base, tag="source"):
+    """The text of a user's source file as it was when it ran."""
+
+    file: str
+    text: str
+    truncated: bool = False
+
+
+class Calibration(_Base, tag="calibration"):
+    """Costs measured on this machine after the run, on synthetic data. Keys carry their units."""
+
+    values: dict[str, float]
+
+
+class Note(_Base, tag="note"):
+    """Something the reader should know: a probe that failed, a window that was skipped."""
+
+    at_ns: int
+    level: Literal["info", "warning", "error"]
+    topic: str
+    text: str
+
+
+class WorkerHello(_Base, tag="worker"):
+    """First line of a worker's file: which loader it serves."""
+
+    pid: int
+    worker: int
+    num_workers: int
+    loader: int
+    at_ns: int
+    spawned_ns: int
+    """When the main process began to start the iterator."""
+
+
+class WorkerBatches(_Base, tag="batches"):
+    """Batches a worker made, column by column: start, then costs of each in ns."""
+
+    start: list[int]
+    fetch: list[int]
+    """Wall time in the dataset: items, transforms."""
+    fetch_cpu: list[int]
+    collate: list[int]
+    size: list[int]
+    """Items in the batch."""
+
+
+class End(_Base, tag="end"):
+    """The last record of a run that ended by itself: how."""
+
+    at_ns: int
+    detached_ns: int
+    exception: str | None = None
+
+
+class Exit(_Base, tag="exit"):
+    """Written by the command that started the run: how the process ended, whatever way."""
+
+    at_ns: int
+    exit_code: int | None
+    signal: int | None = None
+
+
+Record = (
+    Subject | Spans | Chunk | Frames | Samples | Resources | State | Window | Source | Calibration | Note | WorkerHello | WorkerBatches | End | Exit
+)
