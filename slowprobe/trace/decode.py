@@ -114,7 +114,8 @@ def _without_gc() -> Iterator[None]:
 
 def _decode_whole(data: bytes, as_list: bool, exact: bool) -> tuple[Header, list[Any] | None]:
     if as_list:
-        return Header(), msgspec.json.decode(data, type=list[ExactEvent] if exact else list[Event])
+        items: list[Any] = msgspec.json.decode(data, type=list[ExactEvent] if exact else list[Event])
+        return Header(), items
     if exact:
         exact_document = msgspec.json.decode(data, type=_ExactDocument)
         return exact_document, exact_document.trace_events
