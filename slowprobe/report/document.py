@@ -86,7 +86,7 @@ class Time(msgspec.Struct, kw_only=True):
 
 
 class Loader(msgspec.Struct, kw_only=True):
-    """One DataLoader (or watched iterable); *_s are totals over the run, fetch/transform/collate summed over workers."""
+    """One DataLoader (or watched iterable); *_s are totals over the run, fetch, transform, collate of all workers."""
 
     id: int
     where: str

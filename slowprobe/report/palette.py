@@ -1,0 +1,71 @@
+"""One colour for each bucket, the same in every chart and table, in light and dark.
+
+Hues follow families (data: orange, computing: blue, host: purple, between steps: green, waiting: red, the rest: grey)
+taken from Okabe and Ito's colour-blind-safe set; lightness tells the members of a family apart.
+"""
+
+from __future__ import annotations
+
+import zlib
+
+LIGHT_AND_DARK = {
+    "data_wait": ("#e69500", "#f0a830"),
+    "fetch": ("#f5bf5b", "#f7cd80"),
+    "collate": ("#b87400", "#cf8d1c"),
+    "loader_start": ("#8f5a00", "#a8711a"),
+    "loader_end": ("#fbdca0", "#fbe3b5"),
+    "forward": ("#0072b2", "#3d9bd6"),
+    "backward": ("#56b4e9", "#85cbf2"),
+    "optimizer": ("#004c7a", "#2274a8"),
+    "zero_grad": ("#a6d8f4", "#bfe4f9"),
+    "scaler": ("#7a9cb8", "#9db9d0"),
+    "python": ("#b0568a", "#d07fae"),
+    "compile": ("#7d3560", "#a85585"),
+    "gc": ("#dca6c6", "#ecc4dc"),
+    "log": ("#009e73", "#2cc498"),
+    "save": ("#00664b", "#14916b"),
+    "evaluation": ("#7ccfb4", "#9de3cb"),
+    "sleep": ("#d55e00", "#ee8136"),
+    "external": ("#f2a679", "#f6bd99"),
+    "epoch": ("#5f8f7f", "#7fb3a1"),
+    "startup": ("#7b8794", "#8c98a5"),
+    "imports": ("#9aa5b1", "#a9b4bf"),
+    "shutdown": ("#5c6773", "#6d7884"),
+    "slowprobe": ("#3e4c59", "#55636f"),
+    "unaccounted": ("#d8b4b4", "#8f6a6a"),
+    "other": ("#c3cad2", "#59636e"),
+}
+_NEUTRAL = (
+    ("#8d99a6", "#7c8894"),
+    ("#a3937f", "#b3a38f"),
+    ("#7f9a94", "#8faaa4"),
+    ("#9a8fa6", "#aa9fb6"),
+    ("#b5ab8b", "#a59b7b"),
+    ("#8b8f77", "#9b9f87"),
+)
+
+
+def slot(bucket: str) -> str:
+    """The name of a bucket's colour: safe to use in CSS, whatever the bucket is called."""
+    if bucket in LIGHT_AND_DARK:
+        return bucket.replace("_", "-")
+    return f"neutral-{zlib.crc32(bucket.encode('utf-8', 'replace')) % len(_NEUTRAL)}"
+
+
+def variable(bucket: str) -> str:
+    """The CSS variable holding a bucket's colour; report.js puts its value into the charts."""
+    return f"var(--bucket-{slot(bucket)})"
+
+
+def stylesheet() -> str:
+    """The CSS that gives every slot its colour."""
+    slots = {slot(bucket): colours for bucket, colours in LIGHT_AND_DARK.items()}
+    slots |= {f"neutral-{number}": colours for number, colours in enumerate(_NEUTRAL)}
+    light = "".join(f"--bucket-{name}:{colours[0]};" for name, colours in slots.items())
+    dark = "".join(f"--bucket-{name}:{colours[1]};" for name, colours in slots.items())
+    classes = "".join(f".bucket-{name}{{--bucket:var(--bucket-{name})}}" for name in slots)
+    return (
+        f":root{{{light}}}"
+        f"@media screen and (prefers-color-scheme:dark){{:root:not([data-theme=light]){{{dark}}}}}"
+        f"{classes}"
+    )

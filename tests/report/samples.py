@@ -1,0 +1,468 @@
+"""Documents to render: a slow loop, a healthy one, a run without steps, a long one, and one that attacks the page."""
+
+from __future__ import annotations
+
+import math
+import random
+from typing import Any
+
+from slowprobe.diagnose.finding import Finding, Fix, Outcome, Range, Saving, Where
+from slowprobe.report.document import (
+    SCHEMA,
+    Bucket,
+    Document,
+    Hotspot,
+    Loader,
+    OpClass,
+    Overhead,
+    RunInfo,
+    Snippet,
+    Steps,
+    StepSeries,
+    Time,
+    Verdict,
+    Window,
+)
+
+SCRIPT = "/home/ada/projects/vision/train.py"
+
+SOURCE = """\
+def main() -> None:
+    model = build_model(args.depth)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=3e-4)
+    # the images are decoded and augmented here, one batch at a time
+    loader = DataLoader(dataset, batch_size=64, shuffle=True)
+    for epoch in range(args.epochs):
+        for images, labels in loader:
+            loss = F.cross_entropy(model(images), labels)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            running += loss.item()
+            print(f"loss {loss.item():.4f}")
+        torch.save(model.state_dict(), "last.pt")
+""".splitlines()
+FIRST_LINE = 38
+
+
+def snippet(line: int) -> Snippet:
+    lines = [(FIRST_LINE + at, text, FIRST_LINE + at == line) for at, text in enumerate(SOURCE)]
+    near = [row for row in lines if abs(row[0] - line) <= 3]
+    return Snippet(file=SCRIPT, function="main", lines=near)
+
+
+def run_info(**changes: Any) -> RunInfo:
+    fields: dict[str, Any] = {
+        "command": "slowprobe profile train.py --epochs 3",
+        "script": "train.py",
+        "started_at": "2026-03-02T09:14:07Z",
+        "duration_s": 61.4,
+        "python": "3.11.9",
+        "torch": "2.13.0+cpu",
+        "host": {"cores": 8, "memory_bytes": 33_554_432_000, "cpu_model": "AMD EPYC 7B13", "platform": "Linux 6.8"},
+        "devices": [],
+        "world_size": 1,
+        "exit_code": 0,
+        "exit": "exited with 0",
+    }
+    return RunInfo(**(fields | changes))
+
+
+BUCKETS = [
+    ("imports", "Imports", 3.9, "startup"),
+    ("startup", "Other start-up", 1.2, "startup"),
+    ("data_wait", "Waiting for data", 2.1, "step"),
+    ("fetch", "Loading items on the training thread", 23.4, "step"),
+    ("collate", "Collating on the training thread", 2.2, "step"),
+    ("forward", "Forward", 8.8, "step"),
+    ("backward", "Backward", 11.9, "step"),
+    ("optimizer", "Optimizer", 2.3, "step"),
+    ("zero_grad", "Zeroing gradients", 0.3, "step"),
+    ("python", "Python in the loop", 1.4, "step"),
+    ("log", "Logging", 0.6, "step"),
+    ("save", "Checkpoints", 1.6, "off_step"),
+    ("evaluation", "Evaluation", 0.9, "off_step"),
+    ("epoch", "Epoch turn-over", 0.2, "off_step"),
+    ("slowprobe", "slowprobe", 0.3, "off_step"),
+    ("unaccounted", "Unaccounted", 0.2, "step"),
+    ("shutdown", "Shutdown", 0.1, "shutdown"),
+]
+
+
+def time() -> Time:
+    wall_s = sum(row[2] for row in BUCKETS)
+    loop_s = sum(row[2] for row in BUCKETS if row[3] in ("step", "off_step"))
+    return Time(
+        wall_s=wall_s,
+        loop_s=loop_s,
+        unaccounted_share=0.2 / wall_s,
+        buckets=[Bucket(id=i, label=label, seconds=s, share=s / wall_s, scope=scope) for i, label, s, scope in BUCKETS],  # type: ignore[arg-type]
+    )
+
+
+def series(count: int, seed: int = 7) -> StepSeries:
+    chance = random.Random(seed)
+    means = {"fetch": 41.0, "collate": 3.9, "data_wait": 3.1, "forward": 15.4, "backward": 20.9, "optimizer": 4.1}
+    parts: dict[str, list[float]] = {name: [] for name in means}
+    wall: list[float] = []
+    for index in range(count):
+        slow = 2.6 if chance.random() < 0.01 else 1.0
+        for name, mean in means.items():
+            cold = 6.0 if index == 0 and name == "forward" else 1.0
+            parts[name].append(mean * cold * (slow if name == "fetch" else 1.0) * chance.lognormvariate(0, 0.09))
+        wall.append(sum(column[-1] for column in parts.values()) + 2.5)
+    start = [sum(wall[:1]) * 0.0] * count
+    at = 5.1
+    for index, value in enumerate(wall):
+        start[index] = at
+        at += value / 1e3
+    return StepSeries(
+        index=list(range(count)),
+        start_s=start,
+        wall_ms=wall,
+        steady=[index >= 5 and not count // 3 <= index < count // 3 + 6 for index in range(count)],
+        parts=parts,
+        thinned=False,
+    )
+
+
+def loader() -> Loader:
+    return Loader(
+        id=1,
+        where=f"{SCRIPT}:42",
+        role="training",
+        name="DataLoader over ImageFolder",
+        batches=606,
+        num_workers=0,
+        batch_size=64,
+        prefetch_factor=None,
+        persistent_workers=False,
+        epochs=3,
+        wait_s=27.7,
+        startup_s=0.02,
+        fetch_s=23.4,
+        transform_s=14.9,
+        collate_s=2.2,
+    )
+
+
+def input_finding(verified: bool = False) -> Finding:
+    proof = {"speedup": {"low": 1.74, "expected": 1.81, "high": 1.88}, "rounds": 4, "loss_parity": True}
+    return Finding(
+        rule="input/batches-made-on-the-training-thread",
+        bottleneck="input",
+        severity="high",
+        title="Batches are made on the training thread",
+        summary="Every step stands still for 46 ms while its 64 items are loaded and augmented, because the DataLoader "
+        "has no workers. The model then needs 42 ms, in which the next batch could have been made.",
+        where=[
+            Where(SCRIPT, 42, "main", 0.97),
+            Where("/home/ada/projects/vision/data/augment.py", 18, "__call__", 0.6),
+        ],
+        fix=Fix(
+            "Give the DataLoader four workers and keep them alive between epochs. Four are enough: one batch takes "
+            "46 ms to make and the model takes one every 42 ms.",
+            "-    loader = DataLoader(dataset, batch_size=64, shuffle=True)\n"
+            "+    loader = DataLoader(dataset, batch_size=64, shuffle=True,\n"
+            "+                        num_workers=4, persistent_workers=True)",
+        ),
+        saving=Saving(basis="replay", seconds=25.9, speedup=Range(1.66, 1.86, 1.94)),
+        verified=proof if verified else None,
+        evidence={
+            "median time to make a batch (ms)": 46.2,
+            "median time the model needs (ms)": 41.8,
+            "workers": 0,
+            "cores the process may use": 8,
+            "slowest batches": {
+                "columns": ["step", "made in (ms)", "of that, transforms (ms)", "first file"],
+                "rows": [[311, 131.4, 88.0, "n01440764_10026.JPEG"], [87, 122.9, 81.3, "n02102040_1082.JPEG"]],
+            },
+        },
+    )
+
+
+def log_finding() -> Finding:
+    return Finding(
+        rule="sync/loss-read-every-step",
+        bottleneck="logging",
+        severity="low",
+        title="The loss is printed at every step",
+        summary="print takes 1.0 ms of each step; the terminal it writes to is slow.",
+        where=[Where(SCRIPT, 50, "main")],
+        fix=Fix(
+            "Print every 50 steps.",
+            '-            print(f"loss {loss.item():.4f}")\n'
+            "+            if step % 50 == 0:\n"
+            '+                print(f"loss {loss.item():.4f}")',
+        ),
+        saving=Saving(basis="calibrated replay", seconds=0.55, speedup=Range(1.005, 1.01, 1.012)),
+    )
+
+
+def outcomes() -> dict[str, Outcome]:
+    return {
+        "input/batches-made-on-the-training-thread": Outcome("found", "Batches are made on the training thread", ""),
+        "logging/loss-printed-every-step": Outcome("found", "The loss is printed at every step", ""),
+        "optimizer/not-foreach": Outcome(
+            "passed", "The optimizer updates tensors in groups", "AdamW runs with foreach."
+        ),
+        "host/gc-in-the-loop": Outcome(
+            "passed", "Garbage collection stays out of the way", "0.1 % of loop time, limit 5 %."
+        ),
+        "evaluation/too-often": Outcome("passed", "Evaluation takes a small share", "1.7 % of loop time, limit 5 %."),
+        "transfer/pageable-copies": Outcome(
+            "not-applicable", "Copies come from pinned memory", "The run used no device."
+        ),
+        "precision/fp32-matmul": Outcome("not-checked", "Matmuls use tensor cores", "No device window was recorded."),
+        "memory/allocator-retries": Outcome("error", "The allocator does not retry", "KeyError: 'allocator'"),
+    }
+
+
+def window() -> Window:
+    classes = [
+        ("matmul and convolution", 26.1, 58, 0.61),
+        ("elementwise", 6.4, 212, 0.15),
+        ("normalisation", 5.2, 40, 0.12),
+    ]
+    classes += [("optimizer", 3.3, 12, 0.08), ("copy and layout", 1.6, 71, 0.04)]
+    ops = [("aten::convolution_backward", 14.2, 20, 0.33), ("aten::mkldnn_convolution", 9.3, 20, 0.22)]
+    ops += [("aten::native_batch_norm", 3.1, 20, 0.07), ("aten::add_", 2.0, 64, 0.05)]
+    return Window(
+        steps=12,
+        events=41_204,
+        trace="traces/train.1772442847.pt.trace.json",
+        bound="The operators themselves take the time (op-bound): 93 % of the step is inside operators of 112 µs each.",
+        ops_per_step=393.0,
+        median_op_us=112.0,
+        python_between_ops_share=0.07,
+        classes=[OpClass(name=n, ms_per_step=m, count_per_step=float(c), share=s) for n, m, c, s in classes],
+        top_ops=[OpClass(name=n, ms_per_step=m, count_per_step=float(c), share=s) for n, m, c, s in ops],
+    )
+
+
+def hotspots() -> list[Hotspot]:
+    rows = [(44, 27.7, 0.45, 0.12, "fetch"), (47, 11.9, 0.19, 0.02, "backward"), (45, 8.8, 0.14, 0.01, "forward")]
+    rows += [(50, 0.6, 0.01, 0.7, "log"), (51, 1.6, 0.03, 0.9, "save")]
+    return [
+        Hotspot(
+            file=SCRIPT,
+            line=line,
+            function="main",
+            text=SOURCE[line - FIRST_LINE],
+            seconds=s,
+            share=share,
+            off_cpu_share=waiting,
+            bucket=bucket,
+        )
+        for line, s, share, waiting, bucket in rows
+    ]
+
+
+def overhead() -> Overhead:
+    return Overhead(
+        share=0.0049,
+        per_step_us=38.0,
+        windows_s=0.26,
+        text="slowprobe cost 0.5 % of the run: 38 µs on each step and 0.26 s for the profiler windows. "
+        "Both are taken out of the figures above.",
+    )
+
+
+def input_bound(count: int = 606, verified: bool = False) -> Document:
+    return Document(
+        schema=SCHEMA,
+        slowprobe_version="0.1.0",
+        run=run_info(),
+        verdict=Verdict(
+            bottleneck="input",
+            headline="The loop stands still half of the time because each batch is made on the training thread.",
+            share=0.47,
+            speedup=Range(1.68, 1.88, 1.97),
+        ),
+        steps=Steps(
+            unit="one batch of the training loader",
+            count=count,
+            steady_count=count - 11,
+            median_ms=90.7,
+            mean_ms=92.4,
+            p90_ms=99.8,
+            p99_ms=141.5,
+            first_ms=168.2,
+        ),
+        time=time(),
+        loaders=[loader()],
+        findings=[input_finding(verified), log_finding()],
+        device=None,
+        outcomes=outcomes(),
+        overhead=overhead(),
+        series=series(count),
+        hotspots=hotspots(),
+        window=window(),
+        snippets={f"{SCRIPT}:42": snippet(42), f"{SCRIPT}:50": snippet(50)},
+        notes=["The machine was busy: other processes used 22 % of its cores.", "The annotated window was skipped."],
+    )
+
+
+def healthy() -> Document:
+    document = input_bound(300)
+    document.verdict = Verdict(
+        bottleneck="none",
+        headline="This loop is healthy: 96 % of its time is computing, and nothing it waits for can be won back.",
+        share=0.0,
+        speedup=Range(1.0, 1.0, 1.0),
+    )
+    document.findings = []
+    document.snippets = {}
+    document.notes = []
+    document.outcomes = {
+        rule: Outcome("passed" if outcome.status in ("found", "error") else outcome.status, outcome.title, "ok")
+        for rule, outcome in outcomes().items()
+    }
+    return document
+
+
+def no_steps() -> Document:
+    document = input_bound(2)
+    document.verdict = Verdict(
+        bottleneck="none",
+        headline="No training step was seen: the script ended before its loop began.",
+        share=0.0,
+        speedup=Range(1.0, 1.0, 1.0),
+    )
+    document.run = run_info(exit="exited with 1 (FileNotFoundError: data/train)", exit_code=1, duration_s=5.1)
+    document.steps = document.series = document.window = None
+    document.loaders, document.findings, document.hotspots, document.snippets = [], [], [], {}
+    buckets = [bucket for bucket in document.time.buckets if bucket.scope == "startup"]
+    for bucket in buckets:
+        bucket.share = bucket.seconds / 5.1
+    document.time = Time(wall_s=5.1, loop_s=0.0, unaccounted_share=0.0, buckets=buckets)
+    document.advice = [
+        "No backward() and no optimizer step was called. Does the script train in another process?",
+        "Fix the error it ended with, then profile again.",
+    ]
+    return document
+
+
+ATTACKS = [
+    "</script><script>window.pwned=1</script>",
+    "</SCRIPT ><img src=x onerror=window.pwned=1>",
+    "<!--<script>",
+    "]]><svg onload=window.pwned=1>",
+    "javascript:window.pwned=1",
+    "\"><a href='javascript:window.pwned=1'>x</a>",
+    '<b>bold</b> <a href="https://evil.example/">x</a> &lt;i&gt;',
+    "{{ 7 * 7 }} {% raw %} %{label} $x^2$",
+    "abc\u202egnp.exe\u2066 \u200b \ufeff",
+    "bell\x07 esc\x1b[31mred\x1b[0m nul\x00 del\x7f c1\x9b line\u2028sep\u2029 tab\t",
+    "lone\udcff surrogate",
+    "x" * 20_000,
+    "</style><style>body{display:none}</style>",
+    "url(https://evil.example/a.png)",
+]
+
+
+def _deep(levels: int) -> Any:
+    return [_deep(levels - 1)] if levels else "bottom"
+
+
+def hostile() -> Document:
+    """Every string an attack, every number that can be is not one."""
+    turn = iter(range(1 << 30))
+
+    def bad() -> str:
+        return ATTACKS[next(turn) % len(ATTACKS)]
+
+    nan, inf = math.nan, math.inf
+    wheres = [Where(bad(), number, bad(), nan) for number in range(20)]
+    finding = Finding(
+        rule=bad(),
+        bottleneck="input",
+        severity="high",
+        title=bad(),
+        summary=bad(),
+        where=wheres,
+        fix=Fix(bad(), "\n".join("+" + attack for attack in ATTACKS) * 3),
+        saving=Saving(basis="replay", seconds=nan, speedup=Range(nan, inf, -inf)),
+        verified={"speedup": {"low": bad(), "expected": None, "high": 2}, "rounds": bad(), "loss_parity": bad()},
+        evidence={attack: attack for attack in ATTACKS}
+        | {"n": nan, "i": inf, "big": 10**400, "nested": {"a": [1, {"b": bad()}]}, "deep": _deep(60)}
+        | {"table": {"columns": ATTACKS, "rows": [ATTACKS] * 40}, "odd": {"columns": [1], "rows": [7, None, []]}},
+    )
+    document = input_bound(400)
+    assert document.series is not None and document.window is not None and document.steps is not None
+    document.slowprobe_version = bad()
+    document.run = RunInfo(
+        command=bad(),
+        script=ATTACKS[0],
+        started_at=bad(),
+        duration_s=nan,
+        python=bad(),
+        torch=bad(),
+        host={attack: attack for attack in ATTACKS},
+        devices=ATTACKS,
+        world_size=2,
+        exit_code=None,
+        exit=bad(),
+    )
+    document.verdict = Verdict(bottleneck="input", headline=ATTACKS[1], share=nan, speedup=Range(1.0, 1.5, inf))
+    document.findings = [finding] * 60
+    document.steps.unit = bad()
+    document.steps.p99_ms = nan
+    document.time.buckets += [
+        Bucket(id=attack, label=attack, seconds=1.0, share=nan, scope="step") for attack in ATTACKS
+    ] + [Bucket(id="log", label=bad(), seconds=value, share=value, scope="off_step") for value in (nan, inf, -1.0)]
+    document.time.unaccounted_share = nan
+    document.loaders = [
+        Loader(
+            **{
+                **{name: getattr(document.loaders[0], name) for name in Loader.__struct_fields__},
+                "where": attack,
+                "name": attack,
+                "role": attack,
+                "wait_s": nan,
+            }
+        )
+        for attack in ATTACKS
+    ]
+    document.outcomes = {attack: Outcome("passed", attack, attack) for attack in ATTACKS}
+    document.hotspots = [
+        Hotspot(
+            file=attack,
+            line=1,
+            function=attack,
+            text=attack,
+            seconds=inf,
+            share=nan,
+            off_cpu_share=nan,
+            bucket=attack,
+        )
+        for attack in ATTACKS
+    ]
+    document.series.parts = dict.fromkeys(ATTACKS, document.series.parts["fetch"])
+    document.series.wall_ms[3:5] = [nan, inf]
+    document.window.bound = bad()
+    document.window.trace = bad()
+    document.window.median_op_us = nan
+    classes = [OpClass(name=attack, ms_per_step=2.0, count_per_step=nan, share=nan) for attack in ATTACKS]
+    document.window.classes = [*classes, OpClass(name="nan", ms_per_step=nan, count_per_step=inf, share=inf)]
+    document.window.top_ops = classes
+    document.device = {"compute_us": 5.0, "idle_us": nan, "idle_causes": dict.fromkeys(ATTACKS, 1.0)}
+    document.snippets = {
+        f"{where.file}:{where.line}": Snippet(
+            file=bad(), function=bad(), lines=[(n, attack, n == 3) for n, attack in enumerate(ATTACKS * 10)]
+        )
+        for where in wheres
+    }
+    document.notes = [*ATTACKS, "megabytes " * 300_000]
+    document.advice = list(ATTACKS)
+    document.overhead.text = bad()
+    return document
+
+
+EVERY = {
+    "input_bound": input_bound,
+    "healthy": healthy,
+    "no_steps": no_steps,
+    "long": lambda: input_bound(60_000),
+    "hostile": hostile,
+}
