@@ -38,6 +38,8 @@ class LineOp:
     op_class: OpClass
     count: int
     total_ms: float
+    median_numel: int | None
+    """Elements of the largest input; None without recorded shapes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,13 +111,18 @@ def _line(tree: OpTree, timing: CleanTiming, source: Source, forward: list[int],
     for i in forward:
         by_name.setdefault(tree.names[i], []).append(i)
     ops = [
-        LineOp(name, tree.op_class[calls[0]], len(calls), sum(timing.duration_ns[i] for i in calls) / 1e6)
+        LineOp(
+            name=name,
+            op_class=tree.op_class[calls[0]],
+            count=len(calls),
+            total_ms=sum(timing.duration_ns[i] for i in calls) / 1e6,
+            median_numel=_median_numel(tree, calls),
+        )
         for name, calls in by_name.items()
     ]
     gaps = {i: timing.gap_ns[i] for i in both if timing.gap_ns[i] <= LAUNCH_GAP_US * 1000}
     calls = ((tree.names[i], timing.duration_ns[i], timing.dispatch_ns[i]) for i in both)
     distinct_gaps = batched_ns((tree.names[i], gap, gap) for i, gap in gaps.items())
-    numels = [numel for i in forward if (numel := tree.trace.numel(tree.rows[i])) is not None]
     return SourceOps(
         file=source[0],
         line=source[1],
@@ -123,13 +130,18 @@ def _line(tree: OpTree, timing: CleanTiming, source: Source, forward: list[int],
         launches=len(forward),
         backward_launches=len(backward),
         ops=tuple(sorted(ops, key=lambda op: -op.count)),
-        median_numel=int(median(numels)) if numels else None,
+        median_numel=_median_numel(tree, forward),
         forward_ms=sum(timing.duration_ns[i] for i in forward) / 1e6,
         backward_ms=sum(timing.duration_ns[i] for i in backward) / 1e6,
         dispatch_ms=sum(timing.dispatch_ns[i] for i in both) / 1e6,
         launch_gap_ms=sum(gaps.values()) / 1e6,
         batched_ms=(batched_ns(calls) + distinct_gaps) / 1e6,
     )
+
+
+def _median_numel(tree: OpTree, positions: list[int]) -> int | None:
+    numels = [numel for i in positions if (numel := tree.trace.numel(tree.rows[i])) is not None]
+    return int(median(numels)) if numels else None
 
 
 def _forward_of(tree: OpTree, launches: list[int]) -> dict[int, int]:
