@@ -1,0 +1,94 @@
+"""Trains a small convolutional network on images that are read and augmented one at a time.
+
+Reading and augmenting happen in the training process, so the network waits for every batch.
+"""
+
+import argparse
+import time
+
+import numpy as np
+import torch
+from torch import nn
+from torch.utils.data import DataLoader, Dataset, RandomSampler
+
+IMAGE = 72
+CROP = 64
+
+
+class Photos(Dataset):
+    """Random images in ten classes: read from slow storage, then cropped, flipped, jittered and normalised."""
+
+    def __init__(self, count):
+        self.count = count
+        self.mean = np.array([0.45, 0.45, 0.45], dtype=np.float32)
+        self.std = np.array([0.25, 0.25, 0.25], dtype=np.float32)
+
+    def __len__(self):
+        return self.count
+
+    def read(self, rng):
+        time.sleep(0.0015)  # stands for the latency of network storage
+        return rng.random((IMAGE, IMAGE, 3), dtype=np.float32)
+
+    def augment(self, image, rng):
+        top, left = rng.integers(0, IMAGE - CROP, size=2)
+        image = image[top : top + CROP, left : left + CROP]
+        if rng.random() < 0.5:
+            image = image[:, ::-1]
+        gain, shift = rng.uniform(0.8, 1.2, size=3), rng.uniform(-0.1, 0.1, size=3)
+        image = image * gain.astype(np.float32) + shift.astype(np.float32)
+        image = image + rng.normal(0.0, 0.02, size=image.shape).astype(np.float32)
+        image = np.clip(image, 0.0, 1.0) ** np.float32(rng.uniform(0.8, 1.2))
+        return np.ascontiguousarray(((image - self.mean) / self.std).transpose(2, 0, 1))
+
+    def __getitem__(self, index):
+        rng = np.random.default_rng(index)
+        image = self.augment(self.read(rng), rng)
+        return torch.from_numpy(image), index % 10
+
+
+def build_model():
+    return nn.Sequential(
+        nn.Conv2d(3, 32, 3, padding=1),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Conv2d(32, 48, 3, padding=1),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Conv2d(48, 48, 3, padding=1),
+        nn.ReLU(),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+        nn.Linear(48, 10),
+    )
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--epochs", type=int, default=4)
+    parser.add_argument("--items", type=int, default=1120, help="images in an epoch")
+    args = parser.parse_args()
+
+    torch.manual_seed(0)
+    photos = Photos(args.items)
+    sampler = RandomSampler(photos, generator=torch.Generator().manual_seed(0))
+    loader = DataLoader(photos, batch_size=32, sampler=sampler)  # slowprobe: rule=workers-zero
+    model = build_model()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.05, momentum=0.9)
+    criterion = nn.CrossEntropyLoss()
+
+    started = time.perf_counter()
+    for epoch in range(args.epochs):
+        total = 0.0
+        for images, labels in loader:
+            optimizer.zero_grad()
+            loss = criterion(model(images), labels)
+            loss.backward()
+            optimizer.step()
+            total += loss.item()
+        print(f"epoch {epoch} loss {total / len(loader):.5f}")
+    print(f"loop {time.perf_counter() - started:.2f} s")
+
+
+if __name__ == "__main__":
+    main()
