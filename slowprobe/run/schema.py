@@ -130,6 +130,8 @@ class Chunk(_Base, tag="chunk"):
     gaps: list[list[int]]
     raw: int
     """How many of this chunk's spans were written as `Spans`."""
+    open: list[list[int]] = []
+    """Spans still open when the chunk was written, outermost first: rows [kind, subject, since_ns]."""
 
 
 class Frames(_Base, tag="frames"):
@@ -145,9 +147,10 @@ class Frames(_Base, tag="frames"):
 class Samples(_Base, tag="samples"):
     """Stack samples of one chunk, merged.
 
-    rows: [kind, subject, next_is_open, stack, count, wall_ns, cpu_ns]; kind and subject are the innermost open span
-    (next_is_open 1), or the last closed outermost span when none was open (next_is_open 0; kind -1 before any).
-    wall_ns is the time since the previous sample, cpu_ns the CPU time the sampled thread used in it.
+    rows: [kind, subject, is_open, stack, count, wall_ns, cpu_ns, process_cpu_ns]; kind and subject are the innermost
+    open span (is_open 1), or the last closed outermost span when none was open (is_open 0; kind -1 before any).
+    wall_ns is the time since the previous sample, cpu_ns the CPU time the sampled thread used in it, process_cpu_ns
+    that of all threads of the process.
     """
 
     start_ns: int
@@ -161,8 +164,6 @@ class Resources(_Base, tag="resources"):
     at_ns: int
     cpu_s: float
     """This process, all its threads."""
-    children_cpu_s: float
-    children: int
     rss_bytes: int
     system_busy_s: float
     """All cores, all processes."""
@@ -231,8 +232,9 @@ class WorkerHello(_Base, tag="worker"):
 
 
 class WorkerBatches(_Base, tag="batches"):
-    """Batches a worker made, column by column: start, then costs of each in ns."""
+    """Batches a worker made, column by column: start, then costs of each in ns; one in `every` is recorded."""
 
+    every: int
     start: list[int]
     fetch: list[int]
     """Wall time in the dataset: items, transforms."""
@@ -259,5 +261,19 @@ class Exit(_Base, tag="exit"):
 
 
 Record = (
-    Subject | Spans | Chunk | Frames | Samples | Resources | State | Window | Source | Calibration | Note | WorkerHello | WorkerBatches | End | Exit
+    Subject
+    | Spans
+    | Chunk
+    | Frames
+    | Samples
+    | Resources
+    | State
+    | Window
+    | Source
+    | Calibration
+    | Note
+    | WorkerHello
+    | WorkerBatches
+    | End
+    | Exit
 )

@@ -1,0 +1,119 @@
+"""What the machine is and how busy: cores, memory, limits, and torch's global settings."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from slowprobe.run.schema import Resources, State
+
+# Environment variables that make training slower on purpose; only their names are recorded.
+DEBUG_VARIABLES = (
+    "CUDA_LAUNCH_BLOCKING",
+    "TORCH_DISTRIBUTED_DEBUG",
+    "NCCL_DEBUG",
+    "TORCH_LOGS",
+    "TORCH_SHOW_CPP_STACKTRACES",
+    "PYTHONDEVMODE",
+    "PYTHONTRACEMALLOC",
+    "PYTHONFAULTHANDLER",
+)
+_OFF = ("", "0", "OFF", "WARN", "VERSION")
+
+
+def usable_cores() -> int:
+    """Cores that this process may run on."""
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:
+        return os.cpu_count() or 1
+
+
+def quota_cores() -> float | None:
+    """The cgroup's CPU limit in cores; None where there is none."""
+    for path in ("/sys/fs/cgroup/cpu.max", "/sys/fs/cgroup/cpu/cpu.cfs_quota_us"):
+        try:
+            words = Path(path).read_text().split()
+            if len(words) == 1:
+                words.append(Path(path).with_name("cpu.cfs_period_us").read_text())
+            if words[0] not in ("max", "-1"):
+                return float(words[0]) / float(words[1])
+        except (OSError, ValueError):
+            continue
+    return None
+
+
+def describe_host() -> dict[str, int | float | str | None]:
+    """The machine's size, as `Manifest.host` holds it."""
+    return {
+        "cores": usable_cores(),
+        "physical_cores": psutil.cpu_count(logical=False),
+        "quota_cores": quota_cores(),
+        "memory_bytes": psutil.virtual_memory().total,
+        "platform": f"{platform.system()} {platform.machine()}",
+        "cpu_model": _cpu_model(),
+    }
+
+
+def _cpu_model() -> str | None:
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor() or None
+
+
+class ResourceMeter:
+    """Reads `Resources` of this process and the machine."""
+
+    def __init__(self, origin_ns: int) -> None:
+        self._origin_ns = origin_ns
+        self._process = psutil.Process()
+
+    def read(self) -> Resources:
+        """One reading; some 100 µs."""
+        times = self._process.cpu_times()
+        system = psutil.cpu_times()
+        return Resources(
+            at_ns=time.perf_counter_ns() - self._origin_ns,
+            cpu_s=times.user + times.system,
+            rss_bytes=self._process.memory_info().rss,
+            system_busy_s=sum(system) - system.idle - getattr(system, "iowait", 0.0),
+            available_bytes=psutil.virtual_memory().available,
+        )
+
+
+def read_state(origin_ns: int) -> State:
+    """torch's global settings now; settings that a torch version lacks are None."""
+    import torch
+
+    values: dict[str, Any] = {
+        "torch": str(torch.__version__),
+        "num_threads": torch.get_num_threads(),
+        "interop_threads": torch.get_num_interop_threads(),
+        "anomaly": torch.is_anomaly_enabled(),
+        "deterministic": torch.are_deterministic_algorithms_enabled(),
+        "omp_num_threads": os.environ.get("OMP_NUM_THREADS"),
+        "matmul_precision": torch.get_float32_matmul_precision(),
+        "default_dtype": str(torch.get_default_dtype()),
+        "cudnn_benchmark": bool(torch.backends.cudnn.benchmark),
+        "devices": _devices(torch),
+        "debug_env": [name for name in DEBUG_VARIABLES if os.environ.get(name, "").upper() not in _OFF],
+        "python_dev_mode": sys.flags.dev_mode,
+        "tracing": sys.gettrace() is not None or sys.getprofile() is not None,
+    }
+    return State(at_ns=time.perf_counter_ns() - origin_ns, values=values)
+
+
+def _devices(torch: Any) -> list[str]:
+    if not torch.cuda.is_initialized():
+        return []
+    return [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]

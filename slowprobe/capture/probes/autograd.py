@@ -1,0 +1,58 @@
+"""Backward passes: every call that reaches torch.autograd."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from slowprobe.capture.patches import Patches
+from slowprobe.capture.probes.wrapping import like
+from slowprobe.capture.recorder import KIND, Recorder
+from slowprobe.capture.subjects import Subjects
+
+BACKWARD = KIND["backward"]
+
+
+class BackwardProbe:
+    """Wraps torch.autograd.backward (which Tensor.backward calls) and torch.autograd.grad; one subject a user line.
+
+    `on_backward()` is called after each outermost backward pass, outside its span.
+    """
+
+    def __init__(
+        self,
+        recorder: Recorder,
+        subjects: Subjects,
+        is_compiling: Callable[[], bool],
+        on_backward: Callable[[], None],
+    ) -> None:
+        self._recorder = recorder
+        self._subjects = subjects
+        self._is_compiling = is_compiling
+        self._on_backward = on_backward
+
+    def attach(self, patches: Patches) -> None:
+        """Wrap both functions."""
+        import torch
+
+        patches.replace(torch.autograd, "backward", self._wrap("backward"))
+        patches.replace(torch.autograd, "grad", self._wrap("autograd.grad"))
+
+    def _wrap(self, api: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+        recorder, subjects, is_compiling = self._recorder, self._subjects, self._is_compiling
+
+        def make(original: Callable[..., Any]) -> Callable[..., Any]:
+            def wrapper(*args: Any, **kwargs: Any) -> Any:
+                if is_compiling() or not recorder.here() or recorder.depth[BACKWARD]:
+                    return original(*args, **kwargs)
+                recorder.open(BACKWARD, subjects.at_caller("backward", api, 1))
+                try:
+                    result = original(*args, **kwargs)
+                finally:
+                    recorder.close(BACKWARD)
+                self._on_backward()
+                return result
+
+            return like(wrapper, original)
+
+        return make

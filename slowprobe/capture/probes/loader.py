@@ -1,0 +1,199 @@
+"""DataLoaders: waiting for a batch, starting an iterator, and, without workers, fetching and collating."""
+
+from __future__ import annotations
+
+import sys
+import weakref
+from collections.abc import Callable
+from typing import Any
+
+from slowprobe.capture.patches import Patches
+from slowprobe.capture.probes.wrapping import like
+from slowprobe.capture.recorder import KIND, Recorder
+from slowprobe.capture.subjects import Attributes, Subjects
+from slowprobe.run.schema import Site
+
+DATA_WAIT, LOADER_START, LOADER_END = KIND["data_wait"], KIND["loader_start"], KIND["loader_end"]
+FETCH, COLLATE = KIND["fetch"], KIND["collate"]
+_MARK = "_slowprobe_subject"
+
+
+class LoaderProbe:
+    """Wraps DataLoader and its iterators at class level, so that every subclass is seen.
+
+    `on_request(subject)` is called before a batch is asked for; `enter_worker(loader, subject)` gives the
+    ``worker_init_fn`` that records inside worker processes, or None.
+    """
+
+    def __init__(
+        self,
+        recorder: Recorder,
+        subjects: Subjects,
+        on_request: Callable[[int], None],
+        enter_worker: Callable[[Any, int], Any],
+    ) -> None:
+        self._recorder = recorder
+        self._subjects = subjects
+        self._on_request = on_request
+        self._enter_worker = enter_worker
+        self._sites: weakref.WeakKeyDictionary[Any, Site] = weakref.WeakKeyDictionary()
+        self._numbers: weakref.WeakKeyDictionary[Any, int] = weakref.WeakKeyDictionary()
+        self._iterators: weakref.WeakSet[Any] = weakref.WeakSet()
+        self._fetchers: weakref.WeakSet[Any] = weakref.WeakSet()
+
+    def attach(self, patches: Patches) -> None:
+        """Wrap the torch classes."""
+        from torch.utils.data import dataloader
+
+        patches.replace(dataloader.DataLoader, "__init__", self._construct)
+        patches.replace(dataloader.DataLoader, "__iter__", self._start)
+        patches.replace(dataloader._BaseDataLoaderIter, "__next__", self._next)
+
+    def detach(self) -> None:
+        """Take the wrappers off iterators that are still alive."""
+        for iterator in list(self._iterators):
+            vars(iterator).pop(_MARK, None)
+        for fetcher in list(self._fetchers):
+            vars(fetcher).pop("fetch", None)
+            original = vars(fetcher).pop("_slowprobe_collate", None)
+            if original is not None:
+                fetcher.collate_fn = original
+
+    def _construct(self, original: Callable[..., None]) -> Callable[..., None]:
+        def __init__(loader: Any, *args: Any, **kwargs: Any) -> None:
+            try:
+                site = self._subjects.sites.of_caller(sys._getframe(1))
+                if site is not None:
+                    self._sites[loader] = site
+            except Exception as error:
+                self._recorder.fail(error)
+            original(loader, *args, **kwargs)
+
+        return like(__init__, original)
+
+    def _start(self, original: Callable[[Any], Any]) -> Callable[[Any], Any]:
+        recorder = self._recorder
+
+        def __iter__(loader: Any) -> Any:
+            if not recorder.here():
+                return original(loader)
+            subject = self._subject(loader)
+            initial = loader.worker_init_fn
+            replaced = self._enter_worker(loader, subject) if loader.num_workers > 0 else None
+            recorder.open(LOADER_START, subject)
+            try:
+                if replaced is not None:
+                    loader.worker_init_fn = replaced
+                iterator = original(loader)
+            finally:
+                if replaced is not None:
+                    loader.worker_init_fn = initial
+                recorder.close(LOADER_START)
+            self._mark(iterator, subject)
+            return iterator
+
+        return like(__iter__, original)
+
+    def _next(self, original: Callable[[Any], Any]) -> Callable[[Any], Any]:
+        recorder = self._recorder
+
+        def __next__(iterator: Any) -> Any:
+            if not recorder.here():
+                return original(iterator)
+            subject = getattr(iterator, _MARK, 0)
+            self._on_request(subject)
+            recorder.open(DATA_WAIT, subject)
+            try:
+                batch = original(iterator)
+            except StopIteration:
+                recorder.close(DATA_WAIT, as_kind=LOADER_END)
+                raise
+            except BaseException:
+                recorder.close(DATA_WAIT)
+                raise
+            recorder.close(DATA_WAIT)
+            return batch
+
+        return like(__next__, original)
+
+    def _subject(self, loader: Any) -> int:
+        known = self._numbers.get(loader)
+        if known is None:
+            known = self._numbers[loader] = self._subjects.number(
+                "data_wait", object(), _name(loader), lambda: describe(loader), self._sites.get(loader), depth=2
+            )
+        return known
+
+    def _mark(self, iterator: Any, subject: int) -> None:
+        try:
+            setattr(iterator, _MARK, subject)
+            self._iterators.add(iterator)
+            fetcher = getattr(iterator, "_dataset_fetcher", None)
+            if fetcher is not None:
+                self._wrap_fetcher(fetcher, subject)
+        except Exception as error:
+            self._recorder.fail(error)
+
+    def _wrap_fetcher(self, fetcher: Any, subject: int) -> None:
+        recorder = self._recorder
+        fetch, collate = fetcher.fetch, fetcher.collate_fn
+
+        def timed_collate(items: Any) -> Any:
+            if not recorder.here():
+                return collate(items)
+            recorder.open(COLLATE, subject)
+            try:
+                return collate(items)
+            finally:
+                recorder.close(COLLATE)
+
+        def timed_fetch(index: Any) -> Any:
+            if not recorder.here():
+                return fetch(index)
+            recorder.open(FETCH, subject)
+            try:
+                return fetch(index)
+            finally:
+                recorder.close(FETCH)
+
+        fetcher._slowprobe_collate = collate
+        fetcher.collate_fn = timed_collate
+        fetcher.fetch = timed_fetch
+        self._fetchers.add(fetcher)
+
+
+def _name(loader: Any) -> str:
+    return f"{type(loader).__name__}({type(loader.dataset).__name__})"
+
+
+def describe(loader: Any) -> Attributes:
+    """What the rules need to know of a DataLoader; anything that cannot be told is None."""
+    context = loader.multiprocessing_context
+    return {
+        "class": type(loader).__name__,
+        "dataset": type(loader.dataset).__name__,
+        "num_workers": loader.num_workers,
+        "batch_size": loader.batch_size,
+        "prefetch_factor": loader.prefetch_factor,
+        "persistent_workers": loader.persistent_workers,
+        "pin_memory": loader.pin_memory,
+        "in_order": getattr(loader, "in_order", True),
+        "start_method": context.get_start_method() if context is not None else None,
+        "shuffle": type(loader.sampler).__name__ == "RandomSampler",
+        "length": _length(loader),
+        "collate": getattr(loader.collate_fn, "__qualname__", type(loader.collate_fn).__name__),
+        "iterable": _iterable(loader),
+    }
+
+
+def _iterable(loader: Any) -> bool:
+    return hasattr(loader.dataset, "__iter__") and not hasattr(loader.dataset, "__getitem__")
+
+
+def _length(loader: Any) -> int | None:
+    # Asking an IterableDataset for its length makes torch warn about it later, so only samplers are asked.
+    sampler = loader.batch_sampler if loader.batch_sampler is not None else loader.sampler
+    try:
+        return None if _iterable(loader) else len(sampler)
+    except Exception:
+        return None

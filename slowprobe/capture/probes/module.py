@@ -1,0 +1,117 @@
+"""Forward passes of the outermost modules.
+
+Which modules those are is learned: for a few batches every nn.Module call is looked at, then only the classes that were
+seen outermost stay wrapped. Instance hooks would travel with a pickled or copied model, and global hooks make
+torch.compile warn and recompile; a class attribute does neither.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable
+from typing import Any
+
+from slowprobe.capture.patches import Patches
+from slowprobe.capture.probes.wrapping import like
+from slowprobe.capture.recorder import KIND, Recorder
+from slowprobe.capture.subjects import Attributes, Subjects
+
+FORWARD = KIND["forward"]
+LEARNING_REQUESTS = 4  # batches looked at after the start and after each new pass over a loader
+
+
+class ForwardProbe:
+    """Wraps ``__call__`` of nn.Module while learning, then of the classes found outermost."""
+
+    def __init__(self, recorder: Recorder, subjects: Subjects, is_compiling: Callable[[], bool]) -> None:
+        self._recorder = recorder
+        self._subjects = subjects
+        self._is_compiling = is_compiling
+        self._patches: Patches | None = None
+        self._module: Any = None
+        self._learning = False
+        self._left = 0
+        self._classes: set[type] = set()
+        self._numbers: dict[int, tuple[weakref.ref[Any], dict[tuple[bool, bool], int]]] = {}
+
+    def attach(self, patches: Patches) -> None:
+        """Begin to learn."""
+        import torch
+
+        self._patches = patches
+        self._module = torch.nn.Module
+        self._grad_enabled = torch.is_grad_enabled
+        self.learn()
+
+    def learn(self) -> None:
+        """Look at every module call for the next few batches."""
+        self._left = LEARNING_REQUESTS
+        if not self._learning and self._patches is not None:
+            self._learning = True
+            self._patches.replace(self._module, "__call__", self._wrap)
+
+    def on_request(self) -> None:
+        """A batch was asked for (or an optimizer has stepped): one less to learn from."""
+        if self._learning:
+            self._left -= 1
+            if self._left < 0:
+                self._settle()
+
+    def _settle(self) -> None:
+        assert self._patches is not None
+        self._learning = False
+        self._patches.undo_last(self._module, "__call__")
+        for cls in self._classes:
+            if "__call__" not in vars(cls) or not hasattr(vars(cls)["__call__"], "_slowprobe"):
+                self._patches.replace(cls, "__call__", self._wrap)
+
+    def _wrap(self, original: Callable[..., Any]) -> Callable[..., Any]:
+        recorder, is_compiling = self._recorder, self._is_compiling
+
+        def __call__(module: Any, *args: Any, **kwargs: Any) -> Any:
+            if recorder.depth[FORWARD] or is_compiling() or not recorder.here():
+                return original(module, *args, **kwargs)
+            recorder.open(FORWARD, self._number(module))
+            try:
+                return original(module, *args, **kwargs)
+            finally:
+                recorder.close(FORWARD)
+
+        wrapper = like(__call__, original)
+        wrapper._slowprobe = True  # type: ignore[attr-defined]
+        return wrapper
+
+    def _number(self, module: Any) -> int:
+        try:
+            flags = (bool(module.training), bool(self._grad_enabled()))
+            entry = self._numbers.get(id(module))  # by identity: a module may define equality as it likes
+            if entry is None or entry[0]() is not module:
+                entry = self._numbers[id(module)] = (weakref.ref(module), {})
+            known = entry[1]
+            number = known.get(flags)
+            if number is None:
+                self._classes.add(type(module))
+                number = known[flags] = self._subjects.number(
+                    "forward", object(), type(module).__name__, lambda: describe(module, *flags), depth=2
+                )
+            return number
+        except Exception as error:
+            self._recorder.fail(error)
+            return 0
+
+
+def describe(module: Any, training: bool, grad: bool) -> Attributes:
+    """What the rules need to know of an outermost module."""
+    params = list(module.parameters())
+    return {
+        "class": type(module).__name__,
+        "object": id(module),
+        "training": training,
+        "grad": grad,
+        "params": len(params),
+        "elements": sum(param.numel() for param in params),
+        "trainable": sum(param.requires_grad for param in params),
+        "device": ",".join(sorted({param.device.type for param in params})),
+        "compiled": type(module).__name__ == "OptimizedModule"
+        or getattr(module, "_compiled_call_impl", None) is not None,
+    }

@@ -1,0 +1,119 @@
+"""Optimizers: every step of every optimizer, zero_grad, and GradScaler."""
+
+from __future__ import annotations
+
+import sys
+import weakref
+from collections.abc import Callable
+from typing import Any
+
+from slowprobe.capture.patches import Patches
+from slowprobe.capture.probes.wrapping import like, timed_method
+from slowprobe.capture.recorder import KIND, Recorder
+from slowprobe.capture.subjects import Attributes, Subjects
+from slowprobe.run.schema import Site
+
+OPTIMIZER = KIND["optimizer"]
+
+
+class OptimizerProbe:
+    """Uses torch's global step hooks; `on_step(subject)` is called after each step, outside its span."""
+
+    def __init__(self, recorder: Recorder, subjects: Subjects, on_step: Callable[[int], None]) -> None:
+        self._recorder = recorder
+        self._subjects = subjects
+        self._on_step = on_step
+        self._numbers: weakref.WeakKeyDictionary[Any, int] = weakref.WeakKeyDictionary()
+        self._sites: weakref.WeakKeyDictionary[Any, Site] = weakref.WeakKeyDictionary()
+        self._hooks: list[Any] = []
+
+    def attach(self, patches: Patches) -> None:
+        """Register the hooks and wrap zero_grad and GradScaler."""
+        import torch
+        from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
+
+        self._hooks = [
+            register_optimizer_step_pre_hook(self._before),
+            register_optimizer_step_post_hook(self._after),
+        ]
+        recorder = self._recorder
+        patches.replace(torch.optim.Optimizer, "__init__", self._construct)
+        for owner in (torch.optim.Optimizer, torch.nn.Module):
+            patches.replace(
+                owner, "zero_grad", lambda original: timed_method(original, recorder, "zero_grad", self._zero_grad)
+            )
+        scaler = torch.amp.GradScaler
+        for name in ("unscale_", "update"):
+            patches.replace(
+                scaler,
+                name,
+                lambda original: timed_method(
+                    original, recorder, "scaler", lambda _: self._subjects.number("scaler", "scaler", "GradScaler")
+                ),
+            )
+
+    def detach(self) -> None:
+        """Remove the hooks."""
+        for hook in self._hooks:
+            hook.remove()
+        self._hooks = []
+
+    def _construct(self, original: Callable[..., None]) -> Callable[..., None]:
+        def __init__(optimizer: Any, *args: Any, **kwargs: Any) -> None:
+            try:
+                site = self._subjects.sites.of_caller(sys._getframe(1))
+                if site is not None:
+                    self._sites[optimizer] = site
+            except Exception as error:
+                self._recorder.fail(error)
+            original(optimizer, *args, **kwargs)
+
+        return like(__init__, original)
+
+    def _before(self, optimizer: Any, args: Any, kwargs: Any) -> None:
+        if not self._recorder.here():
+            return
+        try:
+            self._recorder.open(OPTIMIZER, self._number(optimizer))
+        except Exception as error:
+            self._recorder.fail(error)
+
+    def _after(self, optimizer: Any, args: Any, kwargs: Any) -> None:
+        if not self._recorder.here():
+            return
+        self._recorder.close(OPTIMIZER)
+        self._on_step(self._numbers.get(optimizer, 0))
+
+    def _number(self, optimizer: Any) -> int:
+        known = self._numbers.get(optimizer)
+        if known is None:
+            known = self._numbers[optimizer] = self._subjects.number(
+                "optimizer",
+                object(),
+                type(optimizer).__name__,
+                lambda: describe(optimizer),
+                self._sites.get(optimizer),
+                depth=2,
+            )
+        return known
+
+    def _zero_grad(self, owner: Any) -> int:
+        name = type(owner).__name__
+        return self._subjects.number("zero_grad", name, name)
+
+
+def describe(optimizer: Any) -> Attributes:
+    """The size and the implementation flags of an optimizer, of its first group where groups differ."""
+    params = [param for group in optimizer.param_groups for param in group["params"]]
+    first = optimizer.param_groups[0] if optimizer.param_groups else {}
+    flags = {name: first.get(name) for name in ("foreach", "fused", "capturable", "differentiable", "lr", "momentum")}
+    return {
+        "class": type(optimizer).__name__,
+        "module": type(optimizer).__module__,
+        "params": len(params),
+        "elements": sum(param.numel() for param in params),
+        "sizes": sorted((param.numel() for param in params), reverse=True)[:2000],
+        "dtypes": ",".join(sorted({str(param.dtype) for param in params})),
+        "device": ",".join(sorted({param.device.type for param in params})),
+        **{name: value for name, value in flags.items() if isinstance(value, (bool, int, float)) or value is None},
+    }

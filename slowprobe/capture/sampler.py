@@ -1,0 +1,120 @@
+"""The stack sampler: which Python lines the training thread is on, a hundred times a second."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Callable
+from types import CodeType, FrameType
+
+from slowprobe.capture.recorder import SUBJECT_BITS
+from slowprobe.capture.sites import PACKAGE
+from slowprobe.run.schema import Frames, Samples
+
+MAX_STACKS = 20_000
+_MAX_DEPTH = 80
+_SUBJECT_MASK = (1 << SUBJECT_BITS) - 1
+_OPEN, _CLOSED = 1, 0
+
+Context = Callable[[], tuple[int, bool]]
+"""Answers with the key of the innermost open span (or the last closed outermost one) and whether it is open."""
+
+
+def thread_cpu_clock(thread: int) -> Callable[[], int]:
+    """A clock of the CPU time that `thread` of this process has used, in ns; a constant where there is none."""
+    try:
+        clock_id = time.pthread_getcpuclockid(thread)
+        time.clock_gettime_ns(clock_id)
+    except (AttributeError, OSError):
+        return lambda: 0
+    return lambda: time.clock_gettime_ns(clock_id)
+
+
+class StackSampler:
+    """Merges samples by (context, stack); frames inside slowprobe are left out of the stacks."""
+
+    def __init__(self, thread: int, origin_ns: int, context: Context) -> None:
+        self.thread = thread
+        self.taken = 0
+        self.new_files: list[str] = []
+        self._origin_ns = origin_ns
+        self._context = context
+        self._cpu_clock = thread_cpu_clock(thread)
+        self._rows: dict[tuple[int, bool, int], list[int]] = {}
+        self._frames: dict[tuple[CodeType, int], int] = {}
+        self._stacks: dict[tuple[int, ...], int] = {}
+        self._files: set[str] = set()
+        self._new = Frames()
+        self._since_ns = self._last_ns = time.perf_counter_ns()
+        self._last_cpu = self._cpu_clock()
+        self._last_process_cpu = time.process_time_ns()
+
+    def sample(self) -> None:
+        """Read the thread's stack once."""
+        frame = sys._current_frames().get(self.thread)
+        key, is_open = self._context()
+        now, cpu, process_cpu = time.perf_counter_ns(), self._cpu_clock(), time.process_time_ns()
+        if frame is None:
+            return
+        row = self._rows.setdefault((key, is_open, self._stack(frame)), [0, 0, 0, 0])
+        row[0] += 1
+        row[1] += now - self._last_ns
+        row[2] += cpu - self._last_cpu
+        row[3] += process_cpu - self._last_process_cpu
+        self._last_ns, self._last_cpu, self._last_process_cpu = now, cpu, process_cpu
+        self.taken += 1
+
+    def skip(self) -> None:
+        """Let the time since the last sample count for nothing (the thread is idle by design)."""
+        self._last_ns, self._last_cpu = time.perf_counter_ns(), self._cpu_clock()
+        self._last_process_cpu = time.process_time_ns()
+
+    def _stack(self, frame: FrameType | None) -> int:
+        path: list[int] = []
+        while frame is not None and len(path) < _MAX_DEPTH:
+            code = frame.f_code
+            if not code.co_filename.startswith(PACKAGE):
+                path.append(self._frame(code, frame.f_lineno))
+            frame = frame.f_back
+        path.reverse()
+        key = tuple(path)
+        known = self._stacks.get(key)
+        if known is not None:
+            return known
+        if len(self._stacks) >= MAX_STACKS:
+            key = key[-1:]
+            if key in self._stacks:
+                return self._stacks[key]
+        number = self._stacks[key] = len(self._stacks)
+        self._new.stacks.append((number, list(key)))
+        return number
+
+    def _frame(self, code: CodeType, line: int | None) -> int:
+        known = self._frames.get((code, line or 0))
+        if known is not None:
+            return known
+        number = self._frames[code, line or 0] = len(self._frames)
+        name = code.co_filename
+        file = name if name.startswith("<") else os.path.abspath(name)
+        self._new.frames.append((number, file, line or 0, code.co_qualname))
+        if file not in self._files:
+            self._files.add(file)
+            self.new_files.append(file)
+        return number
+
+    def take(self) -> list[Frames | Samples]:
+        """The records since the last call; empty when there was nothing."""
+        if not self._rows:
+            return []
+        rows = [[*_split(key), int(is_open), stack, *row] for (key, is_open, stack), row in self._rows.items()]
+        records: list[Frames | Samples] = [self._new] if self._new.stacks else []
+        records.append(
+            Samples(start_ns=self._since_ns - self._origin_ns, end_ns=self._last_ns - self._origin_ns, rows=rows)
+        )
+        self._rows, self._new, self._since_ns = {}, Frames(frames=[], stacks=[]), self._last_ns
+        return records
+
+
+def _split(key: int) -> tuple[int, int]:
+    return (-1, 0) if key < 0 else (key >> SUBJECT_BITS, key & _SUBJECT_MASK)

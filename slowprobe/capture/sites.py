@@ -1,0 +1,63 @@
+"""Finds the user's own line behind a call."""
+
+from __future__ import annotations
+
+import os
+import sys
+import sysconfig
+from pathlib import Path
+from types import CodeType, FrameType
+
+from slowprobe.run.schema import Site
+
+PACKAGE = str(Path(__file__).resolve().parent.parent)
+_MAX_FRAMES = 60
+
+
+def library_prefixes() -> list[str]:
+    """Folders whose code is not the user's: standard library, site-packages, slowprobe itself."""
+    names = ("stdlib", "platstdlib", "purelib", "platlib")
+    found = {str(Path(sysconfig.get_path(name)).resolve()) for name in names}
+    found |= {
+        str(Path(folder).resolve()) for folder in sys.path if "site-packages" in folder or "dist-packages" in folder
+    }
+    return sorted(found | {PACKAGE})
+
+
+class Sites:
+    """Tells user code from library code; answers are remembered per code object."""
+
+    def __init__(self) -> None:
+        self._prefixes = tuple(prefix + os.sep for prefix in library_prefixes())
+        self._is_user: dict[CodeType, bool] = {}
+
+    def is_user(self, code: CodeType) -> bool:
+        """Whether `code` is neither slowprobe's nor a library's."""
+        known = self._is_user.get(code)
+        if known is None:
+            known = self._is_user[code] = self.is_user_file(code.co_filename)
+        return known
+
+    def is_user_file(self, name: str) -> bool:
+        """The same for a file name."""
+        return not name.startswith("<") and not os.path.abspath(name).startswith(self._prefixes)
+
+    def of_caller(self, frame: FrameType | None) -> Site | None:
+        """The innermost user frame at or above `frame`; else the innermost one outside slowprobe; else None."""
+        fallback = None
+        for _ in range(_MAX_FRAMES):
+            if frame is None:
+                break
+            code = frame.f_code
+            if self.is_user(code):
+                return site(code, frame.f_lineno)
+            if fallback is None and not code.co_filename.startswith(PACKAGE):
+                fallback = site(code, frame.f_lineno)
+            frame = frame.f_back
+        return fallback
+
+
+def site(code: CodeType, line: int | None) -> Site:
+    """A `Site` for a line of `code`, its file made absolute."""
+    name = code.co_filename
+    return Site(file=name if name.startswith("<") else os.path.abspath(name), line=line or 0, function=code.co_qualname)

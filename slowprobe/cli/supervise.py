@@ -1,0 +1,66 @@
+"""Runs the recorded process and waits for it: passes signals on, and ends the way it ended."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import resource
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+
+_PR_SET_PDEATHSIG = 1
+_FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
+_SENT_BY_KERNEL = 0x80  # SI_KERNEL: the terminal sent it, to the whole process group
+
+
+def run(command: list[str]) -> int:
+    """Run `command` to its end; returns its exit code, or minus the signal that killed it.
+
+    Signals sent to this process alone are passed on; those from the terminal have reached the child already.
+    """
+    waited = {*_FORWARDED, signal.SIGCHLD}
+    for number in _FORWARDED:
+        signal.signal(number, lambda *_: None)
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    child = subprocess.Popen(command, preexec_fn=_die_with_parent(os.getpid()))
+    signal.pthread_sigmask(signal.SIG_BLOCK, waited)
+    try:
+        while (status := child.poll()) is None:
+            received = signal.sigtimedwait(waited, 1.0)  # SIGCHLD may have come before it was blocked
+            if received is None or received.si_signo == signal.SIGCHLD:
+                continue
+            if received.si_code != _SENT_BY_KERNEL:
+                with contextlib.suppress(ProcessLookupError):
+                    child.send_signal(received.si_signo)
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, waited)
+    return status
+
+
+def _die_with_parent(parent: int) -> Callable[[], None] | None:
+    if not sys.platform.startswith("linux"):
+        return None
+    libc = ctypes.CDLL(None)
+
+    def prepare() -> None:
+        libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:
+            os._exit(1)
+
+    return prepare
+
+
+def end_like(status: int) -> None:
+    """End this process as the child ended: with its exit code, or by the same signal."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    if status >= 0:
+        sys.exit(status)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # the child has left its core dump, if any
+    with contextlib.suppress(OSError, ValueError):
+        signal.signal(-status, signal.SIG_DFL)
+    os.kill(os.getpid(), -status)
+    sys.exit(128 - status)
