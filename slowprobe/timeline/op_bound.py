@@ -64,11 +64,11 @@ def decide(shares: StepShares, launches_per_step: float) -> tuple[Bound, str]:
     work = (shares.work + shares.engine) / computing
     starting = (shares.dispatch + shares.launch_gap) / computing
     python = shares.python / computing
+    whole = "the step" if shares.data < 0.005 else f"the step without its wait for data ({shares.data:.0%} of it)"
     figures = (
-        f"{work:.0%} of the step is work inside operators, {starting:.0%} is the fixed cost of starting "
-        f"{launches_per_step:.0f} of them, {python:.0%} is outside operators (Python, other libraries, I/O)"
+        f"Of {whole}, {work:.0%} is work inside operators, {starting:.0%} the fixed cost of starting "
+        f"{launches_per_step:.0f} of them, {python:.0%} outside operators (Python, other libraries, I/O)."
     )
-    figures += f"; waiting for data ({shares.data:.0%}) is left out." if shares.data >= 0.005 else "."
     bounds: tuple[tuple[Bound, float], ...] = (
         ("op-bound", work),
         ("dispatch-bound", starting),

@@ -100,8 +100,8 @@ def read_window(
 ) -> OpWindow:
     """Reads a clean window and, where there is one, its annotated step.
 
-    `is_user` tells whether a source file is the user's; without it, all that is not in site-packages, the standard
-    library, torch or slowprobe by its path.
+    `is_user` tells whether a file in the Python frames of the annotated step is the user's; without it, all that is not
+    in site-packages, the standard library, torch or slowprobe by its path. Line marks are the user's: capture chose.
     """
     trace = read_trace(clean_path)
     tree = build_tree(trace)

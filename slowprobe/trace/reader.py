@@ -178,11 +178,13 @@ class _Labels:
 
 
 def _id(value: Number) -> int:
+    if value is None:
+        return MISSING
     if type(value) is int:
         return value if value < 1 << 63 else MISSING  # torch writes "none" as the largest unsigned number
     try:
-        return int(value)  # type: ignore[arg-type]
-    except (TypeError, ValueError, OverflowError):
+        return int(value)
+    except (ValueError, OverflowError):
         return MISSING
 
 
