@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from slowprobe.report.document import Document, Time, Window
-from slowprobe.report.palette import variable
+from slowprobe.report.palette import ink_variable, variable
 from slowprobe.report.partition import labels, parts
 from slowprobe.report.quantities import milliseconds, percent, seconds
 from slowprobe.report.thinning import Thinned, thin
@@ -42,6 +42,7 @@ def partition(time: Time) -> Figure:
     """run → scopes → buckets: every row is the whole wall clock."""
     ids, names, parents, values, colours, texts = ["run"], ["Whole run"], [""], [0.0], ["var(--chart-root)"], [""]
     texts[0] = f"{seconds(time.wall_s)} · 100 %"
+    inks = ["var(--ink)"]
     for part in parts(time):
         if part.seconds <= 0:
             continue
@@ -51,6 +52,7 @@ def partition(time: Time) -> Figure:
         values.append(0.0)
         colours.append("var(--chart-scope)")
         texts.append(f"{seconds(part.seconds)} · {percent(part.share)}")
+        inks.append("var(--ink)")
         for number, bucket in enumerate(part.buckets):
             if bucket.seconds > 0:
                 ids.append(f"{part.scope}/{number}")
@@ -59,6 +61,7 @@ def partition(time: Time) -> Figure:
                 values.append(bucket.seconds)
                 colours.append(variable(bucket.id))
                 texts.append(f"{seconds(bucket.seconds)} · {percent(bucket.share)}")
+                inks.append(ink_variable(bucket.id))
     trace = {
         "type": "icicle",
         "ids": ids,
@@ -75,7 +78,7 @@ def partition(time: Time) -> Figure:
         "texttemplate": "%{label}<br>%{customdata}",
         "hovertemplate": "<b>%{label}</b><br>%{customdata}<extra></extra>",
         "textposition": "middle center",
-        "textfont": {"size": 13},
+        "textfont": {"size": 13, "color": inks},
         "leaf": {"opacity": 1},
     }
     return {
@@ -111,7 +114,7 @@ def steps(document: Document) -> Figure:
         "layout": {
             "margin": {"l": 52, "r": 8, "t": 14, "b": 40},
             "hovermode": "x unified",
-            "legend": {"orientation": "h", "y": -0.22, "x": 0, "traceorder": "normal"},
+            "legend": {"orientation": "h", "y": -0.2, "x": 0, "traceorder": "normal"},
             "xaxis": {
                 "title": {"text": "step"},
                 "range": [data.first[0] - 0.5, data.last[-1] + 0.5],
@@ -216,6 +219,8 @@ def op_classes(window: Window) -> Figure:
                 "x": [kind.ms_per_step if kind.ms_per_step > 0 else 0 for kind in shown],
                 "text": [f"{milliseconds(kind.ms_per_step)} · {percent(kind.share)}" for kind in shown],
                 "textposition": "auto",
+                "insidetextfont": {"color": ink_variable("forward")},
+                "outsidetextfont": {"color": "var(--ink)"},
                 "cliponaxis": False,
                 "marker": {"color": "var(--bucket-forward)"},
                 "customdata": [f"{plain(kind.name)}<br>{kind.count_per_step:,.0f} calls a step" for kind in shown],

@@ -33,9 +33,16 @@ BOTTLENECKS = {
 STATUSES: dict[Status, str] = {
     "error": "Failed to run",
     "found": "Found",
-    "passed": "Fine",
+    "passed": "Looked for, not found",
     "not-applicable": "Does not apply to this run",
     "not-checked": "Not checked",
+}
+
+BASES = {
+    "replay": "This run's recorded steps were played again with the change made.",
+    "calibrated replay": "This run's recorded steps were played again with the change made, at costs measured on this "
+    "machine after the run.",
+    "stated range": "The run holds nothing to replay this change with, so the range is what it is known to bring.",
 }
 
 _SNIPPETS = 3  # places of a finding shown with their source; the others are listed
@@ -150,7 +157,12 @@ def before_and_after(speedup: Range) -> tuple[float, float] | None:
 def environment(document: Document) -> list[tuple[str, str]]:
     """What ran where, as label and value."""
     run = document.run
-    named = {"cores": "Cores", "physical_cores": "Physical cores", "quota_cores": "Cores allowed by the quota"}
+    named = {
+        "cores": "Cores",
+        "cpu_model": "CPU",
+        "physical_cores": "Physical cores",
+        "quota_cores": "Cores allowed by the quota",
+    }
     rows = [("Command", run.command), ("Started", run.started_at), ("Ended", run.exit)]
     rows += [("Python", run.python), ("PyTorch", run.torch), ("slowprobe", document.slowprobe_version)]
     for key, value in list(run.host.items())[:16]:

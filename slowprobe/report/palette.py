@@ -30,7 +30,7 @@ LIGHT_AND_DARK = {
     "epoch": ("#5f8f7f", "#7fb3a1"),
     "startup": ("#7b8794", "#8c98a5"),
     "imports": ("#9aa5b1", "#a9b4bf"),
-    "shutdown": ("#5c6773", "#6d7884"),
+    "shutdown": ("#5c6773", "#67727e"),
     "slowprobe": ("#3e4c59", "#55636f"),
     "unaccounted": ("#d8b4b4", "#8f6a6a"),
     "other": ("#c3cad2", "#59636e"),
@@ -57,15 +57,41 @@ def variable(bucket: str) -> str:
     return f"var(--bucket-{slot(bucket)})"
 
 
+def ink_variable(bucket: str) -> str:
+    """The CSS variable holding the colour of text on a bucket's colour."""
+    return f"var(--on-{slot(bucket)})"
+
+
 def stylesheet() -> str:
-    """The CSS that gives every slot its colour."""
+    """The CSS that gives every slot its colour and the colour of text on it."""
     slots = {slot(bucket): colours for bucket, colours in LIGHT_AND_DARK.items()}
     slots |= {f"neutral-{number}": colours for number, colours in enumerate(_NEUTRAL)}
-    light = "".join(f"--bucket-{name}:{colours[0]};" for name, colours in slots.items())
-    dark = "".join(f"--bucket-{name}:{colours[1]};" for name, colours in slots.items())
+    light = "".join(_variables(name, colours[0]) for name, colours in slots.items())
+    dark = "".join(_variables(name, colours[1]) for name, colours in slots.items())
     classes = "".join(f".bucket-{name}{{--bucket:var(--bucket-{name})}}" for name in slots)
     return (
         f":root{{{light}}}"
         f"@media screen and (prefers-color-scheme:dark){{:root:not([data-theme=light]){{{dark}}}}}"
         f"{classes}"
     )
+
+
+def _variables(name: str, colour: str) -> str:
+    return f"--bucket-{name}:{colour};--on-{name}:{readable_on(colour)};"
+
+
+def readable_on(colour: str) -> str:
+    """Black or white, whichever contrasts more with ``#rrggbb``."""
+    return "#ffffff" if contrast("#ffffff", colour) > contrast("#101214", colour) else "#101214"
+
+
+def contrast(one: str, other: str) -> float:
+    """The contrast ratio of two ``#rrggbb`` colours as WCAG defines it: 1 to 21; text should have 4.5."""
+    low, high = sorted((_luminance(one), _luminance(other)))
+    return (high + 0.05) / (low + 0.05)
+
+
+def _luminance(colour: str) -> float:
+    channels = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
+    red, green, blue = (c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue

@@ -23,6 +23,11 @@ def figures(value: float, digits: int = 3) -> str:
     return f"{value:,.{max(0, digits - 1 - size)}f}"
 
 
+def rounded(value: float) -> str:
+    """A mean count: whole where it is one."""
+    return f"{value:,.0f}" if math.isfinite(value) and (value >= 100 or value == round(value)) else figures(value, 2)
+
+
 def seconds(value: float) -> str:
     """A duration given in seconds."""
     if not math.isfinite(value):

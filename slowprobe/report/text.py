@@ -13,7 +13,7 @@ from slowprobe.report.untrusted import clean, cleaned
 
 WIDTH = 88
 TOP_FINDINGS = 3
-TOP_BUCKETS = 6
+TOP_BUCKETS = 8
 _BAR = 24
 _STYLES = {"bold": "1", "dim": "2", "high": "1;31", "medium": "1;33", "low": "1;36", "good": "1;32"}
 
@@ -61,26 +61,27 @@ class _Page:
 
     def finding(self, number: int, finding: Finding) -> Iterator[str]:
         label = f"{finding.severity.upper():<6}"
-        title = textwrap.shorten(clean(finding.title, 200), self.width - 14, placeholder="…")
+        title = textwrap.shorten(clean(finding.title, 200), self.width - 14, placeholder="…") or "…"
         yield f"  {number}. {self.style(finding.severity, label)} {self.style('bold', title)}"
         indent = " " * 5
         for place in finding.where[:1]:
             more = f" and {len(finding.where) - 1} more" if len(finding.where) > 1 else ""
             yield f"{indent}{clean(place.file, 300)}:{place.line} in {clean(place.function, 80)}{more}"
         yield from self.wrapped(clean(finding.fix.text, 400), indent, indent)
-        yield f"{indent}{_gain(finding)}"
+        yield from self.wrapped(_gain(finding), indent, indent)
 
     def loop(self, document: Document) -> Iterator[str]:
         loop_s = document.time.loop_s
         steps = f", {document.steps.count:,} steps" if document.steps else ""
-        yield f"Where the loop's {seconds(loop_s)} went{steps}:"
+        yield from self.wrapped(f"Where the loop's {seconds(loop_s)} went{steps}:")
         rows = loop_split(document, TOP_BUCKETS)
-        longest = max((len(bucket.label) for bucket in rows), default=0)
-        name_width = min(longest, max(10, self.width - _BAR - 24))
+        bar_width = _BAR if self.width >= 76 else max(0, self.width - 48)
+        name_width = min(max((len(bucket.label) for bucket in rows), default=0), self.width - bar_width - 24)
         for bucket in rows:
             share = bucket.seconds / loop_s
-            name = textwrap.shorten(bucket.label, name_width, placeholder="…") or bucket.label[:name_width]
-            yield f"  {name:<{name_width}}  {_bar(share)}  {percent(share):>7}  {seconds(bucket.seconds):>10}"
+            name = bucket.label if len(bucket.label) <= name_width else bucket.label[: name_width - 1] + "…"
+            bar = _bar(share, bar_width)
+            yield f"  {name:<{name_width}}  {bar} {percent(share):>7}  {seconds(bucket.seconds):>9}"
 
     def wrapped(self, text: str, first: str = "", rest: str = "", style: str = "") -> Iterator[str]:
         for line in textwrap.wrap(text, self.width, initial_indent=first, subsequent_indent=rest):
@@ -100,7 +101,7 @@ def _gain(finding: Finding) -> str:
     return f"predicted {factor(saving.speedup.expected)} ({span(saving.speedup)}), saves {seconds(saving.seconds)}"
 
 
-def _bar(share: float) -> str:
-    eighths = round(min(max(share, 0.0), 1.0) * _BAR * 8) if share == share else 0
+def _bar(share: float, width: int) -> str:
+    eighths = round(min(max(share, 0.0), 1.0) * width * 8) if share == share else 0
     full, part = divmod(eighths, 8)
-    return (("█" * full) + ("▏▎▍▌▋▊▉"[part - 1] if part else "")).ljust(_BAR)
+    return (("█" * full) + ("▏▎▍▌▋▊▉"[part - 1] if part else "")).ljust(width)

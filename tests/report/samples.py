@@ -204,17 +204,19 @@ def outcomes() -> dict[str, Outcome]:
         "input/batches-made-on-the-training-thread": Outcome("found", "Batches are made on the training thread", ""),
         "logging/loss-printed-every-step": Outcome("found", "The loss is printed at every step", ""),
         "optimizer/not-foreach": Outcome(
-            "passed", "The optimizer updates tensors in groups", "AdamW runs with foreach."
+            "passed", "The optimizer updates one tensor at a time", "AdamW runs with foreach."
         ),
         "host/gc-in-the-loop": Outcome(
-            "passed", "Garbage collection stays out of the way", "0.1 % of loop time, limit 5 %."
+            "passed", "Garbage collection runs inside steps", "0.1 % of loop time, limit 5 %."
         ),
-        "evaluation/too-often": Outcome("passed", "Evaluation takes a small share", "1.7 % of loop time, limit 5 %."),
+        "evaluation/too-often": Outcome("passed", "Evaluation takes too long", "1.7 % of loop time, limit 5 %."),
         "transfer/pageable-copies": Outcome(
-            "not-applicable", "Copies come from pinned memory", "The run used no device."
+            "not-applicable", "Copies come from pageable memory", "The run used no device."
         ),
-        "precision/fp32-matmul": Outcome("not-checked", "Matmuls use tensor cores", "No device window was recorded."),
-        "memory/allocator-retries": Outcome("error", "The allocator does not retry", "KeyError: 'allocator'"),
+        "precision/fp32-matmul": Outcome(
+            "not-checked", "Matmuls leave tensor cores unused", "No device window was recorded."
+        ),
+        "memory/allocator-retries": Outcome("error", "The allocator has to retry", "KeyError: 'allocator'"),
     }
 
 

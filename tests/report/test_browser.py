@@ -1,0 +1,143 @@
+"""What a person sees: the pages in a real Chromium, from a file, with the network watched."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from slowprobe.report import html
+
+from . import samples
+
+CHROMIUM = Path("/usr/bin/chromium")
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(not CHROMIUM.exists(), reason="needs Chromium at /usr/bin/chromium"),
+]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    sync_api = pytest.importorskip("playwright.sync_api")
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    folder = tmp_path_factory.mktemp("reports")
+    paths = {name: folder / f"{name}.html" for name in samples.EVERY}
+    for name, build in samples.EVERY.items():
+        paths[name].write_text(html.render(build()), encoding="utf-8")
+    return paths
+
+
+class Visit:
+    """One page with everything it complained about and asked for."""
+
+    def __init__(self, browser: Any, path: Path, charts: bool = True, **context: Any) -> None:
+        self.context = browser.new_context(**context)
+        self.page = self.context.new_page()
+        self.complaints: list[str] = []
+        self.requests: list[str] = []
+        self.page.on("console", lambda message: self.complaints.append(message.text))
+        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        self.page.on("request", lambda request: self.requests.append(request.url))
+        self.page.goto(path.as_uri())
+        if charts:
+            self.page.wait_for_selector("html[data-charts]", state="attached")
+            self.page.wait_for_timeout(200)
+
+    def __enter__(self) -> Visit:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.context.close()
+
+
+@pytest.mark.parametrize("name", samples.EVERY)
+def test_page_draws_quietly_and_asks_for_nothing(browser: Any, files: dict[str, Path], name: str) -> None:
+    with Visit(browser, files[name]) as visit:
+        assert visit.page.evaluate("document.documentElement.dataset.charts") == "drawn"
+        assert visit.complaints == []
+        assert [url for url in visit.requests if not url.startswith(("file:", "data:"))] == []
+        charts = visit.page.locator(".chart").count()
+        assert charts >= 1
+        assert visit.page.locator(".chart.drawn .main-svg").count() >= charts
+        assert visit.page.evaluate("window.pwned === undefined")
+
+
+def test_every_part_of_the_run_is_drawn(browser: Any, files: dict[str, Path]) -> None:
+    with Visit(browser, files["input_bound"]) as visit:
+        # the run, four scopes, and the buckets
+        assert visit.page.locator(".chart-time g.slice").count() == 1 + 4 + len(samples.BUCKETS)
+        assert visit.page.locator(".chart-steps .scatterlayer .trace").count() >= 6
+        assert visit.page.locator(".chart-ops .point").count() == 5
+
+
+def test_names_are_text_in_charts(browser: Any, files: dict[str, Path]) -> None:
+    with Visit(browser, files["hostile"]) as visit:
+        assert visit.page.locator(".chart a").count() == 0
+        assert "<b>bold</b>" in visit.page.locator(".chart-ops").inner_text()
+
+
+@pytest.mark.parametrize("name", ["input_bound", "healthy", "no_steps", "hostile"])
+def test_page_is_complete_without_javascript(browser: Any, files: dict[str, Path], name: str) -> None:
+    with Visit(browser, files[name], charts=False, java_script_enabled=False) as visit:
+        assert visit.page.locator("h1").is_visible()
+        assert visit.page.locator("#time table").is_visible()
+        assert visit.page.locator(".chart").first.is_hidden()
+        assert visit.page.locator("button:visible").count() == 0
+        if name == "input_bound":
+            assert visit.page.locator(".finding .diff").first.is_visible()
+            visit.page.locator(".finding summary").first.click()
+            assert visit.page.get_by_text("n02102040_1082.JPEG").is_visible()
+
+
+@pytest.mark.parametrize("name", samples.EVERY)
+def test_narrow_screen_does_not_scroll_sideways(browser: Any, files: dict[str, Path], name: str) -> None:
+    with Visit(browser, files[name], viewport={"width": 375, "height": 700}) as visit:
+        assert visit.page.evaluate("document.documentElement.scrollWidth") <= 375
+
+
+def test_charts_follow_the_theme(browser: Any, files: dict[str, Path]) -> None:
+    ink = "getComputedStyle(document.querySelector('.chart-steps .xtick text')).fill"
+    background = "getComputedStyle(document.body).backgroundColor"
+    with Visit(browser, files["input_bound"], color_scheme="light") as visit:
+        light = visit.page.evaluate(ink), visit.page.evaluate(background)
+        visit.page.emulate_media(color_scheme="dark")
+        visit.page.wait_for_timeout(400)
+        dark = visit.page.evaluate(ink), visit.page.evaluate(background)
+        assert light[0] != dark[0] and light[1] != dark[1]
+        assert visit.complaints == []
+
+
+def test_copy_gives_the_diff(browser: Any, files: dict[str, Path]) -> None:
+    permissions = ["clipboard-read", "clipboard-write"]
+    with Visit(browser, files["input_bound"], permissions=permissions) as visit:
+        visit.page.get_by_role("button", name="Copy diff").first.click()
+        visit.page.get_by_role("button", name="Copied").wait_for()
+        assert visit.page.evaluate("navigator.clipboard.readText()") == samples.input_finding().fix.diff
+
+
+def test_page_without_decompression_says_so(browser: Any, files: dict[str, Path]) -> None:
+    context = browser.new_context()
+    page = context.new_page()
+    page.add_init_script("delete window.DecompressionStream")
+    page.goto(files["input_bound"].as_uri())
+    page.wait_for_selector("html[data-charts=failed]", state="attached")
+    assert page.locator(".no-charts").first.is_visible() and page.locator(".chart").first.is_hidden()
+    context.close()
+
+
+def test_print_is_light_and_complete(browser: Any, files: dict[str, Path], tmp_path: Path) -> None:
+    with Visit(browser, files["input_bound"], color_scheme="dark") as visit:
+        visit.page.pdf(path=str(tmp_path / "report.pdf"))
+        assert visit.complaints == []
+        assert (tmp_path / "report.pdf").stat().st_size > 50_000
