@@ -94,7 +94,7 @@ def steps(document: Document) -> Figure:
     data = thin(series)
     x = [(first + last) / 2 for first, last in zip(data.first, data.last, strict=False)]
     top = _top_ms(document, data)
-    traces = [
+    traces: list[Figure] = [
         {
             "type": "scatter",
             "mode": "lines",
@@ -108,7 +108,7 @@ def steps(document: Document) -> Figure:
         }
         for name, colour, column in _stack(document, data)
     ]
-    traces += _slow_steps(x, data, top)
+    traces += [_whole_step(x, data), *_slow_steps(x, data, top)]
     return {
         "data": traces,
         "layout": {
@@ -116,7 +116,8 @@ def steps(document: Document) -> Figure:
             "hovermode": "x unified",
             "legend": {"orientation": "h", "y": -0.2, "x": 0, "traceorder": "normal"},
             "xaxis": {
-                "title": {"text": "step"},
+                "title": {"text": "step", "standoff": 6},
+                "unifiedhovertitle": {"text": "step %{x}" if data.group == 1 else f"{data.group} steps around %{{x}}"},
                 "range": [data.first[0] - 0.5, data.last[-1] + 0.5],
                 "zeroline": False,
             },
@@ -145,6 +146,20 @@ def _stack(document: Document, data: Thinned) -> list[tuple[str, str, list[float
             ("whole step" if not layers else "not explained", variable("unaccounted" if layers else "forward"), left)
         )
     return layers
+
+
+def _whole_step(x: list[float], data: Thinned) -> Figure:
+    """Draws nothing; it puts the whole step into the box shown under the pointer."""
+    return {
+        "type": "scatter",
+        "mode": "lines",
+        "name": "whole step" if data.group == 1 else "whole step, mean",
+        "x": x,
+        "y": [round(value, 4) for value in data.wall_ms],
+        "line": {"width": 0, "color": "var(--ink)"},
+        "showlegend": False,
+        "hovertemplate": "<b>%{y:.3~s} ms</b>",
+    }
 
 
 def _slow_steps(x: list[float], data: Thinned, top: float) -> list[Figure]:

