@@ -11,28 +11,28 @@ from markupsafe import Markup
 
 from slowprobe.report import bundle, page, palette, quantities
 from slowprobe.report.document import Document
-from slowprobe.report.figures import figures
+from slowprobe.report.figures import Figure, figures
 from slowprobe.report.partition import labels, loop_split, parts
 from slowprobe.report.untrusted import clean, cleaned
 
 MOST_BYTES = 2_500_000  # so that a report can be attached to a chat message or a pull request
 
 _HERE = Path(__file__).parent
-_FINDINGS_SHOWN = (40, 10, 3)
 
 
 def render(document: Document) -> str:
     """`document` as a page; the same document always gives the same bytes."""
     safe = cleaned(document)
-    for most in _FINDINGS_SHOWN:
-        text = _page(safe, most)
-        if len(text) * 4 <= MOST_BYTES or len(text.encode()) <= MOST_BYTES:
+    charts = figures(safe)
+    # Only a document made to be huge needs the later ones; the last gives up the charts, which are most of the file.
+    for most_findings, drawn in ((40, charts), (10, charts), (3, charts), (3, {})):
+        text = _page(safe, most_findings, drawn)
+        if len(text.encode()) <= MOST_BYTES:
             break
     return text
 
 
-def _page(document: Document, most_findings: int) -> str:
-    charts = figures(document)
+def _page(document: Document, most_findings: int, charts: dict[str, Figure]) -> str:
     plotly = bundle.plotly() if charts else None
     scripts = {name: _asset(name) for name in ("first.js", "report.js")}
     hashes = sorted(bundle.csp_hash(script) for script in scripts.values())

@@ -82,6 +82,14 @@ def test_same_document_same_bytes() -> None:
     assert html.render(samples.input_bound()) == PAGES["input_bound"]
 
 
+def test_huge_document_gives_up_findings_and_then_charts() -> None:
+    document = samples.hostile()
+    document.outcomes = {f"{n}": samples.Outcome("passed", "<" * 300, "<" * 900) for n in range(400)}
+    page = html.render(document)
+    assert len(page.encode()) <= html.MOST_BYTES
+    assert 'id="plotly"' not in page and "57 more findings are in report.json" in page
+
+
 def test_document_is_left_as_it_was() -> None:
     document = samples.input_bound()
     html.render(document)
