@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from slowprobe.capture.machine import ResourceMeter, read_state
+from slowprobe.capture.patches import Patches
 from slowprobe.capture.probes.autograd import BackwardProbe
 from slowprobe.capture.probes.calls import CallProbe
 from slowprobe.capture.probes.interpreter import CompileProbe, GcProbe
 from slowprobe.capture.probes.loader import LoaderProbe
 from slowprobe.capture.probes.module import ForwardProbe
 from slowprobe.capture.probes.optimizer import OptimizerProbe
-from slowprobe.capture.patches import Patches
 from slowprobe.capture.pulse import Pulse
 from slowprobe.capture.recorder import KIND, SUBJECT_BITS, Recorder
 from slowprobe.capture.sampler import StackSampler
@@ -145,7 +145,7 @@ class Session:
         self._is_compiling_now = getattr(torch.compiler, "is_compiling", self._is_compiling_now)
         self._forward = ForwardProbe(recorder, subjects, self._is_compiling)
         if self._options.trace:
-            self._window = WindowProbe(recorder, self.folder / TRACES, own, self._journal.write)
+            self._window = WindowProbe(recorder, self.folder / TRACES, own, self._sites, self._journal.write)
             self._guard("profiler", lambda: self._give_way_to_other_profilers(torch))
         self._add(LoaderProbe(recorder, subjects, self._on_request, self._enter_worker))
         self._add(OptimizerProbe(recorder, subjects, self._on_step))
@@ -239,7 +239,9 @@ class Session:
         if final_ns is not None or now_ns >= self._next_chunk_ns:
             self._next_chunk_ns = now_ns + int(Totals.chunk_seconds(now_ns / 1e9) * 1e9)
             mask = (1 << SUBJECT_BITS) - 1
-            still_open = [[key >> SUBJECT_BITS, key & mask, start - self._origin_ns] for key, start, _ in recorder.stack]
+            still_open = [
+                [key >> SUBJECT_BITS, key & mask, start - self._origin_ns] for key, start, _ in recorder.stack
+            ]
             chunk = self._totals.chunk(now_ns, still_open, final=final_ns is not None)
             self._journal.write(*chunk, *self._sampler.take(), self._meter.read(), vital=final_ns is not None)
         if self._calls is not None and final_ns is None and self._running:

@@ -12,7 +12,9 @@ from typing import Literal
 Driver = tuple[Literal["loader", "optimizer", "backward"], int]
 
 _SURE_AFTER = 4  # turns before a driver is fixed; two epochs of warm-up batches would be too late for short runs
-_ACCUMULATION_RATIO = 0.75  # fewer optimizer steps a batch than this: micro-batches (skipped GradScaler steps are rarer)
+_ACCUMULATION_RATIO = (
+    0.75  # fewer optimizer steps a batch than this: micro-batches (skipped GradScaler steps are rarer)
+)
 
 
 class Turns:
@@ -67,7 +69,7 @@ class Turns:
         optimizer, steps = self._optimizers.most_common()[-1] if self._optimizers else (0, 0)
         if batches >= _SURE_AFTER and (not self._optimizers or steps >= _ACCUMULATION_RATIO * (batches - 1)):
             return ("loader", loader)
-        if batches < _SURE_AFTER / 2 and steps >= _SURE_AFTER or batches >= _SURE_AFTER <= steps:
+        if (batches < _SURE_AFTER / 2 and steps >= _SURE_AFTER) or batches >= _SURE_AFTER <= steps:
             return ("optimizer", optimizer)
         if not self._optimizers and batches == 0 and self._backwards >= _SURE_AFTER:
             return ("backward", 0)

@@ -11,8 +11,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
+from slowprobe.capture.line_marks import LineMarks
 from slowprobe.capture.profiler_noise import without_profiler_noise
 from slowprobe.capture.recorder import KIND, Recorder
+from slowprobe.capture.sites import Sites
 from slowprobe.run.schema import Note, Window
 
 SLOWPROBE = KIND["slowprobe"]
@@ -30,8 +32,11 @@ _NEXT: dict[Role | None, Role | None] = {None: "sizing", "sizing": "clean", "cle
 class WindowProbe:
     """Opens and closes windows at turns of the loop. A profiler that is already running (the user's) keeps the floor."""
 
-    def __init__(self, recorder: Recorder, folder: Path, subject: int, write: Callable[[Window | Note], None]) -> None:
+    def __init__(
+        self, recorder: Recorder, folder: Path, subject: int, sites: Sites, write: Callable[[Window | Note], None]
+    ) -> None:
         self._recorder = recorder
+        self._sites = sites
         self._folder = folder
         self._subject = subject
         self._write = write
@@ -43,6 +48,7 @@ class WindowProbe:
         self._first_ns = self._opened_ns = self._start_ns = 0
         self._pending: list[tuple[Path, Window]] = []
         self._annotate = True
+        self._lines: LineMarks | None = None
         self.starting = False
 
     @property
@@ -96,12 +102,16 @@ class WindowProbe:
         self._turns_left = self._steps_wanted = 1 if role != "clean" else max(1, self._steps_wanted)
         self.starting = True
         try:
-            profiler = torch.profiler.profile(activities=activities, record_shapes=annotated, with_stack=annotated)
+            profiler = torch.profiler.profile(activities=activities, record_shapes=annotated)
             with without_profiler_noise():
                 profiler.start()
         finally:
             self.starting = False
         self._role, self._profiler = role, profiler
+        if annotated:
+            self._lines = LineMarks(self._sites)
+            if not self._lines.start():
+                self._note("info", "the script is being traced (debugger, coverage), so operators have no source lines")
         self._begin_mark()
         self._start_ns = time.perf_counter_ns()
 
@@ -109,6 +119,7 @@ class WindowProbe:
         profiler, role = self._profiler, self._role
         self._profiler, self._role = None, None
         assert role is not None
+        self._end_lines()
         with without_profiler_noise():
             profiler.stop()
         events = len(profiler.profiler.kineto_results.events())
@@ -160,6 +171,7 @@ class WindowProbe:
         profiler, self._profiler, self._next = self._profiler, None, None
         if profiler is not None:
             self._end_mark()
+            self._end_lines()
             with without_profiler_noise():
                 profiler.stop()
             if reason:
@@ -172,6 +184,11 @@ class WindowProbe:
     def _note(self, level: Literal["info", "warning"], text: str) -> None:
         at = time.perf_counter_ns() - self._recorder.origin_ns
         self._write(Note(at_ns=at, level=level, topic="window", text=text))
+
+    def _end_lines(self) -> None:
+        if self._lines is not None:
+            self._lines.stop()
+            self._lines = None
 
     def _begin_mark(self) -> None:
         import torch

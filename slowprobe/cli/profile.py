@@ -17,14 +17,23 @@ from slowprobe.errors import BadInputError, SlowprobeError
     context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
     help="Run SCRIPT (or -m MODULE) with its ARGS as python would, record it, and report why it is slow.",
 )
-@click.option("--out", type=click.Path(path_type=Path), help="Folder for the report and the run data [default: reports/<script>-<time>].")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    help="Folder for the report and the run data [default: reports/<script>-<time>].",
+)
 @click.option("--steps", type=click.IntRange(min=1), help="Record only the first N training steps; the script runs on.")
 @click.option("--no-trace", is_flag=True, help="Record no torch.profiler window.")
 @click.option("--open", "open_report", is_flag=True, help="Open the report in a browser.")
 @click.option("-m", "module", metavar="MODULE", help="Run a module, as python -m does.")
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="SCRIPT [ARGS]...")
 def command(
-    out: Path | None, steps: int | None, no_trace: bool, open_report: bool, module: str | None, arguments: tuple[str, ...]
+    out: Path | None,
+    steps: int | None,
+    no_trace: bool,
+    open_report: bool,
+    module: str | None,
+    arguments: tuple[str, ...],
 ) -> None:
     """Run, record, report; the exit code is the script's."""
     from slowprobe.capture.machine import describe_host
@@ -52,7 +61,14 @@ def command(
     status = run([sys.executable, *_interpreter_flags(), str(launch), str(folder), str(origin_ns), options, *target])
     ended_ns = time.perf_counter_ns() - origin_ns
     try:
-        append_exit(folder, Exit(at_ns=ended_ns, exit_code=max(status, 0) if status >= 0 else None, signal=-status if status < 0 else None))
+        append_exit(
+            folder,
+            Exit(
+                at_ns=ended_ns,
+                exit_code=max(status, 0) if status >= 0 else None,
+                signal=-status if status < 0 else None,
+            ),
+        )
         from slowprobe.cli.report import write_report
 
         write_report(folder, open_report)

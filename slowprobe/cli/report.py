@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import click
@@ -16,4 +17,25 @@ def command(run: Path, open_report: bool) -> None:
 
 
 def write_report(folder: Path, open_report: bool = False) -> None:
-    """Write report.html and report.json into `folder` and the summary to stderr."""
+    """Write report.html and report.json into `folder` and the summary to stderr.
+
+    Raises RunFolderError when the folder holds no run that can be read, BadInputError when it cannot be written.
+    """
+    from slowprobe.errors import BadInputError
+    from slowprobe.report import html, json, text
+    from slowprobe.report.build import build_document
+    from slowprobe.run.reader import load_run
+
+    document = build_document(load_run(folder))
+    page = folder / "report.html"
+    try:
+        page.write_text(html.render(document), encoding="utf-8")
+        (folder / "report.json").write_text(json.render(document), encoding="utf-8")
+    except OSError as error:
+        raise BadInputError(f"cannot write the report to {folder}: {error.strerror or error}.") from None
+    print(text.render(document), file=sys.stderr)
+    print(f"Report: {page}", file=sys.stderr)
+    if open_report:
+        import webbrowser
+
+        webbrowser.open(page.resolve().as_uri())

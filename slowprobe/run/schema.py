@@ -95,7 +95,7 @@ class Subject(_Base, tag="subject"):
     kind: SpanKind
     name: str
     site: Site | None = None
-    attrs: dict[str, str | int | float | bool | None | list[int]] = {}
+    attrs: dict[str, str | int | float | bool | list[int] | None] = {}
 
 
 class Spans(_Base, tag="spans"):
@@ -178,7 +178,7 @@ class State(_Base, tag="state"):
     """
 
     at_ns: int
-    values: dict[str, str | int | float | bool | None | list[str]]
+    values: dict[str, str | int | float | bool | list[str] | None]
 
 
 class Window(_Base, tag="window"):

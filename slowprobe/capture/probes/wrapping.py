@@ -9,7 +9,6 @@ from slowprobe.capture.recorder import KIND, Recorder
 from slowprobe.capture.subjects import Subjects
 from slowprobe.run.schema import SpanKind
 
-
 _WAIT, _SAVE, _LOG, _EXTERNAL = KIND["data_wait"], KIND["save"], KIND["log"], KIND["external"]
 
 

@@ -1,0 +1,107 @@
+"""Edits in terms of the user's own lines, as small diffs."""
+
+from __future__ import annotations
+
+import ast
+import textwrap
+from collections.abc import Sequence
+
+from slowprobe.diagnose.finding import Where
+from slowprobe.run.schema import Site
+from slowprobe.timeline.sources import SourceText
+
+
+def place(*sites: Site | None) -> list[Where]:
+    """The places of a finding, most important first."""
+    return [Where(site.file, site.line, site.function) for site in sites if site is not None and site.line > 0]
+
+
+def diff(removed: Sequence[str], added: Sequence[str]) -> str:
+    """Lines to remove and to add, in the form of a unified diff without headers."""
+    return "\n".join([*(f"-{line}" for line in removed), *(f"+{line}" for line in added)])
+
+
+def statement_lines(source: SourceText, site: Site | None) -> list[str]:
+    """The user's statement around a site, without its common indentation; empty where unknown."""
+    if site is None:
+        return []
+    first, last = source.statement(site)
+    lines = source.lines(site.file)[first - 1 : last]
+    return textwrap.dedent("\n".join(lines)).splitlines()
+
+
+def replace_statement(source: SourceText, site: Site | None, added: Sequence[str]) -> str:
+    """A diff that puts `added` in the place of the user's statement."""
+    return diff(statement_lines(source, site), added)
+
+
+def wrap_statement(source: SourceText, site: Site | None, header: str) -> str:
+    """A diff that puts the user's statement under a `header` such as ``if step % 50 == 0:``."""
+    lines = statement_lines(source, site)
+    return diff(lines, [header, *(f"    {line}" for line in lines)]) if lines else ""
+
+
+def set_arguments(source: SourceText, site: Site | None, **arguments: str) -> str:
+    """A diff that sets keyword arguments of the (first, outermost) call in the user's statement.
+
+    Empty where the statement is unknown or holds no call.
+    """
+    lines = statement_lines(source, site)
+    text = "\n".join(lines)
+    try:
+        tree = ast.parse(text)
+    except (SyntaxError, ValueError):
+        return ""
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    if not calls:
+        return ""
+    call = calls[0]
+    edited = _Text(text)
+    missing = []
+    for name, value in arguments.items():
+        keyword = next((k for k in call.keywords if k.arg == name), None)
+        if keyword is None:
+            missing.append(f"{name}={value}")
+        else:
+            edited.replace(keyword.value, value)
+    if missing:
+        edited.insert_before_close(call, ", ".join(missing))
+    return diff(lines, edited.result().splitlines())
+
+
+class _Text:
+    """Source text that is edited at syntax nodes; edits are applied back to front."""
+
+    def __init__(self, text: str) -> None:
+        self._lines = text.splitlines()
+        self._edits: list[tuple[int, int, int, int, str]] = []
+
+    def _column(self, line: int, byte: int) -> int:
+        return len(self._lines[line - 1].encode()[:byte].decode(errors="replace"))
+
+    def replace(self, node: ast.expr, value: str) -> None:
+        end_line, end_byte = node.end_lineno or node.lineno, node.end_col_offset or node.col_offset
+        begin = (node.lineno, self._column(node.lineno, node.col_offset))
+        self._edits.append((*begin, end_line, self._column(end_line, end_byte), value))
+
+    def insert_before_close(self, call: ast.Call, text: str) -> None:
+        line = call.end_lineno or call.lineno
+        column = self._column(line, call.end_col_offset or 0) - 1
+        arguments: list[ast.expr] = [*call.args, *(keyword.value for keyword in call.keywords)]
+        if not arguments:
+            self._edits.append((line, column, line, column, text))
+            return
+        last = max(arguments, key=lambda node: (node.end_lineno or 0, node.end_col_offset or 0))
+        end_line = last.end_lineno or line
+        end = self._column(end_line, last.end_col_offset or 0)
+        if isinstance(last, ast.GeneratorExp) and not call.keywords and len(call.args) == 1:
+            end = column
+            end_line = line
+        self._edits.append((end_line, end, end_line, end, f", {text}"))
+
+    def result(self) -> str:
+        lines = list(self._lines)
+        for first, start, last, end, value in sorted(self._edits, reverse=True):
+            head, tail = lines[first - 1][:start], lines[last - 1][end:]
+            lines[first - 1 : last] = [head + value + tail]
+        return "\n".join(lines)

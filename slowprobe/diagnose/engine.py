@@ -1,0 +1,128 @@
+"""Runs every rule on a run's evidence: isolated, with declared evidence only, savings by replay, ranked."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import pkgutil
+from collections.abc import Iterable
+from dataclasses import dataclass
+from types import ModuleType
+
+from slowprobe.diagnose import rules
+from slowprobe.diagnose.evidence import DeclaredEvidence, Evidence, EvidenceMissing
+from slowprobe.diagnose.finding import HIGH_SHARE, MEDIUM_SHARE, Finding, Outcome, Range, Saving, Severity
+from slowprobe.diagnose.rule import Diagnosis, NotApplicable, NotChecked, Passed, Rule
+from slowprobe.timeline.replay import Change, Outlook, Replay
+
+MIN_SHARE = 0.01  # a saving below one percent of loop time is within the noise of any training loop
+
+
+@dataclass(frozen=True)
+class LoadedRule:
+    """A rule module: id (file name with hyphens), declaration, documentation, function."""
+
+    id: str
+    rule: Rule
+    documentation: str
+    module: ModuleType
+
+
+@dataclass(frozen=True)
+class Examination:
+    """What all rules found: findings by saving, outcomes by rule id, and the joint replay of all findings."""
+
+    findings: list[Finding]
+    outcomes: dict[str, Outcome]
+    joint: Outlook
+
+
+def discover() -> list[LoadedRule]:
+    """All rules, by id. Raises TypeError for a module that does not keep to the protocol."""
+    found = []
+    for info in sorted(pkgutil.iter_modules(rules.__path__), key=lambda info: info.name):
+        if info.name.startswith("_"):
+            continue
+        module = importlib.import_module(f"{rules.__name__}.{info.name}")
+        rule = getattr(module, "RULE", None)
+        check = getattr(module, "check", None)
+        if not isinstance(rule, Rule) or not callable(check) or len(inspect.signature(check).parameters) != 1:
+            raise TypeError(f"{module.__name__} needs RULE = Rule(…) and check(run)")
+        found.append(LoadedRule(info.name.replace("_", "-"), rule, inspect.getdoc(module) or "", module))
+    return found
+
+
+def examine(evidence: Evidence) -> Examination:
+    """Let every rule look at the run. A rule that fails becomes an error outcome; it cannot break the report."""
+    outcomes: dict[str, Outcome] = {}
+    seen: list[tuple[LoadedRule, Diagnosis, Outlook]] = []
+    for loaded in discover():
+        outcome, diagnoses = _ask(loaded, evidence)
+        kept = [(loaded, diagnosis, outlook) for diagnosis, outlook in diagnoses if _counts(outlook)]
+        if diagnoses and not kept:
+            outcome = Outcome("passed", loaded.rule.title, f"seen, but mending it would save less than {MIN_SHARE:.0%}")
+        outcomes[loaded.id] = outcome
+        seen += kept
+    joint = _joint(evidence, [change for _, diagnosis, _ in seen for change in diagnosis.changes])
+    findings = [_finding(loaded, diagnosis, outlook) for loaded, diagnosis, outlook in seen]
+    findings.sort(key=lambda finding: (-finding.saving.seconds, finding.rule))
+    return Examination(findings, outcomes, joint)
+
+
+def _ask(loaded: LoadedRule, evidence: Evidence) -> tuple[Outcome, list[tuple[Diagnosis, Outlook]]]:
+    title = loaded.rule.title
+    if not evidence.steps:
+        return Outcome("not-applicable", title, "no training step was recorded"), []
+    try:
+        answer = loaded.module.check(DeclaredEvidence(evidence, loaded.rule.needs))
+        if isinstance(answer, Passed):
+            return Outcome("passed", title, answer.reason), []
+        if isinstance(answer, NotApplicable):
+            return Outcome("not-applicable", title, answer.reason), []
+        if isinstance(answer, NotChecked):
+            return Outcome("not-checked", title, answer.reason), []
+        diagnoses = [answer] if isinstance(answer, Diagnosis) else list(answer)
+        if not diagnoses:
+            return Outcome("passed", title, "nothing found"), []
+        replayed = [(diagnosis, evidence.replay.outlook(diagnosis.changes)) for diagnosis in diagnoses]
+        return Outcome("found", title, diagnoses[0].summary), replayed
+    except EvidenceMissing as missing:
+        return Outcome("not-checked", title, str(missing).strip("'\"")), []
+    except Exception as error:
+        return Outcome("error", title, f"{type(error).__name__}: {error}"), []
+
+
+def _joint(evidence: Evidence, changes: Iterable[Change]) -> Outlook:
+    if not evidence.steps:
+        return Outlook(0.0, 0.0, 0.0, 0.0)
+    replay: Replay = evidence.replay
+    return replay.outlook(changes)
+
+
+def _counts(outlook: Outlook) -> bool:
+    return outlook.saved_s >= MIN_SHARE * outlook.before_s > 0
+
+
+def _finding(loaded: LoadedRule, diagnosis: Diagnosis, outlook: Outlook) -> Finding:
+    low, expected, high = outlook.speedup
+    return Finding(
+        rule=loaded.id,
+        bottleneck=loaded.rule.bottleneck,
+        severity=severity(outlook),
+        title=diagnosis.title or loaded.rule.title,
+        summary=diagnosis.summary,
+        where=list(diagnosis.where),
+        fix=diagnosis.fix,
+        saving=Saving(
+            basis=diagnosis.basis,
+            seconds=round(outlook.saved_s, 3),
+            speedup=Range(round(low, 3), round(expected, 3), round(high, 3)),
+        ),
+        evidence=diagnosis.evidence,
+    )
+
+
+def severity(outlook: Outlook) -> Severity:
+    """By the expected saving as a share of loop time."""
+    share = outlook.saved_s / outlook.before_s if outlook.before_s else 0.0
+    return "high" if share >= HIGH_SHARE else "medium" if share >= MEDIUM_SHARE else "low"

@@ -1,0 +1,193 @@
+"""Evidence: named facts about a run, each computed when a rule first asks for it."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any
+
+from slowprobe.errors import SlowprobeError
+from slowprobe.run.reader import RunRecords
+from slowprobe.run.schema import State, Window, WorkerHello
+from slowprobe.timeline.facts import EvaluationFacts, SpanFacts, evaluation_facts, span_facts, step_cores
+from slowprobe.timeline.hotspots import LineTime, UserCode, line_times, worker_line_times
+from slowprobe.timeline.labels import Labels, label_run
+from slowprobe.timeline.loaders import LoaderFacts, loader_facts
+from slowprobe.timeline.ops import OpWindow, read_window
+from slowprobe.timeline.partition import Partition, costs, partition
+from slowprobe.timeline.recording import Recording
+from slowprobe.timeline.replay import Replay
+from slowprobe.timeline.roles import Roles, assign_roles
+from slowprobe.timeline.sources import SourceText
+from slowprobe.timeline.step_stats import StepStats, step_stats
+
+EvidenceMissing = LookupError
+
+
+class Evidence:
+    """All evidence of one run. Attributes raise `EvidenceMissing` with a reason where the run does not hold them."""
+
+    def __init__(self, run: RunRecords) -> None:
+        self.run = run
+        self.recording = Recording(run)
+
+    @cached_property
+    def worker_recordings(self) -> list[Recording]:
+        """One recording a loader worker."""
+        return [Recording(RunRecords(self.run.folder, self.run.manifest, records)) for records in self.run.workers]
+
+    @cached_property
+    def roles(self) -> Roles:
+        """Which loader trains, what a step is."""
+        return assign_roles(self.recording)
+
+    @cached_property
+    def labels(self) -> Labels:
+        """Scope and bucket of everything that was recorded."""
+        return label_run(self.recording, self.roles)
+
+    @cached_property
+    def partition(self) -> Partition:
+        """The wall identity."""
+        return partition(self.recording, self.labels)
+
+    @cached_property
+    def steps(self) -> StepStats:
+        """The training steps."""
+        return step_stats(self.recording, self.roles, self.labels)
+
+    @cached_property
+    def loaders(self) -> list[LoaderFacts]:
+        """Every loader that was asked for batches."""
+        return loader_facts(self.recording, self.worker_recordings, self.roles)
+
+    @cached_property
+    def optimizers(self) -> list[SpanFacts]:
+        """Every optimizer; seconds are the self time of its steps (a closure's forward and backward are not in it)."""
+        return span_facts(self.recording, self.partition, "optimizer")
+
+    @cached_property
+    def forwards(self) -> list[SpanFacts]:
+        """Outermost modules, one entry a mode (training, grad)."""
+        return span_facts(self.recording, self.partition, "forward")
+
+    @cached_property
+    def saves(self) -> list[SpanFacts]:
+        """Checkpoint calls by user line."""
+        return span_facts(self.recording, self.partition, "save")
+
+    @cached_property
+    def logs(self) -> list[SpanFacts]:
+        """print, logging and tracker calls by user line."""
+        return span_facts(self.recording, self.partition, "log")
+
+    @cached_property
+    def sleeps(self) -> list[SpanFacts]:
+        """time.sleep by user line (not inside a dataset)."""
+        return span_facts(self.recording, self.partition, "sleep")
+
+    @cached_property
+    def externals(self) -> list[SpanFacts]:
+        """Subprocess and network calls by user line."""
+        return span_facts(self.recording, self.partition, "external")
+
+    @cached_property
+    def collections(self) -> list[SpanFacts]:
+        """Garbage collections by generation."""
+        return span_facts(self.recording, self.partition, "gc")
+
+    @cached_property
+    def compiles(self) -> list[SpanFacts]:
+        """torch.compile compilations."""
+        return span_facts(self.recording, self.partition, "compile")
+
+    @cached_property
+    def evaluation(self) -> EvaluationFacts:
+        """The evaluations inside the training loop."""
+        return evaluation_facts(self.recording, self.partition, self.labels, self.steps.count)
+
+    @cached_property
+    def lines(self) -> list[LineTime]:
+        """The user's source lines by time, from stack samples of the training thread."""
+        found = line_times(self.recording, self.labels, self.partition)
+        if not found:
+            raise EvidenceMissing("no stack samples in the user's code")
+        return found
+
+    @cached_property
+    def worker_lines(self) -> list[LineTime]:
+        """The same inside loader workers."""
+        return worker_line_times(self.worker_recordings, UserCode(self.run.manifest.prefixes))
+
+    @cached_property
+    def windows(self) -> dict[str, Window]:
+        """The profiler windows by role."""
+        return {window.role: window for window in self.run.of(Window)}
+
+    @cached_property
+    def ops(self) -> OpWindow:
+        """Operators in the profiler window."""
+        clean, annotated = self.windows.get("clean"), self.windows.get("annotated")
+        if clean is None or clean.path is None or not (self.run.folder / clean.path).is_file():
+            raise EvidenceMissing("no profiler window was recorded")
+        path = self.run.folder / annotated.path if annotated is not None and annotated.path else None
+        try:
+            return read_window(
+                self.run.folder / clean.path,
+                path if path is not None and path.is_file() else None,
+                UserCode(self.run.manifest.prefixes),
+            )
+        except SlowprobeError as error:
+            raise EvidenceMissing(str(error)) from None
+
+    @cached_property
+    def settings(self) -> dict[str, Any]:
+        """torch's global settings once the loop ran."""
+        state = self.run.last(State)
+        if state is None:
+            raise EvidenceMissing("the loop ended before torch's settings were read")
+        return dict(state.values)
+
+    @cached_property
+    def host(self) -> dict[str, Any]:
+        """The machine."""
+        return dict(self.run.manifest.host)
+
+    @cached_property
+    def cores(self) -> float:
+        """Cores this process may use: affinity, and the cgroup's quota where there is one."""
+        cores = float(self.host.get("cores") or 1)
+        quota = self.host.get("quota_cores")
+        return min(cores, float(quota)) if quota else cores
+
+    @cached_property
+    def costs(self) -> dict[str, float]:
+        """Values measured on this machine after the run."""
+        return costs(self.recording)
+
+    @cached_property
+    def source(self) -> SourceText:
+        """The user's source files as they ran."""
+        return SourceText(self.run)
+
+    @cached_property
+    def replay(self) -> Replay:
+        """The recorded loop, ready to be replayed with changes."""
+        return Replay(self.partition, self.loaders, self.cores, step_cores(self.recording))
+
+    @cached_property
+    def worker_starts(self) -> int:
+        """How many worker processes recorded themselves."""
+        return sum(worker.run.last(WorkerHello) is not None for worker in self.worker_recordings)
+
+
+class DeclaredEvidence:
+    """What a rule sees: the evidence it declared, and nothing else."""
+
+    def __init__(self, evidence: Evidence, needs: tuple[str, ...]) -> None:
+        self._evidence = evidence
+        self._needs = frozenset(needs)
+
+    def __getattr__(self, name: str) -> Any:
+        if name not in self._needs:
+            raise AttributeError(f"evidence {name!r} is not among the rule's needs")
+        return getattr(self._evidence, name)

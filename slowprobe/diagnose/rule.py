@@ -1,0 +1,68 @@
+"""The rule protocol: what a rule declares, what it may return, and what it never has to do.
+
+A rule is a module in `slowprobe.diagnose.rules`. Its id is the file name with hyphens; its docstring is its
+documentation. It holds
+
+    RULE = Rule(title="…", bottleneck="input", needs=("steps", "loaders"))
+
+    def check(run) -> Diagnosis | list[Diagnosis] | Verdictless
+
+`run` has exactly the evidence named in `needs`. A rule says what it saw and which edit mends it; what the edit saves is
+computed by the engine, by replaying the recorded loop with the rule's `changes`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from slowprobe.diagnose.finding import Bottleneck, Fix, Where
+from slowprobe.timeline.replay import Change
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What a rule is about, and the evidence it reads (names of `Evidence` attributes)."""
+
+    title: str
+    bottleneck: Bottleneck
+    needs: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """A cause that was seen. `changes` is what the fix does to the recorded loop; the engine replays it."""
+
+    summary: str
+    where: Sequence[Where]
+    fix: Fix
+    changes: Sequence[Change]
+    basis: Literal["replay", "calibrated replay", "stated range"] = "replay"
+    title: str = ""
+    """Overrides the rule's title, to name the thing at hand."""
+    evidence: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Passed:
+    """The rule looked and found nothing to mend; `reason` names the figure that says so."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class NotApplicable:
+    """There is nothing here that the rule could be about (no evaluation, no worker processes)."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class NotChecked:
+    """The rule could not look: a signal is missing or too weak."""
+
+    reason: str
+
+
+Answer = Diagnosis | list[Diagnosis] | Passed | NotApplicable | NotChecked

@@ -1,0 +1,94 @@
+"""The training process makes its batches itself, while the model waits.
+
+What it is: a DataLoader with num_workers=0 reads, transforms and collates every batch on the training thread, so each
+step pays for both.
+
+Why it is slow: making the next batch and computing on this one could run at the same time; with worker processes a step
+costs only the slower of the two.
+
+How it is seen: the time of the dataset and collate calls inside the loader, batch by batch. The fix is replayed: the
+recorded batch costs on n workers, with the prefetch queue, against the recorded steps, sharing this machine's cores.
+
+Stays quiet when: making a batch takes less than a millisecond (handing it over from a worker would cost as much), the
+replay sees no gain (no core to spare), or the loader is not what the steps wait for.
+
+Fix: DataLoader(..., num_workers=n, persistent_workers=True).
+
+Sources: PyTorch Performance Tuning Guide (asynchronous data loading); Lightning's warning on few workers.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from slowprobe.diagnose.edits import place, set_arguments
+from slowprobe.diagnose.finding import Fix
+from slowprobe.diagnose.rule import Answer, Diagnosis, NotApplicable, Passed, Rule
+from slowprobe.timeline.loaders import LoaderFacts
+from slowprobe.timeline.replay import Reload
+
+MIN_BATCH_S = 0.001  # below, the hand-over from a worker (0.2-0.5 ms) eats most of the gain
+WORTHWHILE = 1.02  # of two settings within 2 % take the one with fewer workers: each costs memory and start-up
+
+RULE = Rule(
+    title="Batches are made in the training process",
+    bottleneck="input",
+    needs=("steps", "loaders", "replay", "cores", "source", "partition"),
+)
+
+
+def check(run: Any) -> Answer:
+    """Find loaders without workers whose batches take long enough to be worth making elsewhere."""
+    candidates = [loader for loader in run.loaders if loader.num_workers == 0 and not loader.watched]
+    if not candidates:
+        return NotApplicable("every DataLoader has worker processes, or there is none")
+    found = [diagnosis for loader in candidates if (diagnosis := _diagnose(run, loader)) is not None]
+    if found:
+        return found
+    slowest = max(candidates, key=lambda loader: loader.make_s or 0.0)
+    return Passed(f"making a batch takes {(slowest.make_s or 0) * 1000:.2f} ms; workers would gain nothing")
+
+
+def recommended_workers(run: Any, loader: LoaderFacts) -> int:
+    """The smallest number of workers within 2 % of the best replay, at most one a core."""
+    most = max(1, math.floor(run.cores))
+    after = {
+        workers: run.replay.outlook([Reload(loader.id, workers, True)]).expected_s for workers in range(1, most + 1)
+    }
+    best = min(after.values())
+    return min(workers for workers, seconds in after.items() if seconds <= best * WORTHWHILE)
+
+
+def _diagnose(run: Any, loader: LoaderFacts) -> Diagnosis | None:
+    make_s = loader.make_s
+    if make_s is None or make_s < MIN_BATCH_S:
+        return None
+    workers = recommended_workers(run, loader)
+    change = Reload(loader.id, workers, persistent_workers=True)
+    if run.replay.outlook([change]).saved_s <= 0:
+        return None
+    spent = (loader.fetch_s or 0.0) + (loader.collate_s or 0.0)
+    share = spent / run.partition.loop_s
+    kind = "Each step" if loader.role == "training" else "Each evaluation batch"
+    return Diagnosis(
+        summary=(
+            f"{kind} first makes its own batch: {make_s * 1000:.1f} ms, {share:.0%} of loop time, in which nothing is "
+            f"trained. {workers} worker process{'es' if workers > 1 else ''} can do that meanwhile."
+        ),
+        where=place(loader.where),
+        fix=Fix(
+            text=f"Give the DataLoader {workers} workers and keep them between epochs.",
+            diff=set_arguments(run.source, loader.where, num_workers=str(workers), persistent_workers="True"),
+        ),
+        changes=[change],
+        evidence={
+            "making one batch, ms": round(make_s * 1000, 3),
+            "of it in the dataset, ms": round(float(loader.fetch.mean()) * 1000, 3),
+            "of it in collate, ms": round(float(loader.collate.mean()) * 1000, 3),
+            "CPU use while making it": round(loader.cpu_share, 3),
+            "batches": loader.batches,
+            "cores": run.cores,
+            "recommended num_workers": workers,
+        },
+    )

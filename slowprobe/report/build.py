@@ -1,0 +1,239 @@
+"""Builds the result document of a run from its evidence and what the rules found."""
+
+from __future__ import annotations
+
+import shlex
+import signal
+
+import numpy as np
+
+from slowprobe.diagnose.engine import Examination, examine
+from slowprobe.diagnose.evidence import Evidence, EvidenceMissing
+from slowprobe.report import document as doc
+from slowprobe.report.headline import advice, notes, overhead, verdict
+from slowprobe.run.reader import RunRecords
+from slowprobe.run.schema import End, Exit, Site, State
+from slowprobe.timeline.loaders import LoaderFacts
+from slowprobe.timeline.partition import LABELS
+from slowprobe.timeline.replay import starts_s
+from slowprobe.timeline.step_stats import StepStats
+
+MAX_SERIES = 20_000
+MAX_HOTSPOTS = 40
+SNIPPET_LINES = 3
+
+
+def build_document(run: RunRecords) -> doc.Document:
+    """Everything the renderers show."""
+    evidence = Evidence(run)
+    examined = examine(evidence)
+    manifest = run.manifest
+    return doc.Document(
+        schema=doc.SCHEMA,
+        slowprobe_version=manifest.slowprobe_version,
+        run=_run_info(run),
+        verdict=verdict(evidence, examined),
+        steps=_steps(evidence.steps),
+        time=_time(evidence),
+        loaders=[_loader(facts) for facts in evidence.loaders],
+        findings=examined.findings,
+        device=None,
+        outcomes=examined.outcomes,
+        overhead=overhead(evidence),
+        series=_series(evidence.steps),
+        hotspots=_hotspots(evidence),
+        window=_window(evidence),
+        snippets=_snippets(evidence, examined),
+        notes=notes(evidence),
+        advice=advice(evidence),
+    )
+
+
+def _run_info(run: RunRecords) -> doc.RunInfo:
+    manifest = run.manifest
+    ended = run.last(Exit)
+    state = run.last(State)
+    values = state.values if state else {}
+    devices = values.get("devices") or []
+    return doc.RunInfo(
+        command=shlex.join(manifest.command),
+        script=manifest.script,
+        started_at=manifest.started_at,
+        duration_s=_rounded(Evidence(run).recording.end_ns / 1e9),
+        python=manifest.python,
+        torch=str(values.get("torch") or "unknown"),
+        host=dict(manifest.host),
+        devices=[str(device) for device in devices] if isinstance(devices, list) else [],
+        world_size=manifest.world_size,
+        exit_code=ended.exit_code if ended else None,
+        exit=_how_it_ended(run),
+    )
+
+
+def _how_it_ended(run: RunRecords) -> str:
+    ended, end = run.last(Exit), run.last(End)
+    if ended is None:
+        return "recording ended" if end is not None else "still running, or killed together with slowprobe"
+    if ended.signal is not None:
+        try:
+            name = signal.Signals(ended.signal).name
+        except ValueError:
+            name = f"signal {ended.signal}"
+        return f"killed by {name}"
+    raised = f" after {end.exception}" if end is not None and end.exception else ""
+    return f"exited with {ended.exit_code}{raised}"
+
+
+def _steps(steps: StepStats) -> doc.Steps | None:
+    if not steps or not len(steps.wall_ms):
+        return None
+    return doc.Steps(
+        unit=steps.unit,
+        count=steps.count,
+        steady_count=steps.steady_count,
+        median_ms=_rounded(steps.median_ms()),
+        mean_ms=_rounded(steps.mean_ms()),
+        p90_ms=_rounded(steps.percentile_ms(90)),
+        p99_ms=_rounded(steps.percentile_ms(99)),
+        first_ms=_rounded(float(steps.wall_ms[0])),
+    )
+
+
+def _time(evidence: Evidence) -> doc.Time:
+    split = evidence.partition
+    order = {"startup": 0, "step": 1, "off_step": 2, "shutdown": 3}
+    cells = sorted(split.seconds.items(), key=lambda cell: (order[cell[0][0]], -cell[1], cell[0][1]))
+    return doc.Time(
+        wall_s=_rounded(split.wall_s),
+        loop_s=_rounded(split.loop_s),
+        unaccounted_share=_rounded(split.unaccounted_share),
+        buckets=[
+            doc.Bucket(
+                id=bucket,
+                label=LABELS.get(bucket, bucket),
+                seconds=_rounded(seconds),
+                share=_rounded(seconds / split.wall_s if split.wall_s else 0.0),
+                scope=scope,  # type: ignore[arg-type]
+            )
+            for (scope, bucket), seconds in cells
+            if seconds > 0
+        ],
+    )
+
+
+def _loader(facts: LoaderFacts) -> doc.Loader:
+    return doc.Loader(
+        id=facts.id,
+        where=_place(facts.where),
+        role=facts.role,
+        name=facts.name,
+        batches=facts.batches,
+        num_workers=facts.num_workers,
+        batch_size=facts.batch_size,
+        prefetch_factor=facts.prefetch_factor if facts.num_workers else None,
+        persistent_workers=facts.persistent_workers,
+        epochs=facts.passes,
+        wait_s=_rounded(facts.wait_s),
+        startup_s=_rounded(starts_s(facts) if facts.num_workers else facts.start_s),
+        fetch_s=_maybe(facts.fetch_s),
+        transform_s=None,
+        collate_s=_maybe(facts.collate_s),
+    )
+
+
+def _series(steps: StepStats) -> doc.StepSeries | None:
+    if not len(steps.wall_ms):
+        return None
+    chosen = np.unique(np.linspace(0, len(steps.wall_ms) - 1, min(MAX_SERIES, len(steps.wall_ms))).astype(int))
+    return doc.StepSeries(
+        index=chosen.tolist(),
+        start_s=np.round(steps.start_s[chosen], 4).tolist(),
+        wall_ms=np.round(steps.wall_ms[chosen], 4).tolist(),
+        steady=steps.steady[chosen].tolist(),
+        parts={bucket: np.round(values[chosen], 4).tolist() for bucket, values in sorted(steps.parts.items())},
+        thinned=len(chosen) < steps.count,
+    )
+
+
+def _hotspots(evidence: Evidence) -> list[doc.Hotspot]:
+    try:
+        lines = evidence.lines
+    except EvidenceMissing:
+        return []
+    wall = evidence.partition.wall_s or 1.0
+    return [
+        doc.Hotspot(
+            file=line.file,
+            line=line.line,
+            function=line.function,
+            text=evidence.source.line(line.file, line.line),
+            seconds=_rounded(line.seconds),
+            share=_rounded(line.seconds / wall),
+            off_cpu_share=_rounded(line.waiting),
+            bucket=line.bucket,
+        )
+        for line in lines[:MAX_HOTSPOTS]
+    ]
+
+
+def _window(evidence: Evidence) -> doc.Window | None:
+    try:
+        ops = evidence.ops
+    except EvidenceMissing:
+        return None
+    return doc.Window(
+        steps=ops.steps,
+        events=ops.events,
+        trace=evidence.windows["clean"].path,
+        bound=ops.bound_text,
+        ops_per_step=_rounded(ops.launches_per_step),
+        median_op_us=_rounded(ops.durations.median_us),
+        python_between_ops_share=_rounded(ops.shares.between_ops),
+        classes=[
+            doc.OpClass(
+                name=stat.op_class,
+                ms_per_step=_rounded(stat.self_ms),
+                count_per_step=_rounded(stat.count),
+                share=_rounded(stat.share),
+            )
+            for stat in ops.classes
+        ],
+        top_ops=[
+            doc.OpClass(
+                name=stat.name,
+                ms_per_step=_rounded(stat.self_ms),
+                count_per_step=_rounded(stat.count),
+                share=_rounded(stat.self_ms / ops.step_ms if ops.step_ms else 0.0),
+            )
+            for stat in ops.ops[:15]
+        ],
+    )
+
+
+def _snippets(evidence: Evidence, examined: Examination) -> dict[str, doc.Snippet]:
+    found: dict[str, doc.Snippet] = {}
+    for finding in examined.findings:
+        for place in finding.where:
+            lines = evidence.source.lines(place.file)
+            if not 0 < place.line <= len(lines):
+                continue
+            first = max(1, place.line - SNIPPET_LINES)
+            last = min(len(lines), place.line + SNIPPET_LINES)
+            found[f"{place.file}:{place.line}"] = doc.Snippet(
+                file=place.file,
+                function=place.function,
+                lines=[(number, lines[number - 1], number == place.line) for number in range(first, last + 1)],
+            )
+    return found
+
+
+def _place(site: Site | None) -> str:
+    return f"{site.file}:{site.line}" if site else ""
+
+
+def _rounded(value: float) -> float:
+    return round(float(value), 6)
+
+
+def _maybe(value: float | None) -> float | None:
+    return None if value is None else _rounded(value)

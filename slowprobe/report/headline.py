@@ -1,0 +1,108 @@
+"""The verdict in one sentence, and the other texts that say what was seen."""
+
+from __future__ import annotations
+
+from slowprobe.diagnose.engine import Examination
+from slowprobe.diagnose.evidence import Evidence
+from slowprobe.diagnose.finding import Range
+from slowprobe.report.document import Overhead, Verdict
+from slowprobe.run.schema import Note, Window
+
+ENOUGH_STEPS = 10  # fewer steady steps make medians and shares rough
+
+
+def verdict(evidence: Evidence, examined: Examination) -> Verdict:
+    """The bottleneck is that of the finding that saves most; a loop without high or medium findings has none."""
+    none = Range(1.0, 1.0, 1.0)
+    steps = evidence.steps
+    if not steps:
+        return Verdict(bottleneck="none", headline="No training step was seen.", share=0.0, speedup=none)
+    serious = [finding for finding in examined.findings if finding.severity != "low"]
+    if not serious:
+        text = "No bottleneck worth mending was found."
+        if examined.findings:
+            text += " Small savings are listed below."
+        return Verdict(bottleneck="none", headline=text, share=0.0, speedup=none)
+    top = serious[0]
+    low, expected, high = examined.joint.speedup
+    share = top.saving.seconds / examined.joint.before_s if examined.joint.before_s else 0.0
+    place = f" ({_short(top.where[0].file)}:{top.where[0].line})" if top.where else ""
+    others = len(serious) - 1
+    also = "" if not others else f", {'one more finding' if others == 1 else f'{others} more findings'} included"
+    headline = f"{top.title}{place}: mending it makes training about {_times(expected)} faster{also}."
+    return Verdict(
+        bottleneck=top.bottleneck,
+        headline=headline,
+        share=round(share, 4),
+        speedup=Range(round(low, 3), round(expected, 3), round(high, 3)),
+    )
+
+
+def _times(factor: float) -> str:
+    return f"{factor:.1f}×" if factor >= 1.095 else f"{factor - 1:.0%}"
+
+
+def _short(file: str) -> str:
+    return file.rsplit("/", 1)[-1]
+
+
+def overhead(evidence: Evidence) -> Overhead:
+    """slowprobe's own cost: span probes, the sampling thread, windows, and start and end."""
+    costs = evidence.costs
+    split = evidence.partition
+    windows_s = sum((w.resumed_ns - w.opened_ns) - (w.end_ns - w.start_ns) for w in evidence.run.of(Window)) / 1e9
+    probes_s = costs.get("slowprobe.spans", 0.0) * costs.get("slowprobe.span_ns", 0.0) / 1e9
+    sampler_s = costs.get("slowprobe.background_cpu_ns", 0.0) / 1e9
+    ends_s = split.bucket_s("slowprobe") - windows_s
+    total = probes_s + sampler_s + windows_s + max(0.0, ends_s)
+    count = max(evidence.steps.count, 1)
+    share = total / split.wall_s if split.wall_s else 0.0
+    text = (
+        f"Probes {probes_s:.3f} s, stack sampler {sampler_s:.3f} s (on a thread of its own), "
+        f"profiler windows {windows_s:.3f} s, start and end {max(0.0, ends_s):.3f} s: {share:.2%} of the run."
+    )
+    if not costs:
+        text = f"The run was cut short, so only the windows' cost is known: {windows_s:.3f} s."
+    return Overhead(
+        share=round(share, 6),
+        per_step_us=round((probes_s + sampler_s) / count * 1e6, 3),
+        windows_s=round(windows_s, 6),
+        text=text,
+    )
+
+
+def notes(evidence: Evidence) -> list[str]:
+    """What the reader should know before believing the figures."""
+    found = [note.text for note in evidence.run.of(Note)]
+    steps = evidence.steps
+    if steps and steps.steady_count < ENOUGH_STEPS:
+        found.append(f"Only {steps.steady_count} steady steps were recorded: shares and savings are rough.")
+    if evidence.recording.detached_ns is None:
+        found.append("The run was cut short: what happened after the last write (about a second) is not known.")
+    if evidence.run.lost_lines:
+        found.append(f"{evidence.run.lost_lines} damaged lines of the recording were left out.")
+    if evidence.run.manifest.world_size > 1:
+        found.append(
+            f"This is rank {evidence.run.manifest.rank} of {evidence.run.manifest.world_size}; ranks are not merged yet."
+        )
+    return found
+
+
+def advice(evidence: Evidence) -> list[str]:
+    """For a run without training steps: what was seen, and what to try."""
+    if evidence.steps:
+        return []
+    totals = evidence.recording.totals
+    waits = sum(total.count for (kind, _), total in totals.items() if kind == 1)
+    forwards = sum(facts.calls for facts in evidence.forwards)
+    seen = f"Seen: {waits} batches from {len(evidence.loaders)} loaders, {forwards} outermost forward passes, "
+    found = [seen + "no backward pass and no optimizer step on the main thread."]
+    if not totals:
+        found = ["The script ran to its end without using torch on its main thread."]
+    found += [
+        "If training runs in another process or thread (a launcher, mp.spawn), profile that process: put "
+        "@slowprobe.profile on the training function that runs there.",
+        "If the loop feeds itself from something torch does not know, wrap it: for batch in slowprobe.watch(batches).",
+        "If the run ended before training began, look at its own output above; slowprobe changes neither output nor errors.",
+    ]
+    return found

@@ -1,0 +1,63 @@
+"""The user's source text as it was when it ran."""
+
+from __future__ import annotations
+
+import ast
+from functools import cache
+from pathlib import Path
+
+from slowprobe.run.reader import RunRecords
+from slowprobe.run.schema import Site, Source
+
+
+class SourceText:
+    """Lines and statements of recorded files; falls back to the file on disk for what a killed run did not keep."""
+
+    def __init__(self, run: RunRecords) -> None:
+        self._texts = {source.file: source.text for source in run.of(Source)}
+        self.lines = cache(self._lines)
+        self._tree = cache(self._parse)
+
+    def _lines(self, file: str) -> list[str]:
+        text = self._texts.get(file)
+        if text is None:
+            try:
+                text = Path(file).read_text(encoding="utf-8", errors="replace") if Path(file).suffix == ".py" else ""
+            except OSError:
+                text = ""
+        return text.splitlines()
+
+    def _parse(self, file: str) -> ast.Module | None:
+        try:
+            return ast.parse("\n".join(self.lines(file)))
+        except (SyntaxError, ValueError, RecursionError):
+            return None
+
+    def line(self, file: str, line: int) -> str:
+        """One line without its indentation; empty where unknown."""
+        lines = self.lines(file)
+        return lines[line - 1].strip() if 0 < line <= len(lines) else ""
+
+    def statement(self, site: Site) -> tuple[int, int]:
+        """First and last line of the simple statement around a site; the line itself where that is unknown."""
+        tree = self._tree(site.file)
+        found = (site.line, site.line)
+        if tree is None:
+            return found
+        for node in ast.walk(tree):
+            if isinstance(node, ast.stmt) and not hasattr(node, "body"):
+                last = node.end_lineno or node.lineno
+                if node.lineno <= site.line <= last:
+                    found = (node.lineno, last)
+        return found
+
+    def loop_around(self, file: str, line: int) -> tuple[int, int] | None:
+        """First and last line of the innermost for or while loop around a line; None where there is none."""
+        tree = self._tree(file)
+        best: tuple[int, int] | None = None
+        for node in ast.walk(tree) if tree is not None else ():
+            if isinstance(node, (ast.For, ast.While, ast.AsyncFor)):
+                last = node.end_lineno or node.lineno
+                if node.lineno <= line <= last and (best is None or node.lineno >= best[0]):
+                    best = (node.lineno, last)
+        return best
