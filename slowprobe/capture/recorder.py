@@ -82,6 +82,11 @@ class Recorder:
         while self.stack and self.fault is None:
             self.close(self.stack[-1][0] >> SUBJECT_BITS)
 
+    def open_rows(self) -> list[list[int]]:
+        """The open spans, outermost first: [kind, subject, since_ns]."""
+        mask = (1 << SUBJECT_BITS) - 1
+        return [[key >> SUBJECT_BITS, key & mask, start - self.origin_ns] for key, start, _ in list(self.stack)]
+
     def take(self) -> array[int]:
         """The closed spans since the last call, `FIELDS` integers each; called from the flushing thread."""
         taken, self._buffer = self._buffer, array("q")

@@ -7,10 +7,10 @@ import sys
 import threading
 import time
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from slowprobe.capture.machine import ResourceMeter, read_state
 from slowprobe.capture.patches import Patches
@@ -20,8 +20,9 @@ from slowprobe.capture.probes.interpreter import CompileProbe, GcProbe
 from slowprobe.capture.probes.loader import LoaderProbe
 from slowprobe.capture.probes.module import ForwardProbe
 from slowprobe.capture.probes.optimizer import OptimizerProbe
+from slowprobe.capture.probes.watched import Watched
 from slowprobe.capture.pulse import Pulse
-from slowprobe.capture.recorder import KIND, SUBJECT_BITS, Recorder
+from slowprobe.capture.recorder import KIND, Recorder
 from slowprobe.capture.sampler import StackSampler
 from slowprobe.capture.sites import Sites
 from slowprobe.capture.sources import Sources
@@ -36,6 +37,8 @@ from slowprobe.run.writer import JOURNAL, TRACES, WORKERS, JournalWriter
 
 SWITCH_INTERVAL_S = 0.001  # the sampler then sees the line that holds the interpreter, not the next one that lets go
 MAX_WORKER_FILES = 300
+MAX_WATCHED = 100
+T = TypeVar("T")
 _STATE_TURNS = 2  # settings are read once the loop runs; scripts set them on the way there
 
 active: Session | None = None
@@ -76,7 +79,9 @@ class Session:
         self._next_chunk_ns = 0
         self._worker_files = 0
         self._switch_interval = sys.getswitchinterval()
+        self._watched: dict[int, Any] = {}
         self._running = False
+        self._torch_compiling: Callable[[], bool] = lambda: False
 
     # -- life ---------------------------------------------------------------------------------------------------
 
@@ -90,7 +95,7 @@ class Session:
         _stop_in_forked_children(self)
         self._pulse.start()
         self._guard("interpreter", self._attach_interpreter)
-        self._stop_import_hook = call_when_imported("torch", lambda: self._guard("torch", self._attach_torch))
+        self._stop_import_hook = call_when_imported("torch", self._on_torch)
 
     def stop(self, exception: str | None = None) -> None:
         """Detach everything and write the rest. Safe to call twice."""
@@ -103,7 +108,7 @@ class Session:
         ended_ns = time.perf_counter_ns() - self._origin_ns
         self._guard("import hook", self._stop_import_hook)
         if self._window is not None:
-            self._guard("window", lambda: self._window and self._window.abandon(None))
+            self._guard("window", self._window.abandon)
         self.recorder.close_all()
         self.recorder.enabled = False
         self._guard("detach", self._detach)
@@ -127,12 +132,24 @@ class Session:
         at_ns = time.perf_counter_ns() - self._origin_ns
         self._journal.write(Note(at_ns=at_ns, level=level, topic=topic, text=text), vital=True)
 
+    def watch(self, batches: Iterable[T], name: str) -> Iterator[T]:
+        """`batches`, recorded as a loader; the same object is the same loader every time."""
+        key = id(batches)
+        self._watched.setdefault(key, batches)  # kept alive: an address must not be used again
+        if len(self._watched) > MAX_WATCHED:
+            return iter(batches)
+        subject = self._subjects.number("data_wait", ("watch", key), name, lambda: {"watch": True}, depth=2)
+        return Watched(batches, self.recorder, subject, self._on_request)
+
     # -- probes -------------------------------------------------------------------------------------------------
 
     def _attach_interpreter(self) -> None:
         self._calls = CallProbe(self.recorder, self._subjects, self._is_compiling)
         self._add(GcProbe(self.recorder, self._subjects))
         self._add(self._calls)
+
+    def _on_torch(self) -> None:
+        self._guard("torch", self._attach_torch)
 
     def _attach_torch(self) -> None:
         import torch
@@ -142,7 +159,7 @@ class Session:
             return  # torch was imported by another thread; its loop is not ours to record
         own = subjects.number("slowprobe", "slowprobe", "slowprobe")
         recorder.open(KIND["slowprobe"], own)
-        self._is_compiling_now = getattr(torch.compiler, "is_compiling", self._is_compiling_now)
+        self._torch_compiling = torch.compiler.is_compiling
         self._forward = ForwardProbe(recorder, subjects, self._is_compiling)
         if self._options.trace:
             self._window = WindowProbe(recorder, self.folder / TRACES, own, self._sites, self._journal.write)
@@ -182,11 +199,7 @@ class Session:
         self._patches.replace(torch.autograd.profiler.profile, "_prepare_trace", make)
 
     def _is_compiling(self) -> bool:
-        return self._is_compiling_now()
-
-    @staticmethod
-    def _is_compiling_now() -> bool:
-        return False
+        return self._torch_compiling()
 
     # -- events -------------------------------------------------------------------------------------------------
 
@@ -238,11 +251,7 @@ class Session:
         self._sources.add(self._sampler.new_files, self._subjects.named_files)
         if final_ns is not None or now_ns >= self._next_chunk_ns:
             self._next_chunk_ns = now_ns + int(Totals.chunk_seconds(now_ns / 1e9) * 1e9)
-            mask = (1 << SUBJECT_BITS) - 1
-            still_open = [
-                [key >> SUBJECT_BITS, key & mask, start - self._origin_ns] for key, start, _ in recorder.stack
-            ]
-            chunk = self._totals.chunk(now_ns, still_open, final=final_ns is not None)
+            chunk = self._totals.chunk(now_ns, recorder.open_rows(), final=final_ns is not None)
             self._journal.write(*chunk, *self._sampler.take(), self._meter.read(), vital=final_ns is not None)
         if self._calls is not None and final_ns is None and self._running:
             self._calls.catch_up()

@@ -23,7 +23,7 @@ class Sources:
         self._room = MAX_TOTAL_CHARS
 
     def add(self, new_files: list[str], named_files: set[str]) -> None:
-        """Record the files in `new_files` (which is emptied) and `named_files` that are the user's and not yet known."""
+        """Record the user's files among `new_files` (which is emptied) and `named_files`, each once."""
         pending = {*new_files, *named_files} - self._done
         new_files.clear()
         for file in sorted(pending):

@@ -12,7 +12,7 @@ from slowprobe.run.schema import Site, SpanKind, Subject
 
 MAX_SUBJECTS = 5_000  # then new ones share one "others" subject per kind
 
-Attributes = dict[str, str | int | float | bool | None | list[int]]
+Attributes = dict[str, str | int | float | bool | list[int] | None]
 
 
 class Subjects:

@@ -30,7 +30,7 @@ _NEXT: dict[Role | None, Role | None] = {None: "sizing", "sizing": "clean", "cle
 
 
 class WindowProbe:
-    """Opens and closes windows at turns of the loop. A profiler that is already running (the user's) keeps the floor."""
+    """Opens and closes windows at turns of the loop; a profiler that runs already (the user's) keeps the floor."""
 
     def __init__(
         self, recorder: Recorder, folder: Path, subject: int, sites: Sites, write: Callable[[Window | Note], None]
@@ -90,13 +90,13 @@ class WindowProbe:
     def _open(self) -> None:
         import torch
 
-        if torch.autograd._profiler_enabled():
+        if torch._C._autograd._profiler_enabled():
             self._give_up("another profiler was running, so no window was recorded")
             return
         role, self._opened_ns = self._next, time.perf_counter_ns()
         assert role is not None
         activities = [torch.profiler.ProfilerActivity.CPU]
-        if torch.cuda.is_initialized():
+        if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
             activities.append(torch.profiler.ProfilerActivity.CUDA)
         annotated = role == "annotated"
         self._turns_left = self._steps_wanted = 1 if role != "clean" else max(1, self._steps_wanted)
@@ -166,7 +166,7 @@ class WindowProbe:
             path.unlink()
             self._write(window)
 
-    def abandon(self, reason: str | None) -> None:
+    def abandon(self, reason: str = "") -> None:
         """Drop an open window: the run is over, or the user starts a profiler."""
         profiler, self._profiler, self._next = self._profiler, None, None
         if profiler is not None:

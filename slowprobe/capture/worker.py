@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 import time
@@ -34,10 +35,8 @@ class WorkerEntry:
 
     def __call__(self, worker: int) -> None:
         """Called by torch in the worker, before the dataset's fetcher is made."""
-        try:
+        with contextlib.suppress(Exception):  # a worker that cannot record still works
             WorkerRecorder(self, worker).attach()
-        except Exception:  # a worker that cannot record still works
-            pass
         if self.original is not None:
             self.original(worker)
 

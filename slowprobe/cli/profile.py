@@ -61,14 +61,8 @@ def command(
     status = run([sys.executable, *_interpreter_flags(), str(launch), str(folder), str(origin_ns), options, *target])
     ended_ns = time.perf_counter_ns() - origin_ns
     try:
-        append_exit(
-            folder,
-            Exit(
-                at_ns=ended_ns,
-                exit_code=max(status, 0) if status >= 0 else None,
-                signal=-status if status < 0 else None,
-            ),
-        )
+        exit_code, signal_number = (status, None) if status >= 0 else (None, -status)
+        append_exit(folder, Exit(at_ns=ended_ns, exit_code=exit_code, signal=signal_number))
         from slowprobe.cli.report import write_report
 
         write_report(folder, open_report)

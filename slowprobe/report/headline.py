@@ -83,7 +83,8 @@ def notes(evidence: Evidence) -> list[str]:
         found.append(f"{evidence.run.lost_lines} damaged lines of the recording were left out.")
     if evidence.run.manifest.world_size > 1:
         found.append(
-            f"This is rank {evidence.run.manifest.rank} of {evidence.run.manifest.world_size}; ranks are not merged yet."
+            f"This is rank {evidence.run.manifest.rank} of {evidence.run.manifest.world_size}; "
+            "ranks are not merged yet."
         )
     return found
 
@@ -103,6 +104,6 @@ def advice(evidence: Evidence) -> list[str]:
         "If training runs in another process or thread (a launcher, mp.spawn), profile that process: put "
         "@slowprobe.profile on the training function that runs there.",
         "If the loop feeds itself from something torch does not know, wrap it: for batch in slowprobe.watch(batches).",
-        "If the run ended before training began, look at its own output above; slowprobe changes neither output nor errors.",
+        "If the run ended before training began, its own output says why; slowprobe changes neither output nor errors.",
     ]
     return found

@@ -4,7 +4,7 @@ A run folder holds
 
     run.json          one `Manifest`, written when slowprobe attaches
     journal.jsonl     one record a line, appended while the run lives (every type of `Record`)
-    workers/*.jsonl   the same, one file per DataLoader worker process (`WorkerHello`, `WorkerBatches`, `Frames`, `Samples`)
+    workers/*.jsonl   the same, one file a DataLoader worker: `WorkerHello`, `WorkerBatches`, `Frames`, `Samples`
     traces/           torch.profiler windows, named as the TensorBoard plugin and Perfetto open them
 
 All times are integer nanoseconds of the system-wide monotonic clock minus `Manifest.origin_ns`.
@@ -182,7 +182,7 @@ class State(_Base, tag="state"):
 
 
 class Window(_Base, tag="window"):
-    """One torch.profiler window. `clean`: no stacks, no shapes; `annotated`: one step with both; `sizing`: one
+    """One torch.profiler window. `clean`: no shapes, no lines; `annotated`: one step with both; `sizing`: one
     throw-away step that counts events. start..end is what was recorded; until `resumed_ns` the loop stood still."""
 
     role: Literal["sizing", "clean", "annotated"]

@@ -106,7 +106,8 @@ class Recording:
         columns[2] = columns[2] + np.repeat([part.base_ns for part in parts], lengths)
         stretch = np.repeat([part.stretch for part in parts], lengths)
         order = np.lexsort((columns[5], columns[2]))
-        return SpanTable(*(column[order] for column in columns), stretch[order])
+        columns.append(stretch)
+        return SpanTable(*(column[order] for column in columns))
 
     @cached_property
     def totals(self) -> dict[Key, SpanTotal]:
@@ -170,9 +171,9 @@ class Stacks:
             for number, path in record.stacks:
                 self._stacks[number] = tuple(self._frames[frame] for frame in path if frame in self._frames)
         self.rows = [
-            SampleRow((kind, subject), bool(is_open), *rest, sample.start_ns, sample.end_ns)
+            SampleRow((kind, subject), bool(is_open), stack, count, wall, cpu, process, sample.start_ns, sample.end_ns)
             for sample in samples
-            for kind, subject, is_open, *rest in sample.rows
+            for kind, subject, is_open, stack, count, wall, cpu, process in sample.rows
         ]
 
     def stack(self, number: int) -> tuple[Frame, ...]:

@@ -1,8 +1,8 @@
 """Re-schedules the recorded loop with changes applied: the only source of predicted savings.
 
-Host work on the training thread is serial, so a change to it shortens each step by what it removes; batches that workers
-make in the meantime are not: whenever a loader has (or gets) workers, its waits are simulated anew against the step as
-it then is. Off-step work is shortened where it is.
+Host work on the training thread is serial, so a change to it shortens each step by what it removes; batches that
+workers make in the meantime are not: whenever a loader has (or gets) workers, its waits are simulated anew against the
+step as it then is. Off-step work is shortened where it is.
 """
 
 from __future__ import annotations
@@ -180,7 +180,7 @@ class Replay:
 
 
 def starts_s(loader: LoaderFacts) -> float:
-    """Seconds spent on starting workers over the run: the iterators, and what a first batch is later than the others."""
+    """Seconds spent on starting workers over the run: the iterators, and by how much first batches come later."""
     if not len(loader.wait) or not loader.first.any() or loader.first.all():
         return loader.start_s
     extra = loader.wait[loader.first] - np.median(loader.wait[~loader.first])

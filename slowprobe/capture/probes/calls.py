@@ -81,7 +81,9 @@ class CallProbe:
             self._left.remove(target)
             owner = getattr(owner, target.owner, None) if target.owner else owner
             if owner is not None and hasattr(owner, target.name):
-                self._patches.replace(owner, target.name, lambda original, t=target: self._wrap(original, t))
+                self._patches.replace(owner, target.name, self._wrap(target))
 
-    def _wrap(self, original: Callable[..., Any], target: Target) -> Callable[..., Any]:
-        return timed_call(original, self._recorder, self._subjects, target.kind, target.api, self._is_compiling)
+    def _wrap(self, target: Target) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+        return lambda original: timed_call(
+            original, self._recorder, self._subjects, target.kind, target.api, self._is_compiling
+        )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import sys
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from slowprobe.capture.patches import Patches
@@ -21,7 +22,7 @@ class GcProbe:
     def __init__(self, recorder: Recorder, subjects: Subjects) -> None:
         self._recorder = recorder
         self._numbers = [
-            subjects.number("gc", generation, f"generation {generation}", lambda g=generation: {"generation": g})
+            subjects.number("gc", generation, f"generation {generation}", partial(dict, generation=generation))
             for generation in range(3)
         ]
 
