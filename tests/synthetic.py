@@ -1,0 +1,445 @@
+"""Run folders made without torch: the real recorder, totals and writer, driven by a clock that the test moves.
+
+    run = SyntheticRun(tmp_path, source)
+    loader = run.loader(line=run.line("DataLoader("), num_workers=0)
+    with run.epoch(loader):
+        for _ in range(100):
+            run.batch(loader, fetch_ms=5, collate_ms=1)
+            run.train(forward_ms=10, backward_ms=20, optimizer_ms=2)
+            run.python(1, line=run.line("total +="))
+    evidence = run.evidence()
+
+Times are exact: what a test spends is what the journal says, and every millisecond is sampled on the given line.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from slowprobe.capture.recorder import KIND, SUBJECT_BITS, Recorder
+from slowprobe.capture.sites import Sites
+from slowprobe.capture.subjects import Subjects
+from slowprobe.capture.totals import Totals
+from slowprobe.diagnose.evidence import Evidence
+from slowprobe.run.reader import RunRecords, load_run
+from slowprobe.run.schema import (
+    SCHEMA,
+    Calibration,
+    End,
+    Exit,
+    Frames,
+    Manifest,
+    Record,
+    Samples,
+    Site,
+    Source,
+    State,
+    WorkerBatches,
+    WorkerHello,
+)
+from slowprobe.run.writer import JOURNAL, WORKERS, JournalWriter, prepare_folder, write_manifest
+
+LIBRARY = "/usr/lib/python3.11"
+SCRIPT = "/home/someone/train.py"
+SAMPLE_MS = 10.0
+_MASK = (1 << SUBJECT_BITS) - 1
+_LIBRARY_FRAME = (f"{LIBRARY}/threading.py", 1, "run")
+
+
+@dataclass
+class Loader:
+    """A DataLoader of the run: its settings, and the worker queue that decides when a batch arrives."""
+
+    subject: int
+    num_workers: int
+    prefetch_factor: int
+    persistent_workers: bool
+    passes: int = 0
+    asked: int = 0
+    free_ns: list[int] = field(default_factory=list)
+    taken_ns: list[int] = field(default_factory=list)
+    made: list[list[tuple[int, int, int, int, int]]] = field(default_factory=list)
+    """Of each worker: start, fetch, fetch_cpu, collate, size."""
+    sampled: dict[tuple[int, str, int, str, str], list[int]] = field(default_factory=dict)
+    """(worker, bucket, line, function, file) → count, wall_ns, cpu_ns."""
+
+
+class SyntheticRun:
+    """One run of `source` as file `SCRIPT`; the clock starts at 0 and `startup_ms` pass before anything is recorded."""
+
+    def __init__(
+        self, folder: Path, source: str = "", *, cores: int = 8, chunk_ms: float = 1000.0, startup_ms: float = 100.0
+    ) -> None:
+        self.folder = folder / "run"
+        self.source = source
+        self.now_ns = 0
+        self._chunk_ns = int(chunk_ms * 1e6)
+        self._next_chunk_ns = self._chunk_ns
+        self._sampled_since_ns = 0
+        prepare_folder(self.folder)
+        write_manifest(
+            self.folder,
+            Manifest(
+                schema=SCHEMA,
+                slowprobe_version="0",
+                command=["python", SCRIPT],
+                script=SCRIPT,
+                mode="profile",
+                origin_ns=0,
+                started_at="2026-01-01T00:00:00+00:00",
+                pid=1,
+                cwd="/home/someone",
+                python="3.11.0",
+                prefixes=[LIBRARY],
+                host={"cores": cores, "physical_cores": cores, "memory_bytes": 1 << 34, "quota_cores": None},
+            ),
+        )
+        self._journal = JournalWriter(self.folder / JOURNAL)
+        self.recorder = Recorder(clock=lambda: self.now_ns)
+        self._subjects = Subjects(self._journal.write, Sites())
+        self._totals = Totals(0)
+        self._samples: dict[tuple[int, bool, int], list[int]] = defaultdict(lambda: [0, 0, 0, 0])
+        self._frames: dict[tuple[str, int, str], int] = {}
+        self._unwritten: list[int] = []
+        self._loaders: list[Loader] = []
+        self._state: dict[str, Any] = {"torch": "2.13.0", "num_threads": 1, "devices": []}
+        self.spend(startup_ms)
+
+    # -- places ---------------------------------------------------------------------------------------------------
+
+    def line(self, text: str) -> int:
+        """The first line of the source that holds `text`."""
+        return next(number for number, line in enumerate(self.source.splitlines(), 1) if text in line)
+
+    def site(self, line: int | None, function: str = "main", file: str = SCRIPT) -> Site | None:
+        """A place in the script."""
+        return None if line is None else Site(file, line, function)
+
+    # -- time -----------------------------------------------------------------------------------------------------
+
+    def spend(
+        self,
+        ms: float,
+        line: int | None = None,
+        function: str = "main",
+        *,
+        cpu_ms: float | None = None,
+        file: str = SCRIPT,
+        callee: str | None = None,
+        sampled: bool = True,
+    ) -> None:
+        """Let time pass in whatever is open now, sampled on `line` (without one: in a library's thread)."""
+        ns = round(ms * 1e6)
+        if sampled and ns:
+            stack = [(file, line, function)] if line is not None else [_LIBRARY_FRAME]
+            if callee is not None:
+                stack.append((f"{LIBRARY}/library.py", 1, callee))
+            recorder = self.recorder
+            key = recorder.stack[-1][0] if recorder.stack else recorder.last_root_key
+            row = self._samples[key, bool(recorder.stack), self._stack(stack)]
+            cpu_ns = ns if cpu_ms is None else round(cpu_ms * 1e6)
+            for index, value in enumerate((max(1, round(ms / SAMPLE_MS)), ns, cpu_ns, cpu_ns)):
+                row[index] += value
+        self.now_ns += ns
+
+    def span(self, kind: str, subject: int, ms: float = 0.0, **where: Any) -> None:
+        """A span of `ms`, sampled as `spend` says."""
+        with self.inside(kind, subject):
+            self.spend(ms, **where)
+
+    @contextmanager
+    def inside(self, kind: str, subject: int) -> Iterator[None]:
+        """A span around whatever is recorded meanwhile."""
+        number = KIND[kind]  # type: ignore[index]
+        self.recorder.open(number, subject)
+        yield
+        self.recorder.close(number)
+        if not self.recorder.stack and self.now_ns >= self._next_chunk_ns:
+            self.write_chunk()
+
+    def python(self, ms: float, line: int | None = None, function: str = "main", **sampling: Any) -> None:
+        """Python between the spans."""
+        self.spend(ms, line, function, **sampling)
+
+    # -- what a loop does -------------------------------------------------------------------------------------------
+
+    def loader(
+        self,
+        line: int | None = None,
+        *,
+        num_workers: int = 0,
+        prefetch_factor: int = 2,
+        persistent_workers: bool = False,
+        start_method: str | None = None,
+        collate: str = "default_collate",
+        dataset: str = "Images",
+        function: str = "main",
+        **attrs: Any,
+    ) -> Loader:
+        """A DataLoader, constructed on `line`."""
+        described = {
+            "class": "DataLoader",
+            "dataset": dataset,
+            "num_workers": num_workers,
+            "batch_size": 32,
+            "prefetch_factor": prefetch_factor if num_workers else None,
+            "persistent_workers": persistent_workers,
+            "start_method": start_method,
+            "collate": collate,
+            "iterable": False,
+            **attrs,
+        }
+        site = self.site(line, function)
+        subject = self._subjects.number("data_wait", object(), f"DataLoader({dataset})", lambda: described, site)
+        loader = Loader(subject, num_workers, prefetch_factor, persistent_workers)
+        self._loaders.append(loader)
+        return loader
+
+    @contextmanager
+    def epoch(
+        self, loader: Loader, *, start_ms: float = 0.1, stop_ms: float = 0.1, first_ms: float = 0.0
+    ) -> Iterator[None]:
+        """One pass: `start_ms` in __iter__, `first_ms` until new workers begin, `stop_ms` in the last request."""
+        self.span("loader_start", loader.subject, start_ms)
+        loader.passes += 1
+        if loader.num_workers and (loader.passes == 1 or not loader.persistent_workers):
+            loader.made += [[] for _ in range(loader.num_workers)]
+        ready = self.now_ns + round(first_ms * 1e6)
+        loader.free_ns, loader.taken_ns, loader.asked = [ready] * max(loader.num_workers, 1), [], 0
+        yield
+        self.span("loader_end", loader.subject, stop_ms)
+
+    def batch(
+        self,
+        loader: Loader,
+        fetch_ms: float = 0.0,
+        collate_ms: float = 0.0,
+        *,
+        fetch_lines: dict[int, float] | None = None,
+        collate_lines: dict[int, float] | None = None,
+        function: str = "Images.__getitem__",
+        collate_function: str = "collate",
+        fetch_cpu: float = 1.0,
+    ) -> None:
+        """A batch is asked for. The lines (line → ms) say where in fetch and collate the samples fall; the rest is a
+        library's. With workers, who makes it when follows from the queue; a worker takes no core from the step.
+        """
+        fetch = [(line, function, ms) for line, ms in (fetch_lines or {}).items()]
+        collate = [(line, collate_function, ms) for line, ms in (collate_lines or {}).items()]
+        if not loader.num_workers:
+            with self.inside("data_wait", loader.subject), self.inside("fetch", loader.subject):
+                self._spend_on(fetch, fetch_ms, fetch_cpu)
+                with self.inside("collate", loader.subject):
+                    self._spend_on(collate, collate_ms, 1.0)
+            return
+        number, workers = loader.asked, loader.num_workers
+        loader.asked += 1
+        worker, ahead = number % workers, workers * loader.prefetch_factor
+        begun = max(loader.free_ns[worker], loader.taken_ns[number - ahead] if number >= ahead else 0)
+        loader.free_ns[worker] = begun + round((fetch_ms + collate_ms) * 1e6)
+        loader.made[worker - workers].append(
+            (begun, round(fetch_ms * 1e6), round(fetch_ms * fetch_cpu * 1e6), round(collate_ms * 1e6), 32)
+        )
+        for bucket, lines, cpu in (("fetch", fetch, fetch_cpu), ("collate", collate, 1.0)):
+            for line, name, ms in lines:
+                row = loader.sampled.setdefault((worker, bucket, line, name, SCRIPT), [0, 0, 0])
+                for index, value in enumerate((1, round(ms * 1e6), round(ms * cpu * 1e6))):
+                    row[index] += value
+        self.span("data_wait", loader.subject, max(0, loader.free_ns[worker] - self.now_ns) / 1e6)
+        loader.taken_ns.append(self.now_ns)
+
+    def _spend_on(self, lines: list[tuple[int, str, float]], ms: float, cpu: float) -> None:
+        for line, function, part in lines:
+            self.spend(part, line, function, cpu_ms=part * cpu)
+        rest = ms - sum(part for _, _, part in lines)
+        if rest > 1e-9:
+            self.spend(rest, cpu_ms=rest * cpu)
+
+    def forward(
+        self,
+        ms: float,
+        line: int | None = None,
+        function: str = "main",
+        *,
+        training: bool = True,
+        grad: bool = True,
+        model: str = "Net",
+        trainable: int = 4,
+    ) -> None:
+        """The outermost module is called."""
+        attrs = {"class": model, "training": training, "grad": grad, "params": 4, "trainable": trainable}
+        key, site = (model, training, grad), self.site(line, function)
+        self.span("forward", self._subjects.number("forward", key, model, lambda: attrs, site), ms, line=line)
+
+    def backward(self, ms: float, line: int | None = None) -> None:
+        """loss.backward()."""
+        site = self.site(line)
+        self.span("backward", self._subjects.number("backward", line, "backward", None, site), ms, line=line)
+
+    def optimizer(self, ms: float, line: int | None = None, name: str = "SGD") -> None:
+        """optimizer.step()."""
+        site = self.site(line)
+        self.span("optimizer", self._subjects.number("optimizer", name, name, None, site), ms, line=line)
+
+    def train(self, forward_ms: float = 4.0, backward_ms: float = 8.0, optimizer_ms: float = 1.0) -> None:
+        """Forward, backward, optimizer."""
+        self.forward(forward_ms)
+        self.backward(backward_ms)
+        self.optimizer(optimizer_ms)
+
+    def call(
+        self, kind: str, api: str, ms: float, line: int | None, function: str = "main", *, cpu_ms: float | None = None
+    ) -> None:
+        """A call that has a span of its own: save, log, sleep, external."""
+        subject = self._subjects.number(
+            kind,  # type: ignore[arg-type]
+            (api, line),
+            api,
+            lambda: {"api": api},
+            self.site(line, function),
+        )
+        self.span(kind, subject, ms, line=line, function=function, cpu_ms=cpu_ms)
+
+    def save(self, ms: float, line: int | None = None, function: str = "main") -> None:
+        """torch.save."""
+        self.call("save", "torch.save", ms, line, function)
+
+    def log(self, ms: float, line: int | None = None, function: str = "main", api: str = "print") -> None:
+        """print, or another logging call."""
+        self.call("log", api, ms, line, function)
+
+    def sleep(self, ms: float, line: int | None = None, function: str = "main") -> None:
+        """time.sleep."""
+        self.call("sleep", "time.sleep", ms, line, function, cpu_ms=0.0)
+
+    def external(self, ms: float, line: int | None = None, function: str = "main", api: str = "subprocess.run") -> None:
+        """A subprocess or network call."""
+        self.call("external", api, ms, line, function, cpu_ms=0.0)
+
+    def collect(self, ms: float, generation: int = 2) -> None:
+        """A garbage collection."""
+        attrs = {"generation": generation}
+        self.span("gc", self._subjects.number("gc", generation, f"generation {generation}", lambda: attrs), ms)
+
+    def evaluate(
+        self,
+        loader: Loader,
+        batches: int,
+        *,
+        fetch_ms: float = 1.0,
+        forward_ms: float = 5.0,
+        python_ms: float = 0.0,
+        grad: bool = False,
+        line: int | None = None,
+        function: str = "evaluate",
+    ) -> None:
+        """One evaluation: a pass over `loader` with the model in eval mode, called on `line`."""
+        with self.epoch(loader):
+            for _ in range(batches):
+                self.batch(loader, fetch_ms)
+                self.forward(forward_ms, line, function, training=False, grad=grad)
+                if python_ms:
+                    self.python(python_ms)
+
+    # -- the end ----------------------------------------------------------------------------------------------------
+
+    def settings(self, **values: Any) -> None:
+        """torch's global settings, as the State record will say."""
+        self._state.update(values)
+
+    def write_chunk(self, final: bool = False) -> None:
+        """What the session's background thread does once a second."""
+        self._journal.write(*self._totals.add(self.recorder.take()))
+        still_open = [[key >> SUBJECT_BITS, key & _MASK, start] for key, start, _ in self.recorder.stack]
+        self._journal.write(*self._totals.chunk(self.now_ns, still_open, final=final), *self._sampled(), vital=True)
+        self._next_chunk_ns = self.now_ns + self._chunk_ns
+
+    def records(self, shutdown_ms: float = 20.0) -> RunRecords:
+        """End the run and read its folder."""
+        self.recorder.close_all()
+        self.spend(shutdown_ms)
+        self.write_chunk(final=True)
+        if self.source:
+            self._journal.write(Source(file=SCRIPT, text=self.source))
+        self._journal.write(State(at_ns=0, values=self._state))
+        for loader in self._loaders:
+            self._write_workers(loader)
+        ended_ns = self.now_ns
+        self._journal.write(Calibration(values={"slowprobe.spans": float(self.recorder.closed)}))
+        self._journal.write(End(at_ns=ended_ns, detached_ns=ended_ns + 1_000_000), vital=True)
+        self._journal.write(Exit(at_ns=ended_ns + 3_000_000, exit_code=0), vital=True)
+        self._journal.close()
+        assert self.recorder.fault is None
+        assert self._journal.fault == "closed"
+        return load_run(self.folder)
+
+    def evidence(self) -> Evidence:
+        """End the run; its evidence."""
+        return Evidence(self.records())
+
+    def _stack(self, frames: list[tuple[str, int, str]]) -> int:
+        key = ("\n".join(map(str, frames)), 0, "")
+        if key not in self._frames:
+            self._frames[key] = len(self._frames)
+            first = 100 * self._frames[key]
+            rows = [(first + index, *frame) for index, frame in enumerate(frames)]
+            record = Frames(frames=rows, stacks=[(self._frames[key], [row[0] for row in rows])])
+            self._journal.write(record)
+        return self._frames[key]
+
+    def _sampled(self) -> list[Record]:
+        rows = [
+            [*((-1, 0) if key < 0 else (key >> SUBJECT_BITS, key & _MASK)), int(is_open), stack, *row]
+            for (key, is_open, stack), row in self._samples.items()
+        ]
+        self._samples.clear()
+        since, self._sampled_since_ns = self._sampled_since_ns, self.now_ns
+        return [Samples(start_ns=since, end_ns=self.now_ns, rows=rows)] if rows else []
+
+    def _write_workers(self, loader: Loader) -> None:
+        for number, batches in enumerate(loader.made):
+            worker = number % loader.num_workers
+            path = self.folder / WORKERS / f"{loader.subject}-{worker}-{number}.jsonl"
+            journal = JournalWriter(path)
+            journal.write(
+                WorkerHello(
+                    pid=100 + number,
+                    worker=worker,
+                    num_workers=loader.num_workers,
+                    loader=loader.subject,
+                    at_ns=0,
+                    spawned_ns=0,
+                )
+            )
+            if batches:
+                start, fetch, fetch_cpu, collate, size = (list(column) for column in zip(*batches, strict=True))
+                journal.write(
+                    WorkerBatches(every=1, start=start, fetch=fetch, fetch_cpu=fetch_cpu, collate=collate, size=size)
+                )
+            if number < loader.num_workers:
+                self._write_worker_samples(journal, loader, worker)
+            journal.close()
+
+    def _write_worker_samples(self, journal: JournalWriter, loader: Loader, worker: int) -> None:
+        mine = [(key, row) for key, row in loader.sampled.items() if key[0] == worker]
+        if not mine:
+            return
+        journal.write(
+            Frames(
+                frames=[(index, key[4], key[2], key[3]) for index, (key, _) in enumerate(mine)],
+                stacks=[(index, [index]) for index in range(len(mine))],
+            ),
+            Samples(
+                start_ns=0,
+                end_ns=self.now_ns,
+                rows=[
+                    [KIND[key[1]], loader.subject, 1, index, *row, row[2]]  # type: ignore[index]
+                    for index, (key, row) in enumerate(mine)
+                ],
+            ),
+        )
