@@ -46,10 +46,10 @@ class Photos(Dataset):
 
 def build_model():
     return nn.Sequential(
-        nn.Conv2d(3, 32, 3, padding=1),
+        nn.Conv2d(3, 24, 3, padding=1),
         nn.ReLU(),
         nn.MaxPool2d(2),
-        nn.Conv2d(32, 48, 3, padding=1),
+        nn.Conv2d(24, 48, 3, padding=1),
         nn.ReLU(),
         nn.MaxPool2d(2),
         nn.Conv2d(48, 48, 3, padding=1),

@@ -45,7 +45,7 @@ class Tagger(nn.Module):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--epochs", type=int, default=7)
+    parser.add_argument("--epochs", type=int, default=12)
     args = parser.parse_args()
 
     torch.manual_seed(0)

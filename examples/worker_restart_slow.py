@@ -27,19 +27,19 @@ class Windows(Dataset):
 
 def build_model():
     return nn.Sequential(
-        nn.Conv1d(64, 320, 5, padding=2),
+        nn.Conv1d(64, 384, 5, padding=2),
         nn.ReLU(),
-        nn.Conv1d(320, 320, 5, padding=2),
+        nn.Conv1d(384, 384, 5, padding=2),
         nn.ReLU(),
         nn.AdaptiveAvgPool1d(1),
         nn.Flatten(),
-        nn.Linear(320, 1),
+        nn.Linear(384, 1),
     )
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--epochs", type=int, default=6)
+    parser.add_argument("--epochs", type=int, default=5)
     args = parser.parse_args()
 
     torch.manual_seed(0)
