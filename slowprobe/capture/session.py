@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from slowprobe.capture.machine import ResourceMeter, read_state
+from slowprobe.capture.machine import ResourceMeter, read_state, usable_cores
 from slowprobe.capture.patches import Patches
 from slowprobe.capture.probes.autograd import BackwardProbe
 from slowprobe.capture.probes.calls import CallProbe
@@ -22,7 +22,7 @@ from slowprobe.capture.probes.module import ForwardProbe
 from slowprobe.capture.probes.optimizer import OptimizerProbe
 from slowprobe.capture.probes.watched import Watched
 from slowprobe.capture.pulse import Pulse
-from slowprobe.capture.recorder import KIND, Recorder
+from slowprobe.capture.recorder import KIND, SUBJECT_BITS, Recorder
 from slowprobe.capture.sampler import StackSampler
 from slowprobe.capture.sites import Sites
 from slowprobe.capture.sources import Sources
@@ -32,7 +32,7 @@ from slowprobe.capture.totals import Totals
 from slowprobe.capture.turns import Turns
 from slowprobe.capture.window import WindowProbe
 from slowprobe.capture.worker import WorkerEntry
-from slowprobe.run.schema import End, Note
+from slowprobe.run.schema import Calibration, End, Note
 from slowprobe.run.writer import JOURNAL, TRACES, WORKERS, JournalWriter
 
 SWITCH_INTERVAL_S = 0.001  # the sampler then sees the line that holds the interpreter, not the next one that lets go
@@ -74,6 +74,7 @@ class Session:
         self._calls: CallProbe | None = None
         self._forward: ForwardProbe | None = None
         self._window: WindowProbe | None = None
+        self._optimizers: OptimizerProbe | None = None
         self._turns = Turns(self._on_turn)
         self._stop_import_hook: Callable[[], None] = lambda: None
         self._next_chunk_ns = 0
@@ -118,6 +119,8 @@ class Session:
         self._guard("flush", lambda: self._flush(final_ns=ended_ns))
         detached_ns = time.perf_counter_ns() - self._origin_ns
         self._write_costs(detached_ns - ended_ns)
+        self._guard("calibration", lambda: self._calibrate(ended_ns))
+        detached_ns = time.perf_counter_ns() - self._origin_ns
         self._journal.write(End(at_ns=ended_ns, detached_ns=detached_ns, exception=exception), vital=True)
         self._journal.close()
 
@@ -165,7 +168,8 @@ class Session:
             self._window = WindowProbe(recorder, self.folder / TRACES, own, self._sites, self._journal.write)
             self._guard("profiler", lambda: self._give_way_to_other_profilers(torch))
         self._add(LoaderProbe(recorder, subjects, self._on_request, self._enter_worker))
-        self._add(OptimizerProbe(recorder, subjects, self._on_step))
+        self._optimizers = OptimizerProbe(recorder, subjects, self._on_step)
+        self._add(self._optimizers)
         self._add(BackwardProbe(recorder, subjects, self._is_compiling, self._turns.backward))
         self._add(self._forward)
         self._add(CompileProbe(recorder, subjects))
@@ -268,6 +272,22 @@ class Session:
                 measure_costs(self.recorder.closed, self._sampler.taken, self._pulse.cpu_ns, detach_ns), vital=True
             ),
         )
+
+    def _calibrate(self, elapsed_ns: int) -> None:
+        if self._optimizers is None or not self._turns.count or self._journal.fault is not None:
+            return  # torch is not there, or nothing was trained
+        import torch
+
+        from slowprobe.capture.calibration import calibrate
+
+        optimizer = KIND["optimizer"] << SUBJECT_BITS
+        shares = {
+            subject: (dict(described), self._totals.run_ns.get(optimizer | subject, 0) / elapsed_ns)
+            for subject, described in self._optimizers.described().items()
+        }
+        values = calibrate(shares, torch.get_num_threads(), usable_cores())
+        if values:
+            self._journal.write(Calibration(values=values), vital=True)
 
     def _on_fault(self, topic: str, error: BaseException) -> None:
         self.note(topic, f"{topic} stopped: {type(error).__name__}: {error}", "error")

@@ -32,6 +32,8 @@ class Totals:
         self._last_end = start_ns
         self._last_key = -1
         self._collected = 0  # in collections since the last other outermost span
+        self.run_ns: dict[int, int] = {}
+        """Total duration of every span key over the run."""
         self._spans: dict[int, list[int]] = {}
         self._gaps: dict[tuple[int, int], list[int]] = {}
         self._head_left = HEAD_SPANS
@@ -99,6 +101,7 @@ class Totals:
             total[1] += row[1]
             total[2] += row[2]
             total[3] = max(total[3], row[3])
+            self.run_ns[key] = self.run_ns.get(key, 0) + row[2]
 
     def _add_gaps(self, roots: Ints, collections: Ints) -> None:
         # A collection between two spans is a span of its own but no neighbour: it says nothing of where the loop is.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import weakref
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from slowprobe.capture.patches import Patches
@@ -26,6 +27,8 @@ class OptimizerProbe:
         self._numbers: weakref.WeakKeyDictionary[Any, int] = weakref.WeakKeyDictionary()
         self._sites: weakref.WeakKeyDictionary[Any, Site] = weakref.WeakKeyDictionary()
         self._hooks: list[Any] = []
+        self._latest: Attributes = {}
+        self._described: dict[int, Attributes] = {}
 
     def attach(self, patches: Patches) -> None:
         """Register the hooks and wrap zero_grad and GradScaler."""
@@ -57,6 +60,10 @@ class OptimizerProbe:
         for hook in self._hooks:
             hook.remove()
         self._hooks = []
+
+    def described(self) -> dict[int, Attributes]:
+        """What the optimizers that stepped were like, by subject."""
+        return self._described
 
     def _construct(self, original: Callable[..., None]) -> Callable[..., None]:
         def __init__(optimizer: Any, *args: Any, **kwargs: Any) -> None:
@@ -91,11 +98,16 @@ class OptimizerProbe:
                 "optimizer",
                 object(),
                 type(optimizer).__name__,
-                lambda: describe(optimizer),
+                partial(self._describe, optimizer),
                 self._sites.get(optimizer),
                 depth=2,
             )
+            self._described[known] = self._latest
         return known
+
+    def _describe(self, optimizer: Any) -> Attributes:
+        self._latest = describe(optimizer)
+        return self._latest
 
     def _zero_grad(self, owner: Any) -> int:
         name = type(owner).__name__
