@@ -7,6 +7,7 @@ step as it then is. Off-step work is shortened where it is.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -19,6 +20,8 @@ from slowprobe.timeline.pipeline import WORKER_START_S, Cores, contended_waits
 
 WAIT_BUCKETS = ("data_wait", "fetch", "collate")
 MAX_BATCHES = 3_000  # simulated a pass; longer passes repeat themselves
+_ROUNDING = 1e-6
+_EVALUATION = ("off_step", "evaluation")
 
 
 @dataclass(frozen=True)
@@ -108,11 +111,14 @@ class Replay:
         step_ratio = self._step_work(left) / step_before if step_before else 1.0
         total = sum(left.values())
         reloads = {change.loader: change for change in _merged(changes)}
+        evaluation_before = self._split.seconds.get(_EVALUATION, 0.0)
+        evaluation = left[_EVALUATION] / evaluation_before if evaluation_before else 1.0  # fewer batches to wait for
         for loader in self._loaders.values():
             change = reloads.get(loader.id)
             if change is None and (loader.num_workers == 0 or step_ratio == 1.0 or not loader.primary):
                 continue
-            total += self._loader_difference(loader, change or Reload(loader.id), step_ratio, case)
+            difference = self._loader_difference(loader, change or Reload(loader.id), step_ratio, case)
+            total += difference * (evaluation if loader.role == "evaluation" else 1.0)
         return max(total, 0.0)
 
     def _scaled(self, scales: list[Scale], case: str) -> dict[tuple[str, str], float]:
@@ -123,11 +129,11 @@ class Replay:
         }
         for label in left:
             mine = [scale for scale in scales if (scale.scope, scale.bucket) == label and left[label] > 0]
-            removed = 0.0  # overlapping changes never remove more than there is
-            for scale in mine:
-                share = min(1.0, scale.seconds / left[label]) * (1 - getattr(scale.factor, case))
-                removed = 1 - (1 - removed) * (1 - share) if removed + share > 1 else removed + share
-            left[label] *= 1 - removed
+            covered = [min(1.0, scale.seconds / left[label]) for scale in mine]
+            removed = [share * (1 - getattr(scale.factor, case)) for share, scale in zip(covered, mine, strict=True)]
+            # Changes that fit side by side add up; where they must overlap, each applies to what the others leave.
+            kept = 1 - math.fsum(removed) if math.fsum(covered) <= 1 + _ROUNDING else math.prod(1 - r for r in removed)
+            left[label] *= max(kept, 0.0)
         return left
 
     @staticmethod
@@ -183,7 +189,8 @@ def starts_s(loader: LoaderFacts) -> float:
     """Seconds spent on starting workers over the run: the iterators, and by how much first batches come later."""
     if not len(loader.wait) or not loader.first.any() or loader.first.all():
         return loader.start_s
-    extra = loader.wait[loader.first] - np.median(loader.wait[~loader.first])
+    usual = max(float(np.median(loader.wait[~loader.first])), loader.make_s or 0.0)  # kept workers refill a queue too
+    extra = loader.wait[loader.first] - usual
     return loader.start_s + float(np.maximum(extra, 0.0).sum()) * loader.passes / max(int(loader.first.sum()), 1)
 
 
