@@ -74,6 +74,7 @@ class Recorder:
                 self._buffer.extend((key, start - self.origin_ns, duration, duration - nested, len(stack)))
                 if found:
                     return
+            self.depth[kind] = 0  # an interrupt came between counting a span and opening it
         except Exception as error:
             self.fail(error)
 
@@ -89,7 +90,9 @@ class Recorder:
 
     def take(self) -> array[int]:
         """The closed spans since the last call, `FIELDS` integers each; called from the flushing thread."""
-        taken, self._buffer = self._buffer, array("q")
+        whole = len(self._buffer) // FIELDS * FIELDS
+        taken = self._buffer[:whole]
+        del self._buffer[:whole]  # in place: the training thread may hold the array, about to add to its end
         return taken
 
     @property
