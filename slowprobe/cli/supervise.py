@@ -21,11 +21,13 @@ def run(command: list[str]) -> int:
 
     Signals sent to this process alone are passed on; those from the terminal have reached the child already.
     """
-    waited = {*_FORWARDED, signal.SIGCHLD}
-    for number in _FORWARDED:
+    # What is ignored (nohup, a shell's background job) stays so, here and in the child.
+    forwarded = [number for number in _FORWARDED if signal.getsignal(number) is not signal.SIG_IGN]
+    waited = {*forwarded, signal.SIGCHLD}
+    for number in waited:
         signal.signal(number, lambda *_: None)
-    signal.signal(signal.SIGCHLD, lambda *_: None)
-    child = subprocess.Popen(command, preexec_fn=_die_with_parent(os.getpid()))
+    # Descriptors that the shell has opened (3<file, <(command)) are the script's.
+    child = subprocess.Popen(command, preexec_fn=_die_with_parent(os.getpid()), close_fds=False)
     signal.pthread_sigmask(signal.SIG_BLOCK, waited)
     try:
         while (status := child.poll()) is None:
