@@ -7,16 +7,17 @@ from __future__ import annotations
 
 import sys
 
-if __name__ == "__main__":  # a file's own folder comes first on sys.path; it is not the script's
+if __name__ == "__main__" and not sys.flags.safe_path:  # a file's own folder comes first on sys.path; not the script's
     sys.path.pop(0)
 
 import atexit
 import importlib.util
 import io
 import os
+import pkgutil
 import signal
 from collections.abc import Callable
-from importlib.machinery import ModuleSpec, SourceFileLoader
+from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from pathlib import Path
 from types import CodeType, ModuleType, TracebackType
 
@@ -27,15 +28,9 @@ if importlib.util.find_spec("slowprobe") is None:
 
 def main(arguments: list[str]) -> None:
     """Record and run; ends as the script ends: same exit code, same traceback, same signal."""
-    import msgspec
-
-    from slowprobe.capture.session import Options, Session
-
     folder, origin_ns, options, *command = arguments
     die_by_sigint = _exit_by_signal_last()
-    session = Session(Path(folder), int(origin_ns), msgspec.json.decode(options, type=Options))
-    atexit.register(session.stop)  # threads and atexit functions of the script come first
-    session.start()
+    stop = _begin(folder, int(origin_ns), options)
     try:
         load, sys.argv = _prepare(command)
         code, module = load()
@@ -43,28 +38,57 @@ def main(arguments: list[str]) -> None:
     except SystemExit:
         raise
     except KeyboardInterrupt as error:
+        if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)  # dying already: a second one must not cut the record short
         _report(error)
-        session.stop("KeyboardInterrupt")
+        stop("KeyboardInterrupt")
         die_by_sigint()
     except BaseException as error:
         _report(error)
-        session.stop(type(error).__name__)
+        stop(type(error).__name__)
         sys.exit(1)
+
+
+def _begin(folder: str, origin_ns: int, options: str) -> Callable[[str], None]:
+    """Start to record; returns what ends it. Without a recording (disk trouble, say) the script runs all the same."""
+    try:
+        import msgspec
+
+        from slowprobe.capture.session import Options, Session
+
+        session = Session(Path(folder), origin_ns, msgspec.json.decode(options, type=Options))
+        atexit.register(session.stop)  # threads and atexit functions of the script come first
+        session.start()
+    except Exception as error:
+        print(f"slowprobe: not recording: {type(error).__name__}: {error}", file=sys.stderr)
+        return lambda exception: None
+    return session.stop
 
 
 def _prepare(command: list[str]) -> tuple[Callable[[], tuple[CodeType, ModuleType]], list[str]]:
     if command[0] == "-m":
         name = command[1]
-        sys.path.insert(0, os.getcwd())
+        _put_first_on_path(os.getcwd())
         return lambda: _load_module(name), [name, *command[2:]]
     path = command[0]
-    target = Path(path)
-    sys.path.insert(0, str(target.resolve() if target.is_dir() else target.resolve().parent))
+    if pkgutil.get_importer(_absolute(path)) is not None:  # a folder or an archive with a __main__
+        sys.path.insert(0, _absolute(path))
+        return lambda: _load_container(_absolute(path)), [path, *command[1:]]
+    _put_first_on_path(str(Path(path).resolve().parent))
     return lambda: _load_script(path), [path, *command[1:]]
 
 
+def _put_first_on_path(folder: str) -> None:
+    if not sys.flags.safe_path:
+        sys.path.insert(0, folder)
+
+
+def _absolute(path: str) -> str:
+    return os.path.join(os.getcwd(), path)  # dots in it stay, as Python leaves them
+
+
 def _load_script(path: str) -> tuple[CodeType, ModuleType]:
-    file = os.path.abspath(os.path.join(path, "__main__.py") if os.path.isdir(path) else path)
+    file = _absolute(path)
     with io.open_code(file) as source:
         code = compile(source.read(), file, "exec", dont_inherit=True)
     module = _main_module(file, None)
@@ -72,29 +96,41 @@ def _load_script(path: str) -> tuple[CodeType, ModuleType]:
     return code, module
 
 
+def _load_container(path: str) -> tuple[CodeType, ModuleType]:
+    spec = PathFinder.find_spec("__main__", [path])
+    code = _code(spec)
+    if spec is None or code is None:
+        print(f"{sys.executable}: can't find '__main__' module in {path!r}", file=sys.stderr)
+        sys.exit(1)
+    return code, _main_module(spec.origin or path, spec)
+
+
+def _code(spec: ModuleSpec | None) -> CodeType | None:
+    code: CodeType | None = spec.loader.get_code(spec.name) if hasattr(spec and spec.loader, "get_code") else None  # type: ignore
+    return code
+
+
 def _load_module(name: str) -> tuple[CodeType, ModuleType]:
     spec = importlib.util.find_spec(name)
     if spec is not None and spec.submodule_search_locations is not None:
         spec = importlib.util.find_spec(f"{name}.__main__")
-    loader = spec.loader if spec is not None else None
-    code = loader.get_code(spec.name) if spec is not None and hasattr(loader, "get_code") else None  # type: ignore[union-attr]
+    code = _code(spec)
     if spec is None or code is None:
         print(f"{sys.executable}: No module named {name}", file=sys.stderr)
         sys.exit(1)
-    module = _main_module(spec.origin or name, spec)
-    module.__loader__ = spec.loader
-    module.__package__ = spec.parent
     sys.argv[0] = spec.origin or name
-    return code, module
+    return code, _main_module(spec.origin or name, spec)
 
 
 def _main_module(file: str, spec: ModuleSpec | None) -> ModuleType:
     module = ModuleType("__main__")
     module.__file__ = file
     module.__spec__ = spec
+    if spec is not None:
+        module.__loader__, module.__package__ = spec.loader, spec.parent
     module.__builtins__ = __builtins__  # type: ignore[attr-defined]
     vars(module)["__annotations__"] = {}
-    vars(module)["__cached__"] = None
+    vars(module)["__cached__"] = spec.cached if spec is not None else None
     sys.modules["__main__"] = module
     return module
 
