@@ -19,7 +19,7 @@ import signal
 from collections.abc import Callable
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from pathlib import Path
-from types import CodeType, ModuleType, TracebackType
+from types import CodeType, ModuleType
 
 _PACKAGE = str(Path(__file__).resolve().parent.parent)
 if importlib.util.find_spec("slowprobe") is None:
@@ -137,25 +137,10 @@ def _main_module(file: str, spec: ModuleSpec | None) -> ModuleType:
 
 def _report(error: BaseException) -> None:
     """Show the traceback as Python would, without slowprobe's frames."""
-    seen: set[int] = set()
-    link: BaseException | None = error
-    while link is not None and id(link) not in seen:
-        seen.add(id(link))
-        link.__traceback__ = _without_slowprobe(link.__traceback__)
-        link = link.__cause__ or link.__context__
+    from slowprobe.capture.sites import strip_traceback
+
+    strip_traceback(error)
     sys.excepthook(type(error), error, error.__traceback__)
-
-
-def _without_slowprobe(traceback: TracebackType | None) -> TracebackType | None:
-    kept: list[TracebackType] = []
-    while traceback is not None:
-        if not traceback.tb_frame.f_code.co_filename.startswith(_PACKAGE):
-            kept.append(traceback)
-        traceback = traceback.tb_next
-    following: TracebackType | None = None
-    for entry in reversed(kept):
-        following = TracebackType(following, entry.tb_frame, entry.tb_lasti, entry.tb_lineno)
-    return following
 
 
 def _exit_by_signal_last() -> Callable[[], None]:

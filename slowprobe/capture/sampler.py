@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from collections.abc import Callable
 from types import CodeType, FrameType
 
 from slowprobe.capture.recorder import SUBJECT_BITS
-from slowprobe.capture.sites import PACKAGE
+from slowprobe.capture.sites import PACKAGE, absolute
 from slowprobe.run.schema import Frames, Samples
 
 MAX_STACKS = 20_000
@@ -95,8 +94,7 @@ class StackSampler:
         if known is not None:
             return known
         number = self._frames[code, line or 0] = len(self._frames)
-        name = code.co_filename
-        file = name if name.startswith("<") else os.path.abspath(name)
+        file = absolute(code.co_filename)
         self._new.frames.append((number, file, line or 0, code.co_qualname))
         if file not in self._files:
             self._files.add(file)

@@ -37,6 +37,7 @@ from slowprobe.run.writer import JOURNAL, TRACES, WORKERS, JournalWriter
 
 SWITCH_INTERVAL_S = 0.001  # the sampler then sees the line that holds the interpreter, not the next one that lets go
 MAX_WORKER_FILES = 300
+MAX_WORKER_BYTES = 12_000_000
 MAX_WATCHED = 100
 T = TypeVar("T")
 _STATE_TURNS = 2  # settings are read once the loop runs; scripts set them on the way there
@@ -112,8 +113,8 @@ class Session:
             self._guard("window", self._window.abandon)
         self.recorder.close_all()
         self.recorder.enabled = False
+        self._pulse.stop()  # first: it wraps what is imported later
         self._guard("detach", self._detach)
-        self._pulse.stop()
         if sys.getswitchinterval() == SWITCH_INTERVAL_S:
             sys.setswitchinterval(self._switch_interval)
         self._guard("flush", lambda: self._flush(final_ns=ended_ns))
@@ -170,9 +171,9 @@ class Session:
         self._add(LoaderProbe(recorder, subjects, self._on_request, self._enter_worker))
         self._optimizers = OptimizerProbe(recorder, subjects, self._on_step)
         self._add(self._optimizers)
-        self._add(BackwardProbe(recorder, subjects, self._is_compiling, self._turns.backward))
+        self._add(BackwardProbe(recorder, subjects, self._is_compiling, self._on_backward))
         self._add(self._forward)
-        self._add(CompileProbe(recorder, subjects))
+        self._add(CompileProbe(recorder, subjects, self._forward))
         if self._calls is not None:
             self._calls.catch_up()
         recorder.close(KIND["slowprobe"])
@@ -208,20 +209,34 @@ class Session:
     # -- events -------------------------------------------------------------------------------------------------
 
     def _on_request(self, loader: int) -> None:
-        if self._forward is not None:
-            self._forward.on_request()
-        self._turns.request(loader)
+        try:
+            if self._forward is not None:
+                self._forward.on_request()
+            self._turns.request(loader)
+        except Exception as error:
+            self.recorder.fail(error)
 
     def _on_step(self, optimizer: int) -> None:
-        if not self._turns.has_loader and self._forward is not None:
-            self._forward.on_request()
-        self._turns.step(optimizer)
+        try:
+            if not self._turns.has_loader and self._forward is not None:
+                self._forward.on_request()
+            self._turns.step(optimizer)
+        except Exception as error:
+            self.recorder.fail(error)
+
+    def _on_backward(self) -> None:
+        try:
+            self._turns.backward()
+        except Exception as error:
+            self.recorder.fail(error)
 
     def _on_turn(self) -> None:
         if self._turns.count == self._turns.first_count + _STATE_TURNS:
             self._guard("state", lambda: self._journal.write(read_state(self._origin_ns)))
         if self.recorder.stack:
             return  # a closure inside optimizer.step: not between two steps
+        if self.recorder.crowded:
+            self.recorder.fail(MemoryError("the disk is too slow for what is recorded"))
         if self._options.steps is not None and self._turns.count > self._options.steps:
             self.note("steps", f"recording stopped after {self._options.steps} steps, as asked")
             self.stop()
@@ -234,8 +249,10 @@ class Session:
         self._worker_files += loader.num_workers
         if self._worker_files > MAX_WORKER_FILES:
             return None
-        folder = str(self.folder / WORKERS)
-        return WorkerEntry(loader.worker_init_fn, folder, subject, loader.num_workers, self._origin_ns)
+        folder = self.folder / WORKERS
+        room = MAX_WORKER_BYTES - sum(file.stat().st_size for file in folder.iterdir())
+        share = max(0, room) // (2 * loader.num_workers)  # half: for this pass; the rest is for loaders still to come
+        return WorkerEntry(loader.worker_init_fn, str(folder), subject, loader.num_workers, self._origin_ns, share)
 
     # -- background thread ----------------------------------------------------------------------------------------
 
@@ -291,6 +308,8 @@ class Session:
 
     def _on_fault(self, topic: str, error: BaseException) -> None:
         self.note(topic, f"{topic} stopped: {type(error).__name__}: {error}", "error")
+        if topic == "flush":
+            self.recorder.enabled = False  # nobody takes the spans any more
 
     def _guard(self, topic: str, work: Callable[[], Any]) -> bool:
         try:

@@ -6,7 +6,7 @@ import os
 import sys
 import sysconfig
 from pathlib import Path
-from types import CodeType, FrameType
+from types import CodeType, FrameType, TracebackType
 
 from slowprobe.run.schema import Site
 
@@ -40,7 +40,7 @@ class Sites:
 
     def is_user_file(self, name: str) -> bool:
         """The same for a file name."""
-        return not name.startswith("<") and not os.path.abspath(name).startswith(self._prefixes)
+        return not name.startswith("<") and not absolute(name).startswith(self._prefixes)
 
     def of_caller(self, frame: FrameType | None) -> Site | None:
         """The innermost user frame at or above `frame`; else the innermost one outside slowprobe; else None."""
@@ -57,7 +57,35 @@ class Sites:
         return fallback
 
 
+def absolute(name: str) -> str:
+    """`name` as an absolute path; as it is for code that has no file, or when the working directory is gone."""
+    try:
+        return name if name.startswith("<") else os.path.abspath(name)
+    except OSError:
+        return name
+
+
 def site(code: CodeType, line: int | None) -> Site:
     """A `Site` for a line of `code`, its file made absolute."""
-    name = code.co_filename
-    return Site(file=name if name.startswith("<") else os.path.abspath(name), line=line or 0, function=code.co_qualname)
+    return Site(file=absolute(code.co_filename), line=line or 0, function=code.co_qualname)
+
+
+def strip_traceback(error: BaseException | None) -> None:
+    """Take slowprobe's own frames out of the tracebacks of `error` and of those it was raised from."""
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        error.__traceback__ = _stripped(error.__traceback__)
+        error = error.__cause__ or error.__context__
+
+
+def _stripped(traceback: TracebackType | None) -> TracebackType | None:
+    kept: list[TracebackType] = []
+    while traceback is not None:
+        if not traceback.tb_frame.f_code.co_filename.startswith(PACKAGE):
+            kept.append(traceback)
+        traceback = traceback.tb_next
+    following: TracebackType | None = None
+    for entry in reversed(kept):
+        following = TracebackType(following, entry.tb_frame, entry.tb_lasti, entry.tb_lineno)
+    return following

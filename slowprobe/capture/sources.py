@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 
-from slowprobe.capture.sites import Sites
+from slowprobe.capture.sites import Sites, absolute
 from slowprobe.run.schema import Source
 
 MAX_FILE_CHARS = 300_000
@@ -36,4 +35,4 @@ class Sources:
                 continue
             kept = text[: min(MAX_FILE_CHARS, self._room)]
             self._room -= len(kept)
-            self._write(Source(file=os.path.abspath(file), text=kept, truncated=len(kept) < len(text)))
+            self._write(Source(file=absolute(file), text=kept, truncated=len(kept) < len(text)))

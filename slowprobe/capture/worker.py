@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -14,10 +15,10 @@ from typing import Any
 from slowprobe.capture.pulse import Pulse
 from slowprobe.capture.recorder import KIND, SUBJECT_BITS
 from slowprobe.capture.sampler import StackSampler
+from slowprobe.capture.sites import strip_traceback
 from slowprobe.run.schema import WorkerBatches, WorkerHello
 from slowprobe.run.writer import JournalWriter
 
-MAX_FILE_BYTES = 2_000_000
 THIN_AFTER = 2_000  # batches recorded at one rate; then half as often, so a file grows with the logarithm of the run
 _COLUMNS = 5
 
@@ -25,12 +26,15 @@ _COLUMNS = 5
 class WorkerEntry:
     """A ``worker_init_fn`` that runs the user's own, then begins to record; works with fork, spawn and forkserver."""
 
-    def __init__(self, original: Any, folder: str, loader: int, num_workers: int, origin_ns: int) -> None:
+    def __init__(
+        self, original: Any, folder: str, loader: int, num_workers: int, origin_ns: int, max_bytes: int
+    ) -> None:
         self.original = original
         self.folder = folder
         self.loader = loader
         self.num_workers = num_workers
         self.origin_ns = origin_ns
+        self.max_bytes = max_bytes
         self.spawned_ns = time.perf_counter_ns()
 
     def __call__(self, worker: int) -> None:
@@ -54,7 +58,7 @@ class WorkerRecorder:
         self._seen = self._recorded = 0
         self._lock = threading.Lock()
         path = Path(entry.folder) / f"{entry.loader}-{worker}-{os.getpid()}.jsonl"
-        self._journal = JournalWriter(path, MAX_FILE_BYTES)
+        self._journal = JournalWriter(path, entry.max_bytes)
         self._sampler = StackSampler(threading.get_ident(), entry.origin_ns, lambda: (self._context, True))
         self._journal.write(
             WorkerHello(
@@ -73,8 +77,23 @@ class WorkerRecorder:
 
         for cls in (fetch._MapDatasetFetcher, fetch._IterableDatasetFetcher):
             cls.fetch = self._timed_fetch(cls.fetch)  # type: ignore[method-assign]
+        self._hide_frames()
         Pulse(self._sample, self._flush, lambda topic, error: None).start()
         util.Finalize(None, self._flush, exitpriority=100)
+
+    def _hide_frames(self) -> None:
+        """The traceback that the worker sends home as text is the one it would send without slowprobe."""
+        from torch._utils import ExceptionWrapper
+
+        wrapped: Any = ExceptionWrapper
+        original = wrapped.__init__
+
+        def __init__(wrapper: Any, exc_info: Any = None, *args: Any, **kwargs: Any) -> None:
+            kind, error, _ = exc_info or sys.exc_info()
+            strip_traceback(error)
+            original(wrapper, (kind, error, error and error.__traceback__), *args, **kwargs)
+
+        wrapped.__init__ = __init__
 
     def _sample(self) -> None:
         if self._context >= 0:

@@ -36,8 +36,15 @@ def replace_statement(source: SourceText, site: Site | None, added: Sequence[str
 
 
 def wrap_statement(source: SourceText, site: Site | None, header: str) -> str:
-    """A diff that puts the user's statement under a `header` such as ``if step % 50 == 0:``."""
+    """A diff that puts the user's statement under a `header` such as ``with torch.inference_mode():``.
+
+    Empty where the line is no statement by itself (the head of a loop).
+    """
     lines = statement_lines(source, site)
+    try:
+        ast.parse("\n".join(lines))
+    except (SyntaxError, ValueError):
+        return ""
     return diff(lines, [header, *(f"    {line}" for line in lines)]) if lines else ""
 
 

@@ -71,6 +71,11 @@ class Evidence:
         return span_facts(self.recording, self.partition, "forward")
 
     @cached_property
+    def backwards(self) -> list[SpanFacts]:
+        """Backward calls by user line."""
+        return span_facts(self.recording, self.partition, "backward")
+
+    @cached_property
     def saves(self) -> list[SpanFacts]:
         """Checkpoint calls by user line."""
         return span_facts(self.recording, self.partition, "save")

@@ -38,6 +38,15 @@ class SourceText:
         lines = self.lines(file)
         return lines[line - 1].strip() if 0 < line <= len(lines) else ""
 
+    def find(self, *words: str) -> Site | None:
+        """The first recorded line of code that holds one of `words`; None where there is none."""
+        for file in sorted(self._texts):
+            for number, line in enumerate(self.lines(file), start=1):
+                code = line.partition("#")[0]
+                if any(word in code for word in words):
+                    return Site(file, number, "")
+        return None
+
     def statement(self, site: Site) -> tuple[int, int]:
         """First and last line of the simple statement around a site; the line itself where that is unknown."""
         tree = self._tree(site.file)

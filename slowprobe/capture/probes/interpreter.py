@@ -9,6 +9,8 @@ from functools import partial
 from typing import Any
 
 from slowprobe.capture.patches import Patches
+from slowprobe.capture.probes.dynamo import hide_from_dynamo
+from slowprobe.capture.probes.module import ForwardProbe
 from slowprobe.capture.probes.wrapping import like
 from slowprobe.capture.recorder import KIND, Recorder
 from slowprobe.capture.subjects import Subjects
@@ -51,9 +53,10 @@ class CompileProbe:
     torch.compile has brought it in.
     """
 
-    def __init__(self, recorder: Recorder, subjects: Subjects) -> None:
+    def __init__(self, recorder: Recorder, subjects: Subjects, forward: ForwardProbe) -> None:
         self._recorder = recorder
         self._subjects = subjects
+        self._forward = forward
         self._registered: Any = None
 
     def attach(self, patches: Patches) -> None:
@@ -74,24 +77,33 @@ class CompileProbe:
 
     def _wrap(self, original: Callable[..., Any]) -> Callable[..., Any]:
         def compile(*args: Any, **kwargs: Any) -> Any:
-            result = original(*args, **kwargs)
-            if self._recorder.enabled:
+            if not self._recorder.here():
+                return original(*args, **kwargs)
+            self._forward.suspend()  # a bound ``__call__`` is kept for good
+            try:
+                return original(*args, **kwargs)
+            finally:
+                self._forward.resume()
                 self._register()
-            return result
 
         return like(compile, original)
 
     def _register(self) -> None:
-        module = sys.modules.get("torch._dynamo.callback")
-        handler = getattr(module, "callback_handler", None)
-        if handler is not None and self._start not in handler.start_callbacks:
-            handler.register_start_callback(self._start)
-            handler.register_end_callback(self._end)
-            self._registered = handler
+        try:
+            module = sys.modules.get("torch._dynamo.callback")
+            handler = getattr(module, "callback_handler", None)
+            if handler is not None and self._start not in handler.start_callbacks:
+                hide_from_dynamo()
+                handler.register_start_callback(self._start)
+                handler.register_end_callback(self._end)
+                self._registered = handler
+        except Exception as error:
+            self._recorder.fail(error)
 
     def _start(self, arguments: Any) -> None:
         if self._recorder.here():
             try:
+                self._forward.suspend()
                 self._recorder.open(COMPILE, self._subjects.at_caller("compile", "torch.compile", 1))
             except Exception as error:
                 self._recorder.fail(error)
@@ -99,3 +111,4 @@ class CompileProbe:
     def _end(self, arguments: Any) -> None:
         if self._recorder.here():
             self._recorder.close(COMPILE)
+            self._forward.resume()

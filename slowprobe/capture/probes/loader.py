@@ -77,9 +77,13 @@ class LoaderProbe:
         def __iter__(loader: Any) -> Any:
             if not recorder.here():
                 return original(loader)
-            subject = self._subject(loader)
-            initial = loader.worker_init_fn
-            replaced = self._enter_worker(loader, subject) if loader.num_workers > 0 else None
+            try:
+                subject = self._subject(loader)
+                initial = loader.worker_init_fn
+                replaced = self._enter_worker(loader, subject) if loader.num_workers > 0 else None
+            except Exception as error:
+                recorder.fail(error)
+                return original(loader)
             recorder.open(LOADER_START, subject)
             try:
                 if replaced is not None:

@@ -30,6 +30,7 @@ class ForwardProbe:
         self._patches: Patches | None = None
         self._module: Any = None
         self._learning = False
+        self._suspended = False
         self._left = 0
         self._classes: set[type] = set()
         self._numbers: dict[int, tuple[weakref.ref[Any], dict[tuple[bool, bool], int]]] = {}
@@ -46,13 +47,32 @@ class ForwardProbe:
     def learn(self) -> None:
         """Look at every module call for the next few batches."""
         self._left = LEARNING_REQUESTS
-        if not self._learning and self._patches is not None:
+        if not self._learning and not self._suspended and self._patches is not None:
             self._learning = True
             self._patches.replace(self._module, "__call__", self._wrap)
 
+    def suspend(self) -> None:
+        """Put the classes back while torch.compile looks at them, so that it sees what it would see alone."""
+        if self._patches is not None and not self._suspended:
+            self._suspended = True
+            for owner in (self._module, *self._classes):
+                self._patches.undo_last(owner, "__call__")
+
+    def resume(self) -> None:
+        """Wrap again what `suspend` has put back."""
+        if self._patches is None or not self._suspended:
+            return
+        self._suspended = False
+        if not self._recorder.enabled:
+            return
+        if self._learning:
+            self._patches.replace(self._module, "__call__", self._wrap)
+        else:
+            self._settle()
+
     def on_request(self) -> None:
         """A batch was asked for (or an optimizer has stepped): one less to learn from."""
-        if self._learning:
+        if self._learning and not self._suspended:
             self._left -= 1
             if self._left < 0:
                 self._settle()

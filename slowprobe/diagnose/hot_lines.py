@@ -1,0 +1,67 @@
+"""Sampled lines that belong to a call: its own statement, what stands beside it, the helper around it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from slowprobe.diagnose.finding import Where
+from slowprobe.diagnose.turns import beside, turn_of
+from slowprobe.run.schema import Site
+from slowprobe.timeline.hotspots import LineTime
+from slowprobe.timeline.replay import Factor, Scale
+
+BETWEEN_SPANS = ("python", "epoch")  # time in no span of its own
+
+
+def sampled_lines(run: Any) -> list[LineTime]:
+    """The user's lines, or none where the stack sampler saw nothing: for rules that can do without."""
+    try:
+        return list(run.lines)
+    except LookupError:
+        return []
+
+
+def around_call(
+    run: Any, lines: Sequence[LineTime], site: Site, words: Sequence[str], *, whole_helper: bool
+) -> list[LineTime]:
+    """Lines between spans that exist because of the call at `site`.
+
+    They are on the call's own statement; or beside it and hold one of `words`; or, with `whole_helper`, where the call
+    is in a function that does no training, anywhere in that function or on the line that calls it.
+    """
+    turn = turn_of(run.source, site)
+    statements = beside(run.source, site)
+    own = next((span for span in statements if span[0] <= site.line <= span[1]), (site.line, site.line))
+
+    def belongs(line: LineTime) -> bool:
+        if line.file != site.file or line.bucket not in BETWEEN_SPANS:
+            return False
+        if own[0] <= line.line <= own[1]:
+            return True
+        if whole_helper and turn is not None and turn.called:
+            inside_call = turn.statement.lineno <= line.line <= (turn.statement.end_lineno or turn.statement.lineno)
+            if line.function == site.function or inside_call:
+                return True
+        near = any(first <= line.line <= last for first, last in statements)
+        return near and holds(run, line, words)
+
+    return [line for line in lines if belongs(line)]
+
+
+def holds(run: Any, line: LineTime, words: Sequence[str]) -> bool:
+    """Whether the statement of a sampled line has one of `words` in it."""
+    first, last = run.source.statement(Site(line.file, line.line, line.function))
+    return any(word in text for text in run.source.lines(line.file)[first - 1 : last] for word in words)
+
+
+def shares(seconds: dict[Site, float]) -> list[Where]:
+    """The places of a finding by their part of its time, most first."""
+    total = sum(seconds.values()) or 1.0
+    ordered = sorted(seconds.items(), key=lambda item: (-item[1], item[0].file, item[0].line))
+    return [Where(site.file, site.line, site.function, round(part / total, 3)) for site, part in ordered if site.line]
+
+
+def scale_lines(lines: Sequence[LineTime], factor: Factor) -> list[Scale]:
+    """The changes that leave `factor` of the time on the lines."""
+    return [Scale(line.bucket, line.scope, line.seconds, factor) for line in lines]

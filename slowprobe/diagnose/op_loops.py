@@ -1,0 +1,114 @@
+"""Source lines that launch the same operators many times a step, grouped by the loop around them."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import Any
+
+from slowprobe.timeline.op_lines import SourceOps
+
+MIN_REPEATS = 20  # of one operator from one line within a step; layers of a model written out rarely reach it
+_NOT_LAUNCHED_HERE = ("optimizer", "autograd")  # inside optimizer.step() and backward(); other rules look there
+_PARAMETERS = re.compile(r"param|\.grad\b|state_dict|buffers\(|weights|p_ema|ema_p|shadow", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class OpLoop:
+    """Lines of one loop. Times are those of an unprofiled step; `seconds` by bucket are over the run."""
+
+    lines: list[SourceOps]
+    """By time, most first."""
+    shares: list[tuple[SourceOps, float]]
+    header: int | None
+    """Line of the loop's head."""
+    launches: float
+    repeats: float
+    """How often the most repeated operator runs: the number of iterations, or a multiple."""
+    share: float
+    """Of a step."""
+    left: float
+    """Share of the loop's time that batching would leave: work on data, and one start for each distinct operator."""
+    seconds: dict[str, float]
+    microseconds: float
+    """Per launch."""
+    median_elements: int | None
+
+
+def op_loops(run: Any) -> list[OpLoop]:
+    """The loops, by time. Needs ops, lines, source, steps, backwards."""
+    backward = [facts.where for facts in run.backwards if facts.where is not None]
+    groups: dict[tuple[str, int], list[SourceOps]] = defaultdict(list)
+    for line in run.ops.lines:
+        most = line.most_repeated
+        if most is None or most.count < MIN_REPEATS or most.op_class in _NOT_LAUNCHED_HERE:
+            continue
+        around = run.source.loop_around(line.file, line.line)
+        if around and any(around[0] <= site.line <= around[1] for site in backward if site.file == line.file):
+            around = None  # the training loop itself: what repeats is inside this one line
+        groups[line.file, around[0] if around else -line.line].append(line)
+    slowed = _profiler_excess_ms(run)
+    found = [_loop(run, head, members, slowed) for (_, head), members in groups.items()]
+    return sorted(found, key=lambda loop: -loop.share)
+
+
+def is_over_parameters(loop: OpLoop, run: Any) -> bool:
+    """Whether the loop's head (or the line itself) names parameters, and it repeats about once for each."""
+    params = max((int(facts.attrs.get("params") or 0) for facts in run.optimizers), default=0)
+    first = loop.lines[0]
+    text = run.source.line(first.file, loop.header) if loop.header else run.source.line(first.file, first.line)
+    enough = loop.repeats >= 0.5 * params if params else True
+    return bool(_PARAMETERS.search(text)) and enough
+
+
+def _profiler_excess_ms(run: Any) -> float:
+    """What the profiler adds to one launch: a profiled step's time over an unprofiled one's, by launches."""
+    launches = sum(line.launches + line.backward_launches for line in run.ops.lines)
+    waited = run.steps.median_ms("data_wait") + run.steps.median_ms("fetch") + run.steps.median_ms("collate")
+    plain = run.steps.median_ms() - waited
+    profiled = run.ops.step_ms * (1 - run.ops.shares.data)
+    return max(0.0, profiled - plain) / launches if launches else 0.0
+
+
+def _loop(run: Any, head: int, lines: list[SourceOps], excess_ms: float) -> OpLoop:
+    forward = backward = left = 0.0
+    times = {}
+    for line in lines:
+        launches = line.launches + line.backward_launches
+        floor = min(line.batched_ms, line.total_ms)
+        time_ms = max(floor, line.total_ms - excess_ms * launches)
+        behind = line.backward_ms / line.total_ms if line.total_ms else 0.0
+        times[line.file, line.line] = time_ms
+        forward += time_ms * (1 - behind)
+        backward += time_ms * behind
+        left += floor
+    total = forward + backward
+    ranked = sorted(lines, key=lambda line: -times[line.file, line.line])
+    step_ms = run.steps.median_ms()
+    count = run.steps.count / 1000
+    seconds: dict[str, float] = defaultdict(float)
+    seconds[_bucket(run, ranked[0])] += forward * count
+    seconds["backward"] += backward * count
+    launches = sum(line.launches for line in lines)
+    return OpLoop(
+        lines=ranked,
+        shares=[(line, times[line.file, line.line] / total if total else 0.0) for line in ranked],
+        header=head if head > 0 else None,
+        launches=launches,
+        repeats=max(line.most_repeated.count for line in lines if line.most_repeated),
+        share=min(1.0, total / step_ms) if step_ms else 0.0,
+        left=min(1.0, left / total) if total else 1.0,
+        seconds=dict(seconds),
+        microseconds=total * 1000 / launches if launches else 0.0,
+        median_elements=ranked[0].median_numel,
+    )
+
+
+def _bucket(run: Any, line: SourceOps) -> str:
+    """The bucket that the line's own time is in, by stack samples; a line unseen by them is taken for forward."""
+    seen: dict[str, float] = defaultdict(float)
+    for sampled in run.lines:
+        if sampled.file == line.file and sampled.line == line.line and sampled.scope == "step":
+            seen[sampled.bucket] += sampled.seconds
+    return max(seen, key=lambda bucket: seen[bucket]) if seen else "forward"

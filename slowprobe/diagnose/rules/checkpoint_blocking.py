@@ -1,0 +1,124 @@
+"""The loop stands still while checkpoints are written.
+
+What it is: torch.save (or dcp.save, safetensors) inside the training loop, so often that it takes a visible part of it.
+
+Why it is slow: serialising and writing the whole state runs on the training thread; nothing is trained meanwhile. What
+prepares the file (deepcopy, state_dict, moving tensors) and finishes it (fsync, rename) is waited for as well.
+
+How it is seen: spans around the save calls inside the loop; stack samples of the helper function they are in, or of
+statements beside them that copy, synchronise or rename. The fix is replayed: the same checkpoints, N steps apart, with
+N such that they cost 1.5 % of loop time.
+
+Stays quiet when: checkpoints take less than 3 % of loop time, or are written after the loop.
+
+Fix: if step % N == 0: around the call; torch.distributed.checkpoint.async_save or a thread that writes a copy, where
+every checkpoint is needed.
+
+Sources: PyTorch, asynchronous saving with Distributed Checkpoint; Lightning ModelCheckpoint(every_n_train_steps).
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from typing import Any
+
+from slowprobe.diagnose.finding import Fix
+from slowprobe.diagnose.hot_lines import around_call, sampled_lines, scale_lines, shares
+from slowprobe.diagnose.rule import Answer, Diagnosis, NotApplicable, Passed, Rule
+from slowprobe.diagnose.turns import rarer
+from slowprobe.run.schema import Site
+from slowprobe.timeline.facts import SpanFacts
+from slowprobe.timeline.hotspots import LineTime
+from slowprobe.timeline.replay import Factor, Scale
+
+MIN_SHARE = 0.03  # of loop time; an interval that costs less is a fair price for not losing work
+TARGET_SHARE = 0.015  # of loop time, what the recommended interval leaves: the middle of 1-2 %
+MAIN_PART = 0.2  # of the checkpoints' time: a line with less does not set how often there is one
+WRITE_VARIES = 2.0  # a later write may find a full page cache: measured write times differ by this much
+AROUND = ("deepcopy(", "state_dict(", ".cpu(", "os.replace(", "os.rename(", ".rename(", "fsync(", ".flush(", "shutil.")
+
+RULE = Rule(
+    title="Checkpoints block the loop",
+    bottleneck="checkpoint",
+    needs=("steps", "saves", "lines", "partition", "source"),
+)
+
+
+def check(run: Any) -> Answer:
+    """Weigh checkpoints against training."""
+    saves = [facts for facts in run.saves if _seconds(facts) > 0]
+    if not saves:
+        return NotApplicable("no checkpoint is written inside the training loop")
+    lines = _lines_around(run, saves)
+    seconds: dict[Site, float] = defaultdict(float)
+    for facts in saves:
+        seconds[facts.where or Site("", 0, "")] += _seconds(facts)
+    for line in lines:
+        seconds[Site(line.file, line.line, line.function)] += line.seconds
+    spent, loop_s = sum(seconds.values()), run.partition.loop_s
+    if spent < MIN_SHARE * loop_s:
+        return Passed(f"checkpoints take {spent / loop_s:.1%} of loop time")
+    saving = sum(map(_seconds, saves))
+    count = max(facts.calls for facts in saves if _seconds(facts) >= MAIN_PART * saving)
+    steps_between = run.steps.count / count
+    times = _recommended(spent / count, (loop_s - spent) / run.steps.count, steps_between)
+    if times < 2:
+        return Passed(f"checkpoints are {steps_between:.0f} steps apart, which is far enough")
+    interval = round(times * steps_between)
+    remaining = min(1.0, math.ceil(count / times) / count)
+    factor = Factor(remaining, remaining, min(1.0, remaining * WRITE_VARIES))
+    how_often = "every step" if 0.9 <= steps_between <= 1.1 else f"every {steps_between:.3g} steps"
+    lost_s = interval * (loop_s - spent) / run.steps.count
+    return Diagnosis(
+        summary=(
+            f"A checkpoint of {spent / count * 1000:.0f} ms is written {how_often}: {spent / loop_s:.0%} of loop time. "
+            f"Every {interval} steps would cost {TARGET_SHARE:.1%} and risk {lost_s:.0f} s of work."
+        ),
+        where=shares(seconds),
+        fix=Fix(
+            text=(
+                f"Write a checkpoint every {interval} steps. If all of them are needed, write them in the background: "
+                "torch.distributed.checkpoint.async_save, or a thread that saves a copy."
+            ),
+            diff=rarer(run.source, [saves[0].where], times),
+        ),
+        changes=[
+            *(Scale("checkpoint", "off_step", _seconds(facts), factor) for facts in saves),
+            *scale_lines(lines, factor),
+        ],
+        evidence={
+            "checkpoints": count,
+            "steps between two": round(steps_between, 2),
+            "one checkpoint, ms": round(spent / count * 1000, 2),
+            "of it in the save call, ms": round(saving / count * 1000, 2),
+            "longest save call, ms": round(max(facts.longest_s for facts in saves) * 1000, 2),
+            "share of loop time": round(spent / loop_s, 4),
+            "recommended steps between two": interval,
+        },
+    )
+
+
+def _seconds(facts: SpanFacts) -> float:
+    """Inside the loop, and not a part of an evaluation."""
+    return max(0.0, facts.loop_s - facts.evaluation_s)
+
+
+def _recommended(checkpoint_s: float, step_s: float, steps_between: float) -> int:
+    """How many times rarer, rounded up to 1, 2 or 5 times a power of ten."""
+    if step_s <= 0:
+        return 2
+    times = checkpoint_s / (TARGET_SHARE * step_s * steps_between)
+    magnitude: int = 10 ** math.floor(math.log10(max(times, 1.0)))
+    return int(next(digit * magnitude for digit in (1, 2, 5, 10) if digit * magnitude >= times))
+
+
+def _lines_around(run: Any, saves: list[SpanFacts]) -> list[LineTime]:
+    lines = sampled_lines(run)
+    found = [
+        line
+        for facts in saves
+        if facts.where is not None
+        for line in around_call(run, lines, facts.where, AROUND, whole_helper=True)
+    ]
+    return list(dict.fromkeys(found))

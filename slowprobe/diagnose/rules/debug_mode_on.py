@@ -1,0 +1,98 @@
+"""A debugging aid is switched on while training.
+
+What it is: torch.autograd.detect_anomaly, a trace or profile function (debugger, coverage), Python's development mode,
+or environment variables for debugging.
+
+Why it is slow: anomaly detection records a Python traceback for every operator and checks every gradient for NaN; trace
+functions run Python code for every line.
+
+How it is seen: the switches themselves, read while the loop runs. For anomaly detection the extra cost of one autograd
+node is measured after the run and multiplied by the nodes of a step in the profiler window.
+
+Stays quiet when: nothing of the kind is on. Environment variables alone are named but given no saving on a CPU.
+
+Fix: remove it, or keep it to the steps that are being debugged.
+
+Sources: PyTorch Performance Tuning Guide (disable debugging APIs); torch.autograd.detect_anomaly documentation.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from slowprobe.diagnose.edits import diff, place
+from slowprobe.diagnose.finding import Fix
+from slowprobe.diagnose.rule import Answer, Diagnosis, Passed, Rule
+from slowprobe.timeline.replay import Factor, Scale
+
+UNMEASURED = Factor(0.3, 0.5, 0.9)  # of forward and backward stays; 0.2 was measured on a tiny model, 0.9 on large ones
+TRACED = Factor(0.4, 0.7, 0.95)  # of Python between operators stays once a debugger or coverage is off
+_SPREAD = 0.4  # a deeper call stack makes each traceback dearer than the measured one, a shallow one cheaper
+_NODE = "autograd::engine::evaluate_function"
+
+RULE = Rule(
+    title="A debugging aid slows training down",
+    bottleneck="host",
+    needs=("steps", "settings", "costs", "ops", "partition", "source"),
+)
+
+
+def check(run: Any) -> Answer:
+    """Read the switches."""
+    found = []
+    if run.settings.get("anomaly"):
+        found.append(_anomaly(run))
+    if run.settings.get("tracing"):
+        found.append(_tracing(run))
+    names = run.settings.get("debug_env") or []
+    if not found:
+        return Passed(f"on, without cost here: {', '.join(names)}" if names else "no debugging aid is on")
+    return found
+
+
+def _anomaly(run: Any) -> Diagnosis:
+    site = run.source.find("detect_anomaly")
+    node_us = run.costs.get("anomaly.node_us")
+    nodes = sum(op.count for op in run.ops.ops if op.name.startswith(_NODE))
+    spent = {bucket: run.partition.bucket_s(bucket, "step") for bucket in ("forward", "backward")}
+    total = sum(spent.values())
+    if node_us and nodes and total:
+        left = max(0.05, 1 - node_us * nodes * run.steps.count / 1e6 / total)
+        factor, basis = (
+            Factor(max(0.02, left - _SPREAD * (1 - left)), left, left + _SPREAD * (1 - left)),
+            "calibrated replay",
+        )
+    else:
+        factor, basis = UNMEASURED, "stated range"
+    line = run.source.line(site.file, site.line) if site else ""
+    return Diagnosis(
+        title="Anomaly detection is on",
+        summary=(
+            f"torch.autograd.detect_anomaly records a traceback for each of {nodes:.0f} operators a step and checks "
+            "each of their gradients."
+        ),
+        where=place(site),
+        fix=Fix(
+            text="Switch it off; turn it on again only to find a NaN.",
+            diff=diff([line], ["# " + line]) if line else "",
+        ),
+        changes=[Scale(bucket, "step", seconds, factor) for bucket, seconds in spent.items() if seconds > 0],
+        basis=basis,  # type: ignore[arg-type]
+        evidence={
+            "autograd nodes a step": round(nodes),
+            "extra cost of a node, measured apart, µs": round(node_us, 1) if node_us else "not measured",
+        },
+    )
+
+
+def _tracing(run: Any) -> Diagnosis:
+    site = run.source.find("settrace", "setprofile", "pdb")
+    return Diagnosis(
+        title="A debugger, profiler or coverage tool traces every line",
+        summary="A Python trace function is set on the training thread: it runs for every call and line.",
+        where=place(site),
+        fix=Fix(text="Run training without the debugger, coverage or profiler."),
+        changes=[Scale("python", "step", run.partition.bucket_s("python", "step"), TRACED)],
+        basis="stated range",
+        evidence={"trace function": "set"},
+    )

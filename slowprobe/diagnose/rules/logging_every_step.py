@@ -1,0 +1,125 @@
+"""Messages are written at every step, and writing them takes a visible part of it.
+
+What it is: print, logging, progress bars, TensorBoard or tracker calls, or plain writes to a file, in every step (or
+every other one) of the training loop.
+
+Why it is slow: formatting, encoding and flushing run on the training thread while nothing is trained. Printing tensors,
+histograms of all parameters and flush=True cost milliseconds each.
+
+How it is seen: spans around the logging calls, by the user's line; stack samples of the same statements, and of lines
+that write or flush to a file. The fix is replayed: the same once in 50 steps.
+
+Stays quiet when: logging takes less than 3 % of loop time, happens in fewer than half of the steps, stands under a
+condition like step % 100 == 0, or belongs to an evaluation or to the turn of an epoch.
+
+Fix: if step % 50 == 0: around the lines.
+
+Sources: PyTorch Lightning (log_every_n_steps, 50 by default; issue 1986); XProf's DebugPrint rule (5 %).
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import Any
+
+from slowprobe.diagnose.finding import Fix
+from slowprobe.diagnose.hot_lines import around_call, holds, sampled_lines, scale_lines, shares
+from slowprobe.diagnose.rule import Answer, Diagnosis, NotApplicable, Passed, Rule
+from slowprobe.diagnose.turns import rarer, turn_of
+from slowprobe.run.schema import Site
+from slowprobe.timeline.facts import SpanFacts
+from slowprobe.timeline.hotspots import LineTime
+from slowprobe.timeline.replay import Factor, Scale
+
+MIN_SHARE = 0.03  # of loop time; below, logging costs less than steps differ from one another
+MIN_CALLS_PER_STEP = 0.5  # rarer is an interval somebody has chosen
+EVERY = 50  # Lightning's default interval
+REMAINING = Factor(1 / 100, 1 / EVERY, 1 / 10)  # whoever follows the advice picks something between 10 and 100 steps
+MIN_SAMPLES = 5  # for a line without a span: about 50 ms of samples
+WRITES = (".write(", ".writelines(", ".writerow(", ".flush(", "fsync(", "json.dump(", ".to_csv(")
+
+RULE = Rule(
+    title="Logging in every step",
+    bottleneck="logging",
+    needs=("steps", "logs", "lines", "partition", "source"),
+)
+
+
+def check(run: Any) -> Answer:
+    """Add up what is logged or written at each step."""
+    frequent = [facts for facts in run.logs if _is_frequent(run, facts)]
+    lines = sampled_lines(run)
+    written = _writes(run, lines, frequent)
+    if not run.logs and not written:
+        return NotApplicable("nothing is printed, logged or written in the loop")
+    seconds: dict[Site, float] = defaultdict(float)
+    for facts in frequent:
+        seconds[facts.where or Site("", 0, "")] += facts.scopes["step"]
+    for line in written:
+        seconds[_site_of(run, line, frequent)] += line.seconds
+    spent, loop_s = sum(seconds.values()), run.partition.loop_s
+    if spent < MIN_SHARE * loop_s:
+        return Passed(f"logging in the steps takes {spent / loop_s:.1%} of loop time")
+    where = shares(seconds)
+    calls = sum(facts.calls for facts in frequent) / run.steps.count
+    count = f"{calls:.0f} calls a step" if calls >= 1.5 else "a call a step" if calls else "writes to files in the step"
+    return Diagnosis(
+        summary=(
+            f"Logging takes {spent / run.steps.count * 1000:.1f} ms of each step, {spent / loop_s:.0%} of loop time "
+            f"({count})."
+        ),
+        where=where,
+        fix=Fix(
+            text=f"Log every {EVERY} steps. Values that are only wanted in the log need not be computed in between.",
+            diff=rarer(run.source, [Site(w.file, w.line, w.function) for w in where], EVERY),
+        ),
+        changes=[
+            *(Scale("log", "step", facts.scopes["step"], REMAINING) for facts in frequent),
+            *scale_lines(written, REMAINING),
+        ],
+        evidence={
+            "log calls a step": round(calls, 2),
+            "in log calls, ms a step": round(sum(f.scopes["step"] for f in frequent) / run.steps.count * 1000, 3),
+            "around them and in plain writes, ms a step": round(
+                sum(line.seconds for line in written) / run.steps.count * 1000, 3
+            ),
+            "share of loop time": round(spent / loop_s, 4),
+            "called through": ", ".join(sorted({facts.name for facts in frequent})) or "file writes",
+        },
+    )
+
+
+def _is_frequent(run: Any, facts: SpanFacts) -> bool:
+    return facts.scopes.get("step", 0.0) > 0 and facts.calls >= MIN_CALLS_PER_STEP * run.steps.count
+
+
+def _writes(run: Any, lines: list[LineTime], frequent: list[SpanFacts]) -> list[LineTime]:
+    """Sampled time in the statements of the log calls, and in lines that write to files at each step."""
+    in_step = [line for line in lines if (line.scope, line.bucket) == ("step", "python")]
+    # In a helper only the statements of its log calls count: what else it computes may be needed.
+    of_calls = [
+        line
+        for facts in frequent
+        if facts.where is not None
+        for line in around_call(run, in_step, facts.where, WRITES, whole_helper=False)
+    ]
+    plain = [
+        line for line in in_step if line.samples >= MIN_SAMPLES and holds(run, line, WRITES) and _each_step(run, line)
+    ]
+    return list(dict.fromkeys([*of_calls, *plain]))
+
+
+def _each_step(run: Any, line: LineTime) -> bool:
+    """Whether the source says that a line runs at every turn of the loop."""
+    turn = turn_of(run.source, Site(line.file, line.line, line.function))
+    return turn is not None and turn.guard is None
+
+
+def _site_of(run: Any, line: LineTime, frequent: list[SpanFacts]) -> Site:
+    """The log call whose statement the line belongs to, else the line itself."""
+    here = Site(line.file, line.line, line.function)
+    first, last = run.source.statement(here)
+    for facts in frequent:
+        if facts.where is not None and facts.where.file == line.file and first <= facts.where.line <= last:
+            return facts.where
+    return here

@@ -1,0 +1,105 @@
+"""Python (or a library it calls) works on the training thread while no operator runs.
+
+What it is: bookkeeping, metrics, NumPy or pure Python loops inside the step: time on the CPU in lines that launch no
+torch operators, or few.
+
+Why it is slow: the step is serial on the training thread; whatever Python does there comes on top of the model.
+
+How it is seen: stack samples give the time of each line in the unprofiled run, the profiler window the operator time of
+the same line; the difference is Python.
+
+Stays quiet when: it comes to less than 5 % of loop time, the time is spent off the CPU (that is waiting: external-wait,
+checkpoint-blocking), the line logs or writes (logging-every-step), or it belongs to a loop of small operators
+(tiny-op-loop, python-param-loops).
+
+Fix: vectorise with torch or NumPy, do it every N steps, or move it into the dataset's workers.
+
+Sources: Scalene's split of Python and native time; TensorFlow profiler, "All Others" time.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from slowprobe.diagnose.edits import diff
+from slowprobe.diagnose.finding import Fix, Where
+from slowprobe.diagnose.op_loops import op_loops
+from slowprobe.diagnose.rule import Answer, Diagnosis, Passed, Rule
+from slowprobe.timeline.hotspots import LineTime
+from slowprobe.timeline.replay import Factor, Scale
+
+MIN_SHARE = 0.05  # of loop time
+MIN_SAMPLES = 10  # of a line; a share from fewer is off by a third or more
+MIN_PYTHON = 0.6  # of a line's time; below, it is its operators that cost
+MAX_WAITING = 0.5  # off the CPU; above, the line waits for something
+MAX_PLACES = 5
+VECTORISED = Factor(0.05, 0.2, 0.6)  # NumPy or torch against a Python loop: 10 to 100 times faster; rewrites vary
+_WRITES = re.compile(r"\.write\(|\.flush\(|fsync|print\(|log(ger|ging)?\.|json\.dump|torch\.save|\.writerow")
+_BUCKETS = ("python", "forward")
+
+RULE = Rule(
+    title="Python work on the training thread holds the step up",
+    bottleneck="host",
+    needs=("steps", "ops", "lines", "source", "partition", "optimizers", "backwards"),
+)
+
+
+def check(run: Any) -> Answer:
+    """Find lines with CPU time that is not their operators'."""
+    loop_s = run.partition.loop_s
+    elsewhere = {(line.file, line.line) for loop in op_loops(run) for line in loop.lines}
+    operators_s = {
+        (line.file, line.line): (line.forward_ms + line.launch_gap_ms) * run.steps.count / 1000
+        for line in run.ops.lines
+    }
+    found: list[tuple[LineTime, float]] = []
+    for line in run.lines:
+        key = (line.file, line.line)
+        if line.scope != "step" or line.bucket not in _BUCKETS or key in elsewhere or line.samples < MIN_SAMPLES:
+            continue
+        if line.waiting > MAX_WAITING or _WRITES.search(run.source.line(*key)):
+            continue
+        python_s = line.seconds - operators_s.get(key, 0.0)
+        if python_s >= MIN_PYTHON * line.seconds:
+            found.append((line, python_s))
+    total = sum(seconds for _, seconds in found)
+    if total < MIN_SHARE * loop_s:
+        return Passed(f"Python outside operators takes {total / loop_s:.1%} of loop time")
+    return _diagnose(run, sorted(found, key=lambda entry: -entry[1]), total, loop_s)
+
+
+def _diagnose(run: Any, found: list[tuple[LineTime, float]], total: float, loop_s: float) -> Diagnosis:
+    top, _ = found[0]
+    code = run.source.line(top.file, top.line)
+    calls = f", in {top.callee}()" if top.callee else ""
+    buckets = {bucket: sum(s for line, s in found if line.bucket == bucket) for bucket in _BUCKETS}
+    return Diagnosis(
+        summary=(
+            f"{total / loop_s:.0%} of loop time passes in Python code between operators, most of it at "
+            f"{top.file.rsplit('/', 1)[-1]}:{top.line}{calls}."
+        ),
+        where=[
+            Where(line.file, line.line, line.function, round(seconds / total, 3))
+            for line, seconds in found[:MAX_PLACES]
+        ],
+        fix=Fix(
+            text=(
+                "Do this work with whole-tensor operators instead of Python, only every N steps, or ahead of time in "
+                "the dataset, where worker processes can do it meanwhile."
+            ),
+            diff=diff([code], ["# the same on whole tensors, every N steps, or in the dataset"]) if code else "",
+        ),
+        changes=[Scale(bucket, "step", seconds, VECTORISED) for bucket, seconds in buckets.items() if seconds > 0],
+        basis="stated range",
+        evidence={
+            "share of loop time": round(total / loop_s, 4),
+            "lines": {
+                "columns": ["line", "seconds", "of loop time", "samples"],
+                "rows": [
+                    [f"{line.file}:{line.line}", round(seconds, 3), round(seconds / loop_s, 4), line.samples]
+                    for line, seconds in found[:MAX_PLACES]
+                ],
+            },
+        },
+    )

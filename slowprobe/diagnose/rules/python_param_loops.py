@@ -1,0 +1,93 @@
+"""A Python loop over the model's parameters runs in every step.
+
+What it is: moving averages, gradient clipping, norms, weight decay or a hand-made optimizer, written as a loop over
+parameters with a few operators for each.
+
+Why it is slow: the parameters are many and most are small, so starting the operators takes longer than they run. The
+`torch._foreach_*` functions, and what is built on them, do a list of tensors in one call.
+
+How it is seen: source lines that repeat an operator about as often as the model has parameters, within a loop that
+names parameters, gradients or a state dict. What the foreach form takes is measured after the run on tensors of the
+same sizes.
+
+Stays quiet when: the loop takes less than 3 % of the step, or there are fewer than 20 parameters.
+
+Fix: torch._foreach_lerp_, torch._foreach_mul_, torch.nn.utils.clip_grad_norm_(..., foreach=True),
+torch.optim.swa_utils.AveragedModel(multi_avg_fn=get_ema_multi_avg_fn(decay)).
+
+Sources: torch.optim.swa_utils documentation; the foreach implementations of torch.optim.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from slowprobe.diagnose.edits import diff
+from slowprobe.diagnose.finding import Fix, Where
+from slowprobe.diagnose.op_loops import OpLoop, is_over_parameters, op_loops
+from slowprobe.diagnose.rule import Answer, Diagnosis, Passed, Rule
+from slowprobe.timeline.replay import Factor, Scale
+
+MIN_SHARE = 0.03  # of a step
+STATED = Factor(0.1, 0.25, 0.5)  # foreach against a loop over 200 to 1,000 small tensors, where nothing was measured
+SPREAD = 0.4  # building the lists of tensors costs Python time that the measurement does not see
+OPERATORS_MEASURED = 2  # a tensor, in the measured loop (mul_ and add_)
+
+RULE = Rule(
+    title="A Python loop over parameters runs every step",
+    bottleneck="host",
+    needs=("steps", "ops", "lines", "source", "partition", "optimizers", "backwards", "costs"),
+)
+
+
+def check(run: Any) -> Answer:
+    """Find loops over parameters and what the foreach form would leave."""
+    loops = [loop for loop in op_loops(run) if is_over_parameters(loop, run)]
+    found = [loop for loop in loops if loop.share >= MIN_SHARE]
+    if not found:
+        share = max((loop.share for loop in loops), default=0.0)
+        return Passed(f"loops over parameters take {share:.1%} of a step")
+    return [_diagnose(run, loop) for loop in found]
+
+
+def _diagnose(run: Any, loop: OpLoop) -> Diagnosis:
+    factor, basis = _factor(run, loop)
+    top = loop.lines[0]
+    code = run.source.line(top.file, top.line)
+    header = run.source.line(top.file, loop.header) if loop.header else ""
+    return Diagnosis(
+        summary=(
+            f"The loop launches {loop.launches:.0f} operators a step on {loop.repeats:.0f} tensors one by one: "
+            f"{loop.share:.0%} of the step."
+        ),
+        where=[Where(line.file, line.line, line.function, round(share, 3)) for line, share in loop.shares],
+        fix=Fix(
+            text="Collect the tensors in lists once and update them together with a torch._foreach_ function.",
+            diff=diff([header, f"    {code}"] if header else [code], [_instead(code)]),
+        ),
+        changes=[Scale(bucket, "step", seconds, factor) for bucket, seconds in loop.seconds.items() if seconds > 0],
+        basis=basis,
+        evidence={
+            "operators a step": round(loop.launches, 1),
+            "tensors": round(loop.repeats),
+            "share of the step": round(loop.share, 4),
+            "same update in a loop, measured apart, ms": round(run.costs.get("foreach.loop_ms", 0.0), 3),
+            "same update with foreach, measured apart, ms": round(run.costs.get("foreach.foreach_ms", 0.0), 3),
+        },
+    )
+
+
+def _factor(run: Any, loop: OpLoop) -> tuple[Factor, Any]:
+    together, tensors = run.costs.get("foreach.foreach_ms"), run.costs.get("foreach.tensors")
+    now_ms = sum(loop.seconds.values()) * 1000 / max(run.steps.count, 1)
+    if not together or not tensors or not now_ms:
+        return STATED, "stated range"
+    operators = max(1.0, loop.launches / max(loop.repeats, 1) / OPERATORS_MEASURED)
+    left = min(1.0, together * operators * loop.repeats / tensors / now_ms)
+    return Factor(left * (1 - SPREAD), left, min(1.0, left + SPREAD * (1 - left))), "calibrated replay"
+
+
+def _instead(code: str) -> str:
+    if "clip" in code or "norm" in code:
+        return "torch.nn.utils.clip_grad_norm_(parameters, max_norm, foreach=True)"
+    return "torch._foreach_lerp_(averages, parameters, 1 - decay)  # lists of tensors, built once; in-place, no_grad"

@@ -1,0 +1,186 @@
+"""One line of the dataset takes much of the time in which a batch is made.
+
+What it is: a line, a loop or a function below the dataset's __getitem__ (a transform, a decoder, a file read) in which
+a quarter or more of making a batch is spent, while the loop waits for batches.
+
+Why it is slow: it runs once for every item, so its cost is multiplied by the batch size; more workers spread it over
+cores, but do not make it less.
+
+How it is seen: stack samples of the training process inside the dataset, or of the workers, weighted by the recorded
+cost of each batch; the CPU time of those samples tells computing from waiting for a disk or the network. The fix is
+replayed: the same batches, this line cheaper.
+
+Saving: a stated range, for what an edit can do depends on the line: 0.8 of its time remains when a cheaper operation is
+all there is, 0.5 is expected, and nothing remains when the result can be cached.
+
+Stays quiet when: the loop does not wait for batches (enough workers), the loader has no workers and workers would hide
+the line's cost (see workers-zero), or no line stands out.
+
+Fix: on the CPU: vectorise it, do it once and keep the result, or use a cheaper operation. Waiting: a local copy of the
+data, fewer and larger files, more workers (they wait at the same time).
+
+Sources: LotusTrace (per-transform times); TensorFlow data performance guide (caching, vectorising); DS-Analyzer.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import Any
+
+from slowprobe.diagnose.finding import Fix
+from slowprobe.diagnose.hot_lines import sampled_lines, shares
+from slowprobe.diagnose.rule import Answer, Diagnosis, NotApplicable, NotChecked, Passed, Rule
+from slowprobe.diagnose.rules._batch_cost import candidates, saved_share_beside_workers
+from slowprobe.run.schema import Site
+from slowprobe.timeline.hotspots import LineTime
+from slowprobe.timeline.loaders import LoaderFacts
+from slowprobe.timeline.replay import Factor, Reload
+
+MIN_PART = 0.25  # of making a batch; where costs are spread more evenly no single edit helps much
+MIN_SAVING = 0.05  # of loop time, beside what workers would save: medium severity
+MIN_SAMPLES = 10  # a tenth of a second
+MOSTLY_WAITING = 0.6  # off the CPU; on a crowded machine a line that computes is off it for up to half of its time
+REMAINING = Factor(0.0, 0.5, 0.8)  # see "Saving" above
+ENTRIES = ("__getitem__", "__getitems__", "__iter__", "__next__")  # all of the dataset is below these: no cause
+
+RULE = Rule(
+    title="One line of the dataset takes much of making a batch",
+    bottleneck="input",
+    needs=("loaders", "lines", "worker_lines", "partition", "replay", "source", "cores"),
+)
+
+
+@dataclass(frozen=True)
+class _Spot:
+    """Lines that belong together: one line, a loop, or a function."""
+
+    name: str
+    lines: list[LineTime]
+    share: float
+    """Of the dataset's time."""
+
+    @property
+    def waiting(self) -> float:
+        seconds = sum(line.seconds for line in self.lines)
+        return sum(line.waiting * line.seconds for line in self.lines) / seconds if seconds else 0.0
+
+
+def check(run: Any) -> Answer:
+    """Find the line that batches are slow for."""
+    if not run.loaders:
+        return NotApplicable("there is no DataLoader")
+    seen = candidates(run)
+    if not seen:
+        return NotChecked("how batches are made was not recorded")
+    spots = {
+        kind: _hottest(run, kind, [loader for loader in seen if (loader.num_workers > 0) == kind])
+        for kind in (True, False)
+    }
+    if not any(spots.values()):
+        return Passed("no line of the user's code stands out in making batches")
+    found = []
+    for loader in seen:
+        spot = spots[loader.num_workers > 0]
+        diagnosis = _diagnose(run, loader, spot) if spot is not None else None
+        if diagnosis is not None:
+            found.append(diagnosis)
+    return found or Passed("no line takes a large part of making batches that the loop waits for")
+
+
+def _hottest(run: Any, in_workers: bool, loaders: list[LoaderFacts]) -> _Spot | None:
+    total = sum(loader.fetch_s or 0.0 for loader in loaders)
+    if total <= 0:
+        return None
+    source = run.worker_lines if in_workers else sampled_lines(run)
+    lines = [line for line in source if line.bucket == "fetch" and line.samples >= MIN_SAMPLES / 3]
+    narrow = _best(_by_loop(run, lines), total)
+    if narrow is not None and narrow.share * _fetch_share(loaders) >= MIN_PART:
+        return narrow
+    return _best(_by_function(lines), total)
+
+
+def _fetch_share(loaders: list[LoaderFacts]) -> float:
+    return max(float(loader.fetch.mean()) / (loader.make_s or 1.0) for loader in loaders)
+
+
+def _best(groups: dict[str, list[LineTime]], total: float) -> _Spot | None:
+    enough = {name: lines for name, lines in groups.items() if sum(line.samples for line in lines) >= MIN_SAMPLES}
+    if not enough:
+        return None
+    name = max(enough, key=lambda name: sum(line.seconds for line in enough[name]))
+    return _Spot(name, enough[name], min(1.0, sum(line.seconds for line in enough[name]) / total))
+
+
+def _by_loop(run: Any, lines: list[LineTime]) -> dict[str, list[LineTime]]:
+    """Lines by the innermost loop around them; alone where there is none, or where the loop is the dataset itself."""
+    groups: dict[str, list[LineTime]] = defaultdict(list)
+    for line in lines:
+        loop = run.source.loop_around(line.file, line.line)
+        yields = loop is not None and any(
+            "yield" in text for text in run.source.lines(line.file)[loop[0] - 1 : loop[1]]
+        )
+        if loop is None or yields:
+            groups[f"line {line.line} of {line.function}"].append(line)
+        else:
+            groups[f"the loop in lines {loop[0]}-{loop[1]} of {line.function}"].append(line)
+    return groups
+
+
+def _by_function(lines: list[LineTime]) -> dict[str, list[LineTime]]:
+    groups: dict[str, list[LineTime]] = defaultdict(list)
+    for line in lines:
+        if line.function.rpartition(".")[2] not in ENTRIES:
+            groups[line.function].append(line)
+    return groups
+
+
+def _diagnose(run: Any, loader: LoaderFacts, spot: _Spot) -> Diagnosis | None:
+    make_s = loader.make_s or 0.0
+    part = spot.share * float(loader.fetch.mean()) / make_s
+    left = [1 - spot.share * (1 - remains) for remains in (REMAINING.best, REMAINING.expected, REMAINING.worst)]
+    change = Reload(loader.id, fetch=Factor(*left))
+    if part < MIN_PART or saved_share_beside_workers(run, loader, change) < MIN_SAVING:
+        return None
+    waits = spot.waiting >= MOSTLY_WAITING
+    text = run.source.line(spot.lines[0].file, spot.lines[0].line)
+    return Diagnosis(
+        title="A file or network read holds up the batches" if waits else "",
+        summary=(
+            f"{spot.name[0].upper()}{spot.name[1:]} takes {part:.0%} of making a batch ({part * make_s * 1000:.1f} of "
+            f"{make_s * 1000:.1f} ms), {'waiting for I/O' if waits else 'computing'} {_portion(spot, waits):.0%} of "
+            f"that time{f': {text}' if text else ''}."
+        ),
+        where=shares({Site(line.file, line.line, line.function): line.seconds for line in spot.lines[:5]}),
+        fix=Fix(text=_advice(spot, waits)),
+        changes=[change],
+        basis="stated range",
+        evidence={
+            "share of making a batch": round(part, 4),
+            "ms a batch": round(part * make_s * 1000, 3),
+            "off the CPU": round(spot.waiting, 3),
+            "in Python itself": round(_python_share(spot), 3),
+            "library function below": spot.lines[0].callee or "none",
+            "num_workers": loader.num_workers,
+        },
+    )
+
+
+def _portion(spot: _Spot, waits: bool) -> float:
+    return spot.waiting if waits else 1 - spot.waiting
+
+
+def _python_share(spot: _Spot) -> float:
+    seconds = sum(line.seconds for line in spot.lines)
+    return sum(line.leaf_share * line.seconds for line in spot.lines) / seconds if seconds else 0.0
+
+
+def _advice(spot: _Spot, waits: bool) -> str:
+    if waits:
+        return (
+            "Keep the data where reading it is quick: a local or in-memory copy, or fewer and larger files. More "
+            "workers wait at the same time, so they help as well."
+        )
+    if len(spot.lines) > 1 or spot.name.startswith("the loop"):
+        return "Replace the loop by one array operation; or do it once for each item and keep the result."
+    return "Use a cheaper operation here; or, where the result is the same each time, compute it once and keep it."

@@ -1,0 +1,90 @@
+"""A Python loop inside the step launches many small operators.
+
+What it is: the same lines run again and again within one step (over time steps, samples, heads), and each launches
+operators on little data.
+
+Why it is slow: starting an operator costs microseconds in Python, argument parsing, dispatch and autograd, forward and
+backward, whatever the size of its tensors. Hundreds of starts outweigh the work.
+
+How it is seen: the profiler window gives every operator with the source line that launched it. Lines whose operators
+repeat within a step are grouped by the loop around them. The window slows small operators down; the excess over an
+unprofiled step is taken out. What would remain is each operator's work beyond its fixed cost, and one start for each
+distinct operator (Hockney's start-up model).
+
+Stays quiet when: operators on the lines are mostly work (large tensors), they repeat fewer than 20 times a step, or the
+loop takes less than 5 % of the step. Loops over parameters belong to python-param-loops.
+
+Fix: one operator over the whole dimension: a batched matmul, torch.stack, nn.LSTM or nn.GRU, vmap; or torch.compile.
+
+Sources: Hockney (1982), the r-infinity and n-half model; PyTorch Performance Tuning Guide (fuse operations).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from slowprobe.diagnose.edits import diff
+from slowprobe.diagnose.finding import Fix, Where
+from slowprobe.diagnose.op_loops import OpLoop, is_over_parameters, op_loops
+from slowprobe.diagnose.rule import Answer, Diagnosis, Passed, Rule
+from slowprobe.timeline.replay import Factor, Scale
+
+MIN_SHARE = 0.05  # of a step
+MAX_WORK = 0.7  # of the loop's time may be work that stays; above, batching has little to give
+UNBATCHED = 0.15  # of the overhead stays in practice: a recurrence is still sequential inside the one operator
+
+RULE = Rule(
+    title="A Python loop launches many small operators",
+    bottleneck="host",
+    needs=("steps", "ops", "lines", "source", "partition", "optimizers", "backwards"),
+)
+
+
+def check(run: Any) -> Answer:
+    """Find loops of small operators and what batching them would leave."""
+    loops = [loop for loop in op_loops(run) if not is_over_parameters(loop, run)]
+    found = [loop for loop in loops if loop.share >= MIN_SHARE and loop.left <= MAX_WORK]
+    if not found:
+        if not loops:
+            return Passed("no source line launches the same operator 20 times or more in a step")
+        return Passed(f"repeated operators take {max(loop.share for loop in loops):.1%} of a step, most of it work")
+    return [_diagnose(run, loop) for loop in found]
+
+
+def _diagnose(run: Any, loop: OpLoop) -> Diagnosis:
+    left = loop.left + UNBATCHED * (1 - loop.left)
+    factor = Factor(loop.left, left, (1 + left) / 2)
+    top = loop.lines[0]
+    place = f"{top.file.rsplit('/', 1)[-1]}:{top.line}"
+    body = run.source.line(top.file, top.line)
+    return Diagnosis(
+        title=f"{loop.launches:.0f} small operators a step from one loop in {top.function.rsplit('.', 1)[-1]}()",
+        summary=(
+            f"The loop around {place} launches {loop.launches:.0f} operators a step, {loop.microseconds:.0f} µs each "
+            f"with its share of Python and autograd: {loop.share:.0%} of the step, "
+            f"of which {loop.left:.0%} is work on data."
+        ),
+        where=[Where(line.file, line.line, line.function, round(share, 3)) for line, share in loop.shares],
+        fix=Fix(
+            text=(
+                "Replace the loop by operators over the whole dimension (a batched matmul, torch.stack, nn.LSTM or "
+                "nn.GRU for a recurrence), or wrap the module in torch.compile."
+            ),
+            diff=diff(
+                [run.source.line(top.file, loop.header), f"    {body}"] if loop.header else [body],
+                ["# the same operators once, over all iterations: batched, stacked, or a built-in layer"],
+            ),
+        ),
+        changes=[Scale(bucket, "step", seconds, factor) for bucket, seconds in loop.seconds.items() if seconds > 0],
+        basis="calibrated replay",
+        evidence={
+            "operators a step": round(loop.launches, 1),
+            "share of the step": round(loop.share, 4),
+            "of it work on data": round(loop.left, 4),
+            "elements in the median operand": loop.median_elements,
+            "operators": {
+                "columns": ["line", "operator", "times a step"],
+                "rows": [[line.line, op.name, round(op.count, 1)] for line in loop.lines[:6] for op in line.ops[:4]],
+            },
+        },
+    )

@@ -1,0 +1,207 @@
+"""Where in the user's loop a line runs, and the edit that makes it run less often."""
+
+from __future__ import annotations
+
+import ast
+import textwrap
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+from slowprobe.diagnose.edits import diff, wrap_statement
+from slowprobe.run.schema import Site
+from slowprobe.timeline.sources import SourceText
+
+Loop = ast.For | ast.AsyncFor | ast.While
+MAX_CALLERS = 3  # from a helper up to the loop
+MAX_LINES = 12  # a diff that shows more is no longer read
+_TRAINS = (".backward(", ".step(")
+
+
+@dataclass(frozen=True)
+class Turn:
+    """A statement in the body of a loop: the line itself, or the call that leads to it.
+
+    guard: the ``if step % 100 == 0`` it stands under already; called: whether the line is in a function that the loop
+    calls and that does no training itself.
+    """
+
+    file: str
+    loop: Loop
+    statement: ast.stmt
+    guard: ast.If | None
+    called: bool
+
+    @property
+    def site(self) -> Site:
+        """The statement as a place."""
+        return Site(self.file, self.statement.lineno, "")
+
+
+def turn_of(source: SourceText, site: Site | None) -> Turn | None:
+    """Where the loop comes to a line; None where no loop of the same file leads to it."""
+    if site is None:
+        return None
+    tree = _parse("\n".join(source.lines(site.file)))
+    line, called = site.line, False
+    guard: ast.If | None = None
+    for _ in range(MAX_CALLERS):
+        around = _around(tree, line)
+        scope = _innermost_function(around)
+        body = around[around.index(scope) + 1 :] if scope is not None else around
+        loop = _training_loop(source, site.file, body)
+        inner = body[body.index(loop) + 1 :] if loop is not None else body
+        guard = guard or next((node for node in reversed(inner) if isinstance(node, ast.If) and _is_guard(node)), None)
+        if loop is not None:
+            return Turn(site.file, loop, _outside_inner_loops(inner), guard, called) if inner else None
+        if scope is None or _text_holds(source, site.file, scope, _TRAINS):
+            return None
+        caller = next((call for call in _calls(tree, scope.name) if not scope.lineno <= call <= _end(scope)), None)
+        if caller is None:
+            return None
+        line, called = caller, True
+    return None
+
+
+def beside(source: SourceText, site: Site) -> list[tuple[int, int]]:
+    """First and last lines of the statements in the same block as a line, itself included."""
+    tree = _parse("\n".join(source.lines(site.file)))
+    around = _around(tree, site.line)
+    if not around:
+        return [(site.line, site.line)]
+    parent: ast.AST = around[-2] if len(around) > 1 else tree
+    for name in ("body", "orelse", "finalbody"):
+        block = getattr(parent, name, [])
+        if isinstance(block, list) and around[-1] in block:
+            return [(node.lineno, _end(node)) for node in block]
+    return [(around[-1].lineno, _end(around[-1]))]
+
+
+def rarer(source: SourceText, sites: Sequence[Site | None], times: int) -> str:
+    """A diff after which the lines run `times` less often; empty where their source is unknown.
+
+    All of `sites` that run in the same turn of the loop as the first are changed together. Where no loop is seen to
+    lead to them, the first line itself goes under a condition on ``step``.
+    """
+    turns = [turn for site in sites if (turn := turn_of(source, site)) is not None]
+    if not turns:
+        return wrap_statement(source, sites[0], f"if step % {times} == 0:") if sites else ""
+    first = turns[0]
+    if first.guard is not None:
+        return _raise_interval(source, first, times)
+    together = {turn.statement: None for turn in turns if turn.loop is first.loop and turn.guard is None}
+    counter, head = _counter(source, first)
+    margin = "    " if head else ""
+    removed, added = list(head[:1]), list(head[1:])
+    before: ast.stmt | None = None
+    for node in sorted(together, key=lambda node: node.lineno):
+        lines = [margin + line for line in _lines(source, first.file, node)]
+        if before is None or not _adjoin(source, first.file, before, node):
+            added.append(f"{margin}if {counter} % {times} == 0:")
+        removed += lines
+        added += [f"    {line}" for line in lines]
+        before = node
+    return diff(removed, added) if len(removed) <= MAX_LINES else ""
+
+
+def _adjoin(source: SourceText, file: str, before: ast.stmt, after: ast.stmt) -> bool:
+    between = source.lines(file)[_end(before) : after.lineno - 1]
+    return before.col_offset == after.col_offset and all(not line.partition("#")[0].strip() for line in between)
+
+
+def _raise_interval(source: SourceText, turn: Turn, times: int) -> str:
+    guard = turn.guard
+    assert guard is not None
+    modulo = next(node for node in ast.walk(guard.test) if _is_interval(node))
+    number = modulo.right  # type: ignore[attr-defined]
+    line = source.lines(turn.file)[number.lineno - 1]
+    start, end = (len(line.encode()[:column].decode()) for column in (number.col_offset, number.end_col_offset))
+    return diff([line.strip()], [(line[:start] + str(number.value * times) + line[end:]).strip()])
+
+
+def _counter(source: SourceText, turn: Turn) -> tuple[str, tuple[str, ...]]:
+    """The name that counts the loop's turns; where there is none, also the loop's head before and after it gets one."""
+    loop = turn.loop
+    if isinstance(loop, (ast.For, ast.AsyncFor)):
+        called = {_called(node) for node in ast.walk(loop.iter) if isinstance(node, ast.Call)}
+        if "enumerate" in called and isinstance(loop.target, ast.Tuple):
+            return ast.unparse(loop.target.elts[0]), ()
+        if called & {"range", "trange", "count"} and isinstance(loop.target, ast.Name) and "zip" not in called:
+            return loop.target.id, ()
+    for node in ast.walk(loop):
+        if isinstance(node, ast.AugAssign) and isinstance(node.op, ast.Add) and _is_one(node.value):
+            return ast.unparse(node.target), ()
+    if not isinstance(loop, ast.For) or loop.lineno != (loop.iter.end_lineno or 0):
+        return "step", ()
+    target = ast.unparse(loop.target)
+    target = target if isinstance(loop.target, ast.Name) or target.startswith("(") else f"({target})"
+    head = source.line(turn.file, loop.lineno)
+    return "step", (head, f"for step, {target} in enumerate({ast.unparse(loop.iter)}):")
+
+
+def _training_loop(source: SourceText, file: str, around: list[ast.stmt]) -> Loop | None:
+    """The innermost loop that trains; else the innermost one."""
+    loops = [node for node in around if isinstance(node, Loop)]
+    training = [node for node in loops if _text_holds(source, file, node, _TRAINS)]
+    return (training or loops or [None])[-1]  # type: ignore[list-item]
+
+
+def _outside_inner_loops(inner: list[ast.stmt]) -> ast.stmt:
+    return next((node for node in inner if isinstance(node, Loop)), inner[-1])
+
+
+def _is_guard(node: ast.If) -> bool:
+    return any(_is_interval(part) for part in ast.walk(node.test))
+
+
+def _is_interval(node: ast.AST) -> bool:
+    """``… % 100``."""
+    return (
+        isinstance(node, ast.BinOp)
+        and isinstance(node.op, ast.Mod)
+        and isinstance(node.right, ast.Constant)
+        and isinstance(node.right.value, int)
+    )
+
+
+def _is_one(node: ast.expr) -> bool:
+    return isinstance(node, ast.Constant) and node.value == 1
+
+
+def _called(call: ast.Call) -> str:
+    return call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
+
+
+def _calls(tree: ast.Module, function: str) -> Iterator[int]:
+    return (node.lineno for node in ast.walk(tree) if isinstance(node, ast.Call) and _called(node) == function)
+
+
+def _around(tree: ast.Module, line: int) -> list[ast.stmt]:
+    """The statements around a line, outermost first."""
+    found = [node for node in ast.walk(tree) if isinstance(node, ast.stmt) and node.lineno <= line <= _end(node)]
+    return sorted(found, key=lambda node: (node.lineno, -_end(node)))
+
+
+def _innermost_function(around: list[ast.stmt]) -> ast.FunctionDef | ast.AsyncFunctionDef | None:
+    functions = [node for node in around if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))]
+    return functions[-1] if functions else None
+
+
+def _text_holds(source: SourceText, file: str, node: ast.stmt, words: Sequence[str]) -> bool:
+    return any(word in line for line in source.lines(file)[node.lineno - 1 : _end(node)] for word in words)
+
+
+def _lines(source: SourceText, file: str, node: ast.stmt) -> list[str]:
+    return textwrap.dedent("\n".join(source.lines(file)[node.lineno - 1 : _end(node)])).splitlines()
+
+
+def _end(node: ast.stmt) -> int:
+    return node.end_lineno or node.lineno
+
+
+@lru_cache(maxsize=16)
+def _parse(text: str) -> ast.Module:
+    try:
+        return ast.parse(text)
+    except (SyntaxError, ValueError, RecursionError):
+        return ast.Module(body=[], type_ignores=[])
