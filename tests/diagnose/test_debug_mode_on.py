@@ -1,0 +1,49 @@
+from __future__ import annotations
+
+import pytest
+from synthetic import SyntheticRun
+
+from diagnose.asking import ask
+from diagnose.operators import op_stat, with_ops
+
+SOURCE = """\
+torch.autograd.set_detect_anomaly(True)
+for x in data:
+    net(x).backward()
+    optimizer.step()
+"""
+RULE = "debug-mode-on"
+STEPS = 50
+NODES = (op_stat("autograd::engine::evaluate_function: MulBackward0", 100.0),)
+
+
+def record(tmp_path, costs=None, **settings):
+    run = SyntheticRun(tmp_path, SOURCE)
+    run.settings(**settings)
+    for _ in range(STEPS):
+        run.forward(10.0, 3)
+        run.backward(10.0, 3)
+        run.optimizer(1.0, 4)
+    return with_ops(run.evidence(), [], 21.0, ops=NODES, costs=costs or {})
+
+
+def test_anomaly_detection_costs_what_its_nodes_were_measured_to(tmp_path):
+    verdict = ask(RULE, record(tmp_path, anomaly=True, costs={"anomaly.node_us": 120.0}))
+    assert verdict.lines == [1]
+    assert verdict.saved_s == pytest.approx(120e-6 * 100 * STEPS, rel=0.02)
+    assert verdict.diagnosis.basis == "calibrated replay"
+
+
+def test_unmeasured_anomaly_detection_gets_a_stated_range(tmp_path):
+    assert ask(RULE, record(tmp_path, anomaly=True)).diagnosis.basis == "stated range"
+
+
+def test_nothing_on_passes(tmp_path):
+    assert ask(RULE, record(tmp_path, anomaly=False)).status == "passed"
+
+
+def test_a_debug_variable_alone_is_named_but_not_blamed(tmp_path):
+    """Near miss: TORCH_SHOW_CPP_STACKTRACES costs nothing until something raises."""
+    verdict = ask(RULE, record(tmp_path, anomaly=False, debug_env=["TORCH_SHOW_CPP_STACKTRACES"]))
+    assert verdict.status == "passed"
+    assert "TORCH_SHOW_CPP_STACKTRACES" in verdict.outcome.reason

@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+import pytest
+from synthetic import SyntheticRun
+
+from diagnose.asking import ask
+from diagnose.operators import line_ops, with_ops
+
+SOURCE = """\
+def metrics(scores):
+    return sum(abs(a - b) for a in scores for b in scores)
+def main():
+    for x in data:
+        loss = net(x)
+        loss.backward()
+        optimizer.step()
+        metrics(loss)
+        log.write(str(loss))
+"""
+RULE = "python-bound"
+STEPS = 60
+FORWARD = line_ops(5, 3, op="aten::mm", function="main", forward_ms=4.0, left_ms=4.0)
+
+
+def record(tmp_path, python_ms=10.0, line=2, function="metrics", **sampling):
+    run = SyntheticRun(tmp_path, SOURCE)
+    for _ in range(STEPS):
+        run.forward(4.0, 5)
+        run.backward(8.0, 6)
+        run.optimizer(1.0, 7)
+        run.python(python_ms, line, function, **sampling)
+    return run.evidence()
+
+
+def test_slow_names_the_line(tmp_path):
+    verdict = ask(RULE, with_ops(record(tmp_path), [FORWARD], 23.0))
+    assert verdict.lines[0] == 2
+    assert verdict.saved_s == pytest.approx(10.0 * STEPS / 1000 * 0.8, rel=0.05)
+
+
+def test_a_step_without_python_passes(tmp_path):
+    assert ask(RULE, with_ops(record(tmp_path, python_ms=0.2), [FORWARD], 13.2)).status == "passed"
+
+
+def test_a_line_whose_time_is_its_operators_passes(tmp_path):
+    """Near miss: the samples lie between the phases, but the line runs a large operator there."""
+    lines = [FORWARD, line_ops(2, 1, op="aten::mm", function="metrics", forward_ms=9.5, left_ms=9.5)]
+    assert ask(RULE, with_ops(record(tmp_path), lines, 23.0)).status == "passed"
+
+
+def test_waiting_and_writing_are_left_to_others(tmp_path):
+    waiting = with_ops(record(tmp_path / "a", cpu_ms=0.5), [FORWARD], 23.0)
+    assert ask(RULE, waiting).status == "passed"
+    writing = with_ops(record(tmp_path / "b", line=9, function="main"), [FORWARD], 23.0)
+    assert ask(RULE, writing).status == "passed"

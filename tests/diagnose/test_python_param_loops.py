@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+import pytest
+from synthetic import SyntheticRun
+
+from diagnose.asking import ask
+from diagnose.operators import line_ops, with_ops
+
+SOURCE = """\
+def update(model):
+    for name, parameter in model.named_parameters():
+        average[name] = 0.99 * average[name] + 0.01 * parameter
+def main():
+    for x in data:
+        net(x).backward()
+        optimizer.step()
+        update(model)
+    for row in rows:
+        total = total + row
+"""
+RULE = "python-param-loops"
+STEPS, TENSORS = 50, 200
+COSTS = {"foreach.foreach_ms": 0.4, "foreach.loop_ms": 2.0, "foreach.tensors": float(TENSORS)}
+
+
+def record(tmp_path):
+    run = SyntheticRun(tmp_path, SOURCE)
+    for _ in range(STEPS):
+        run.forward(4.0, 6)
+        run.backward(8.0, 6)
+        run.optimizer(1.0, 7)
+        run.python(7.0, 3, "update")
+    return run.evidence()
+
+
+def loop(line=3, count=TENSORS):
+    return [line_ops(line, 3 * count, function="update", forward_ms=5.0, gap_ms=1.5, left_ms=0.5)]
+
+
+def test_slow_names_the_line_and_saves_what_foreach_was_measured_to(tmp_path):
+    verdict = ask(RULE, with_ops(record(tmp_path), loop(), 20.0, costs=COSTS))
+    assert verdict.lines == [3]
+    left_ms = 0.4 * 1.0  # as many operators a tensor as the most repeated one says: one, below the two measured
+    assert verdict.saved_s == pytest.approx((6.5 - left_ms * 3) * STEPS / 1000, rel=0.15)
+    assert "_foreach_lerp_" in verdict.diagnosis.fix.diff
+
+
+def test_without_a_measurement_the_range_is_stated(tmp_path):
+    assert ask(RULE, with_ops(record(tmp_path), loop(), 20.0, costs={})).diagnosis.basis == "stated range"
+
+
+def test_no_loop_over_parameters_passes(tmp_path):
+    assert ask(RULE, with_ops(record(tmp_path), [], 20.0, costs=COSTS)).status == "passed"
+
+
+def test_a_loop_over_something_else_is_left_to_tiny_op_loop(tmp_path):
+    """Near miss: as many small operators, but over the rows of a batch."""
+    evidence = with_ops(record(tmp_path), loop(line=10), 20.0, costs=COSTS)
+    assert ask(RULE, evidence).status == "passed"
+    assert ask("tiny-op-loop", evidence).status == "found"

@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+import pytest
+from synthetic import SyntheticRun
+
+from diagnose.asking import ask
+from diagnose.operators import line_ops, with_ops
+
+SOURCE = """\
+class Net:
+    def forward(self, x):
+        for t in range(100):
+            h = torch.tanh(x[t] @ w + h)
+        return h
+def main():
+    for x in data:
+        loss = net(x)
+        loss.backward()
+        optimizer.step()
+"""
+RULE = "tiny-op-loop"
+STEPS = 50
+
+
+def record(tmp_path, forward_ms=10.0, backward_ms=20.0):
+    run = SyntheticRun(tmp_path, SOURCE)
+    for _ in range(STEPS):
+        run.forward(forward_ms, 4, "Net.forward")
+        run.backward(backward_ms, 9)
+        run.optimizer(1.0, 10)
+    return run.evidence()
+
+
+def test_slow_names_the_line_and_saves_what_batching_would(tmp_path):
+    lines = [line_ops(4, 100, forward_ms=9.0, backward_ms=18.0, gap_ms=1.0, left_ms=1.4)]
+    verdict = ask(RULE, with_ops(record(tmp_path), lines, 31.0))
+    assert verdict.lines == [4]
+    total_s = 28.0 * STEPS / 1000
+    assert verdict.saved_s == pytest.approx(total_s * (1 - 1.4 / 28) * 0.85, rel=0.02)
+    assert "for t in range(100):" in verdict.diagnosis.fix.diff
+
+
+def test_the_profilers_own_cost_is_taken_out(tmp_path):
+    """The window's step takes 62 ms, the recorded ones 31: half of the lines' time is the profiler's."""
+    lines = [line_ops(4, 100, forward_ms=20.0, backward_ms=38.0, gap_ms=2.0, left_ms=1.0)]
+    verdict = ask(RULE, with_ops(record(tmp_path), lines, 62.0))
+    assert verdict.diagnosis.evidence["share of the step"] <= 1.0
+    assert verdict.saved_s < 31.0 * STEPS / 1000
+
+
+def test_one_operator_for_all_steps_passes(tmp_path):
+    lines = [line_ops(4, 1, op="aten::lstm", forward_ms=5.0, backward_ms=10.0, left_ms=14.0)]
+    assert ask(RULE, with_ops(record(tmp_path), lines, 31.0)).status == "passed"
+
+
+def test_a_loop_of_large_operators_passes(tmp_path):
+    """Near miss: repeated a hundred times, but each is a matrix product that takes its time."""
+    lines = [line_ops(4, 100, op="aten::mm", forward_ms=10.0, backward_ms=18.0, left_ms=25.0, numel=10**6)]
+    verdict = ask(RULE, with_ops(record(tmp_path), lines, 31.0))
+    assert verdict.status == "passed"
+    assert "work" in verdict.outcome.reason
+
+
+def test_operators_inside_the_optimizer_are_not_its_business(tmp_path):
+    lines = [line_ops(10, 400, op="autograd::engine::evaluate_function: MulBackward0", forward_ms=20.0, left_ms=1.0)]
+    assert ask(RULE, with_ops(record(tmp_path), lines, 31.0)).status == "passed"
+
+
+def test_without_a_window_it_is_not_checked(tmp_path):
+    assert ask(RULE, record(tmp_path)).status == "not-checked"
