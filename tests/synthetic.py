@@ -362,7 +362,7 @@ class SyntheticRun:
     def records(self, shutdown_ms: float = 20.0) -> RunRecords:
         """End the run and read its folder."""
         self.recorder.close_all()
-        self.spend(shutdown_ms)
+        self.spend(shutdown_ms, sampled=False)  # a real sampler tells it apart by chunk only
         self.write_chunk(final=True)
         if self.source:
             self._journal.write(Source(file=SCRIPT, text=self.source))

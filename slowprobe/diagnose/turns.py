@@ -39,28 +39,54 @@ class Turn:
 
 
 def turn_of(source: SourceText, site: Site | None) -> Turn | None:
-    """Where the loop comes to a line; None where no loop of the same file leads to it."""
+    """Where the loop that trains comes to a line; None where no loop of the same file leads to it.
+
+    Where no loop is seen to train (the training is in another file), the innermost loop around the line counts.
+    """
     if site is None:
         return None
     tree = _parse("\n".join(source.lines(site.file)))
-    line, called = site.line, False
+    trains = _Trains(source.lines(site.file), tree)
+    line, called, other = site.line, False, None
     guard: ast.If | None = None
     for _ in range(MAX_CALLERS):
         around = _around(tree, line)
         scope = _innermost_function(around)
         body = around[around.index(scope) + 1 :] if scope is not None else around
-        loop = _training_loop(source, site.file, body)
-        inner = body[body.index(loop) + 1 :] if loop is not None else body
+        loops = [node for node in body if isinstance(node, Loop)]
+        loop = next((node for node in reversed(loops) if trains(node)), None)
+        inner = body[body.index(loop or loops[-1]) + 1 :] if loops else body
         guard = guard or next((node for node in reversed(inner) if isinstance(node, ast.If) and _is_guard(node)), None)
-        if loop is not None:
-            return Turn(site.file, loop, _outside_inner_loops(inner), guard, called) if inner else None
-        if scope is None or _text_holds(source, site.file, scope, _TRAINS):
-            return None
+        if loops and inner and not trains(inner[-1]):
+            turn = Turn(site.file, loop or loops[-1], _outside_inner_loops(inner), guard, called)
+            if loop is not None:
+                return turn
+            other = other or turn
+        if scope is None or trains(scope):
+            break
         caller = next((call for call in _calls(tree, scope.name) if not scope.lineno <= call <= _end(scope)), None)
         if caller is None:
-            return None
+            break
         line, called = caller, True
-    return None
+    return other
+
+
+class _Trains:
+    """Whether a statement trains: it, or a function of the same file that it calls, has a backward pass or a step."""
+
+    def __init__(self, lines: Sequence[str], tree: ast.Module) -> None:
+        self._lines = lines
+        functions = [node for node in ast.walk(tree) if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))]
+        self._names = {node.name for node in functions if self._says_so(node)}
+        for _ in range(MAX_CALLERS):
+            self._names |= {node.name for node in functions if self(node)}
+
+    def __call__(self, node: ast.stmt) -> bool:
+        called = {_called(part) for part in ast.walk(node) if isinstance(part, ast.Call)}
+        return self._says_so(node) or bool(called & self._names)
+
+    def _says_so(self, node: ast.stmt) -> bool:
+        return any(word in line for line in self._lines[node.lineno - 1 : _end(node)] for word in _TRAINS)
 
 
 def beside(source: SourceText, site: Site) -> list[tuple[int, int]]:
@@ -139,13 +165,6 @@ def _counter(source: SourceText, turn: Turn) -> tuple[str, tuple[str, ...]]:
     return "step", (head, f"for step, {target} in enumerate({ast.unparse(loop.iter)}):")
 
 
-def _training_loop(source: SourceText, file: str, around: list[ast.stmt]) -> Loop | None:
-    """The innermost loop that trains; else the innermost one."""
-    loops = [node for node in around if isinstance(node, Loop)]
-    training = [node for node in loops if _text_holds(source, file, node, _TRAINS)]
-    return (training or loops or [None])[-1]  # type: ignore[list-item]
-
-
 def _outside_inner_loops(inner: list[ast.stmt]) -> ast.stmt:
     return next((node for node in inner if isinstance(node, Loop)), inner[-1])
 
@@ -185,10 +204,6 @@ def _around(tree: ast.Module, line: int) -> list[ast.stmt]:
 def _innermost_function(around: list[ast.stmt]) -> ast.FunctionDef | ast.AsyncFunctionDef | None:
     functions = [node for node in around if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))]
     return functions[-1] if functions else None
-
-
-def _text_holds(source: SourceText, file: str, node: ast.stmt, words: Sequence[str]) -> bool:
-    return any(word in line for line in source.lines(file)[node.lineno - 1 : _end(node)] for word in words)
 
 
 def _lines(source: SourceText, file: str, node: ast.stmt) -> list[str]:

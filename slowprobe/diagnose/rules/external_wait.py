@@ -37,7 +37,17 @@ MIN_WAITING = 0.8  # of a line's time off the CPU; a busy line on a crowded mach
 MIN_SAMPLES = 10  # a tenth of a second
 HANDED_OVER = Factor(0.0, 0.0, 0.5)  # the loop may still need the answer at some point
 UNEXPLAINED = Factor(0.0, 0.2, 1.0)  # what is waited for is not known, so it may be needed where it is
-OTHERS = (".write(", ".flush(", "fsync(", "save(", "print(", "log.", "logger.", "logging.", ".dump(")  # logging and checkpoint rules
+OTHERS = (
+    ".write(",
+    ".flush(",
+    "fsync(",
+    "save(",
+    "print(",
+    "log.",
+    "logger.",
+    "logging.",
+    ".dump(",
+)  # logging and checkpoint rules
 RANKS = ("dist.", "all_reduce", "all_gather", "broadcast(", "barrier(")
 
 RULE = Rule(

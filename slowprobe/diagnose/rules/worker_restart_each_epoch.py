@@ -63,7 +63,8 @@ def _diagnose(run: Any, loader: LoaderFacts) -> Diagnosis | None:
     return Diagnosis(
         summary=(
             f"The loader ends its {loader.num_workers} worker processes after each of {loader.passes} passes and "
-            f"starts new ones: {spent / loader.passes * 1000:.0f} ms a pass, {spent / run.partition.loop_s:.0%} of loop time."
+            f"starts new ones: {spent / loader.passes * 1000:.0f} ms a pass, "
+            f"{spent / run.partition.loop_s:.0%} of loop time."
         ),
         where=place(loader.where),
         fix=Fix(

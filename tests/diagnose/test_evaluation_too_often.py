@@ -1,0 +1,96 @@
+from __future__ import annotations
+
+import pytest
+from synthetic import SyntheticRun
+
+from diagnose.asking import ask
+
+SOURCE = """\
+def evaluate(model, loader):
+    for points, labels in loader:
+        logits = model(points)
+
+
+def main():
+    for epoch in range(12):
+        for batch in loader:
+            loss.backward()
+            optimizer.step()
+        evaluate(model, test_loader)
+"""
+IN_STEPS = SOURCE.replace(
+    "            optimizer.step()\n", "            optimizer.step()\n            step += 1\n"
+).replace(
+    "        evaluate(model, test_loader)\n",
+    "            if step % 20 == 0:\n                evaluate(model, test_loader)\n",
+)
+RULE = "evaluation-too-often"
+
+
+def record(tmp_path, *, every=1, batches=20, fetch_ms=1.0, epochs=12, source=SOURCE):
+    run = SyntheticRun(tmp_path, source)
+    loader, test_loader = run.loader(None), run.loader(None)
+    for epoch in range(epochs):
+        with run.epoch(loader):
+            for _ in range(20):
+                run.batch(loader, 1.0)
+                run.train(4.0, 8.0, 1.0)
+        if epoch % every == 0:
+            run.evaluate(test_loader, batches, fetch_ms=fetch_ms, forward_ms=9.0, line=run.line("model(points)"))
+    return run.evidence()
+
+
+def test_slow_names_the_call_and_the_interval(tmp_path):
+    slow = record(tmp_path / "slow")
+    verdict = ask(RULE, slow)
+    assert verdict.lines == [11, 3]
+    # 200 ms of evaluation after 280 ms of training: 200/280 * 9 = 6.4, so one in seven
+    assert verdict.diagnosis.fix.diff == (
+        "-evaluate(model, test_loader)\n+if epoch % 7 == 0:\n+    evaluate(model, test_loader)"
+    )
+    fixed = record(tmp_path / "fixed", every=7)
+    assert verdict.saved_s == pytest.approx(slow.partition.loop_s - fixed.partition.loop_s, rel=0.02)
+    assert "no workers" not in verdict.diagnosis.fix.text
+
+
+def test_an_interval_in_steps_is_raised(tmp_path):
+    verdict = ask(RULE, record(tmp_path, source=IN_STEPS))
+    assert verdict.diagnosis.fix.diff == "-if step % 20 == 0:\n+if step % 140 == 0:"
+
+
+def test_a_slow_evaluation_loader_is_named(tmp_path):
+    verdict = ask(RULE, record(tmp_path, fetch_ms=12.0))
+    assert "Its loader has no workers and takes 57%" in verdict.diagnosis.fix.text
+
+
+def test_an_evaluation_every_seventh_epoch_passes(tmp_path):
+    assert ask(RULE, record(tmp_path, every=7)).status == "passed"
+
+
+def test_a_fifteenth_of_the_time_passes(tmp_path):
+    """Near miss: an evaluation after each short epoch, but a quick one."""
+    assert ask(RULE, record(tmp_path, batches=2)).status == "passed"
+
+
+def test_a_single_evaluation_passes(tmp_path):
+    """Near miss: half of a short run is its only evaluation; there is nothing to do less often."""
+    run = SyntheticRun(tmp_path, SOURCE)
+    loader, test_loader = run.loader(None), run.loader(None)
+    for epoch in range(2):
+        with run.epoch(loader):
+            for _ in range(20):
+                run.batch(loader, 1.0)
+                run.train(4.0, 8.0, 1.0)
+        if epoch == 0:
+            run.evaluate(test_loader, 40, line=3)
+    assert ask(RULE, run.evidence()).status == "passed"
+
+
+def test_without_evaluation_it_does_not_apply(tmp_path):
+    run = SyntheticRun(tmp_path, SOURCE)
+    loader = run.loader(None)
+    with run.epoch(loader):
+        for _ in range(20):
+            run.batch(loader, 1.0)
+            run.train()
+    assert ask(RULE, run.evidence()).status == "not-applicable"

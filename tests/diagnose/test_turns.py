@@ -1,0 +1,164 @@
+"""Which turn of the loop a line belongs to, and the diff that makes it rarer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from slowprobe.diagnose.turns import beside, rarer, turn_of
+from slowprobe.run.reader import RunRecords
+from slowprobe.run.schema import Manifest, Site, Source
+from slowprobe.timeline.sources import SourceText
+
+FILE = "/home/someone/train.py"
+
+
+def source_of(text: str) -> SourceText:
+    manifest = Manifest(
+        schema="",
+        slowprobe_version="",
+        command=[],
+        script="",
+        mode="profile",
+        origin_ns=0,
+        started_at="",
+        pid=0,
+        cwd="",
+        python="",
+        prefixes=[],
+        host={},
+    )
+    return SourceText(RunRecords(Path("/nowhere"), manifest, [Source(file=FILE, text=text)]))
+
+
+def site(text: str, fragment: str, function: str = "main") -> Site:
+    return Site(FILE, next(n for n, line in enumerate(text.splitlines(), 1) if fragment in line), function)
+
+
+RANGE = """\
+def main():
+    for step in range(100):
+        loss.backward()
+        optimizer.step()
+        log.info("a")
+        # and
+        print("b")
+"""
+
+
+def test_statements_side_by_side_go_under_one_condition():
+    source = source_of(RANGE)
+    assert rarer(source, [site(RANGE, "print"), site(RANGE, "log.info")], 50) == (
+        '-log.info("a")\n-print("b")\n+if step % 50 == 0:\n+    log.info("a")\n+    print("b")'
+    )
+
+
+def test_the_interval_that_is_there_is_raised():
+    text = RANGE.replace('log.info("a")', "if step % 2 == 0 and step:\n            torch.save(state, path)")
+    assert rarer(source_of(text), [site(text, "torch.save")], 30) == (
+        "-if step % 2 == 0 and step:\n+if step % 60 == 0 and step:"
+    )
+
+
+HELPER = """\
+def save(path):
+    state = model.state_dict()
+    torch.save(state, path)
+
+
+def main():
+    for epoch in range(3):
+        for features, labels in loader:
+            loss.backward()
+            optimizer.step()
+            save("x")
+"""
+
+
+def test_a_helper_is_called_less_often_and_the_loop_gets_a_counter():
+    source = source_of(HELPER)
+    turn = turn_of(source, site(HELPER, "torch.save", "save"))
+    assert turn is not None and turn.called and turn.site == Site(FILE, 11, "")
+    assert rarer(source, [site(HELPER, "torch.save", "save")], 20) == (
+        '-for features, labels in loader:\n-    save("x")\n'
+        '+for step, (features, labels) in enumerate(loader):\n+    if step % 20 == 0:\n+        save("x")'
+    )
+
+
+def test_counters_of_all_kinds():
+    def header(loop: str, body: str = "") -> str:
+        text = f"{loop}\n    loss.backward()\n    print('x')\n{body}"
+        return rarer(source_of(text), [site(text, "print")], 50)
+
+    assert "+if i % 50 == 0:" in header("for i, batch in enumerate(tqdm(loader)):")
+    assert "+if it % 50 == 0:" in header("for it in trange(9):")
+    assert "+if self.done % 50 == 0:" in header("while True:", "    self.done += 1\n")
+    assert "+    if step % 50 == 0:" in header("for a, b in zip(range(3), loader):")
+
+
+INNER = """\
+def main():
+    for step in range(100):
+        loss.backward()
+        for name, weight in model.named_parameters():
+            writer.add_histogram(name, weight, step)
+"""
+
+
+def test_an_inner_loop_goes_under_the_condition_as_a_whole():
+    assert rarer(source_of(INNER), [site(INNER, "add_histogram")], 50) == (
+        "-for name, weight in model.named_parameters():\n-    writer.add_histogram(name, weight, step)\n"
+        "+if step % 50 == 0:\n+    for name, weight in model.named_parameters():\n"
+        "+        writer.add_histogram(name, weight, step)"
+    )
+
+
+APART = """\
+def train_step(batch):
+    loss.backward()
+    optimizer.step()
+
+
+def evaluate():
+    for batch in test_loader:
+        model(batch)
+
+
+def train_epoch():
+    for step, batch in enumerate(loader):
+        train_step(batch)
+        print("step")
+    print("epoch")
+
+
+def main():
+    for epoch in range(3):
+        train_epoch()
+        evaluate()
+"""
+
+
+def test_a_loop_that_trains_through_a_function_is_known():
+    source = source_of(APART)
+    assert rarer(source, [site(APART, 'print("step")', "train_epoch")], 50).endswith(
+        '+if step % 50 == 0:\n+    print("step")'
+    )
+    assert rarer(source, [site(APART, "model(batch)", "evaluate")], 4) == (
+        "-evaluate()\n+if epoch % 4 == 0:\n+    evaluate()"
+    )
+
+
+def test_nothing_that_trains_is_ever_done_less_often():
+    for fragment, function in (("loss.backward", "train_step"), ('print("epoch")', "train_epoch")):
+        assert "train" not in rarer(source_of(APART), [site(APART, fragment, function)], 9)
+
+
+def test_unknown_source_and_heads_of_loops_give_no_diff():
+    assert rarer(source_of(""), [site(RANGE, "print")], 50) == ""
+    assert rarer(source_of("for batch in tqdm(loader):\n    loss.backward()\n"), [Site(FILE, 1, "main")], 5) == ""
+    assert rarer(source_of("for x in (:\n"), [Site(FILE, 1, "main")], 5) == ""
+
+
+def test_beside_is_the_block_of_the_statement():
+    text = "for a in b:\n    c()\n    if d:\n        e()\n        f()\n    g()\n"
+    assert beside(source_of(text), Site(FILE, 5, "")) == [(4, 4), (5, 5)]
+    assert beside(source_of(text), Site(FILE, 2, "")) == [(2, 2), (3, 5), (6, 6)]
