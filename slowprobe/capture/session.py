@@ -169,7 +169,7 @@ class Session:
             self._window = WindowProbe(recorder, self.folder / TRACES, own, self._sites, self._journal.write)
             self._guard("profiler", lambda: self._give_way_to_other_profilers(torch))
         self._add(LoaderProbe(recorder, subjects, self._on_request, self._enter_worker))
-        self._optimizers = OptimizerProbe(recorder, subjects, self._on_step)
+        self._optimizers = OptimizerProbe(recorder, subjects, self._is_compiling, self._on_step)
         self._add(self._optimizers)
         self._add(BackwardProbe(recorder, subjects, self._is_compiling, self._on_backward))
         self._add(self._forward)
@@ -237,7 +237,7 @@ class Session:
             return  # a closure inside optimizer.step: not between two steps
         if self.recorder.crowded:
             self.recorder.fail(MemoryError("the disk is too slow for what is recorded"))
-        if self._options.steps is not None and self._turns.count > self._options.steps:
+        if self._options.steps is not None and self._turns.count >= self._options.steps:
             self.note("steps", f"recording stopped after {self._options.steps} steps, as asked")
             self.stop()
         elif self._window is not None:

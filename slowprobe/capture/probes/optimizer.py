@@ -20,13 +20,21 @@ OPTIMIZER = KIND["optimizer"]
 class OptimizerProbe:
     """Uses torch's global step hooks; `on_step(subject)` is called after each step, outside its span."""
 
-    def __init__(self, recorder: Recorder, subjects: Subjects, on_step: Callable[[int], None]) -> None:
+    def __init__(
+        self,
+        recorder: Recorder,
+        subjects: Subjects,
+        is_compiling: Callable[[], bool],
+        on_step: Callable[[int], None],
+    ) -> None:
         self._recorder = recorder
         self._subjects = subjects
+        self._is_compiling = is_compiling
         self._on_step = on_step
         self._numbers: weakref.WeakKeyDictionary[Any, int] = weakref.WeakKeyDictionary()
         self._sites: weakref.WeakKeyDictionary[Any, Site] = weakref.WeakKeyDictionary()
         self._hooks: list[Any] = []
+        self._in_hook = False
         self._latest: Attributes = {}
         self._described: dict[int, Attributes] = {}
 
@@ -39,25 +47,28 @@ class OptimizerProbe:
             register_optimizer_step_pre_hook(self._before),
             register_optimizer_step_post_hook(self._after),
         ]
-        recorder = self._recorder
+        recorder, is_compiling = self._recorder, self._is_compiling
         patches.replace(torch.optim.Optimizer, "__init__", self._construct)
         for owner in (torch.optim.Optimizer, torch.nn.Module):
             patches.replace(
-                owner, "zero_grad", lambda original: timed_method(original, recorder, "zero_grad", self._zero_grad)
+                owner,
+                "zero_grad",
+                lambda original: timed_method(original, recorder, "zero_grad", self._zero_grad, is_compiling),
             )
         scaler = torch.amp.GradScaler
         for name in ("unscale_", "update"):
             patches.replace(
                 scaler,
                 name,
-                lambda original: timed_method(
-                    original, recorder, "scaler", lambda _: self._subjects.number("scaler", "scaler", "GradScaler")
-                ),
+                lambda original: timed_method(original, recorder, "scaler", self._scaler, is_compiling),
             )
 
     def detach(self) -> None:
         """Remove the hooks."""
         for hook in self._hooks:
+            hooks = hook.hooks_dict_ref()
+            if self._in_hook and hooks and next(reversed(hooks)) != hook.id:
+                continue  # torch is on its way through this dictionary to hooks of others; ours does nothing any more
             hook.remove()
         self._hooks = []
 
@@ -78,7 +89,7 @@ class OptimizerProbe:
         return like(__init__, original)
 
     def _before(self, optimizer: Any, args: Any, kwargs: Any) -> None:
-        if not self._recorder.here():
+        if self._is_compiling() or not self._recorder.here():
             return
         try:
             self._recorder.open(OPTIMIZER, self._number(optimizer))
@@ -86,10 +97,12 @@ class OptimizerProbe:
             self._recorder.fail(error)
 
     def _after(self, optimizer: Any, args: Any, kwargs: Any) -> None:
-        if not self._recorder.here():
+        if self._is_compiling() or not self._recorder.here():
             return
         self._recorder.close(OPTIMIZER)
+        self._in_hook = True
         self._on_step(self._numbers.get(optimizer, 0))
+        self._in_hook = False
 
     def _number(self, optimizer: Any) -> int:
         known = self._numbers.get(optimizer)
@@ -112,6 +125,9 @@ class OptimizerProbe:
     def _zero_grad(self, owner: Any) -> int:
         name = type(owner).__name__
         return self._subjects.number("zero_grad", name, name)
+
+    def _scaler(self, owner: Any) -> int:
+        return self._subjects.number("scaler", "scaler", "GradScaler")
 
 
 def describe(optimizer: Any) -> Attributes:

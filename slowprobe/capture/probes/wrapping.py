@@ -21,13 +21,17 @@ def like(wrapper: Callable[..., Any], original: Callable[..., Any]) -> Callable[
 
 
 def timed_method(
-    original: Callable[..., Any], recorder: Recorder, kind: SpanKind, subject: Callable[[Any], int]
+    original: Callable[..., Any],
+    recorder: Recorder,
+    kind: SpanKind,
+    subject: Callable[[Any], int],
+    is_compiling: Callable[[], bool],
 ) -> Callable[..., Any]:
     """`original` with a span around it; `subject(self)` says what the span is about."""
     number = KIND[kind]
 
     def wrapper(owner: Any, *args: Any, **kwargs: Any) -> Any:
-        if not recorder.here():
+        if is_compiling() or not recorder.here():
             return original(owner, *args, **kwargs)
         recorder.open(number, subject(owner))
         try:
