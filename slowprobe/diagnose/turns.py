@@ -31,11 +31,12 @@ class Turn:
     statement: ast.stmt
     guard: ast.If | None
     called: bool
+    function: str
 
     @property
     def site(self) -> Site:
         """The statement as a place."""
-        return Site(self.file, self.statement.lineno, "")
+        return Site(self.file, self.statement.lineno, self.function)
 
 
 def turn_of(source: SourceText, site: Site | None) -> Turn | None:
@@ -58,7 +59,8 @@ def turn_of(source: SourceText, site: Site | None) -> Turn | None:
         inner = body[body.index(loop or loops[-1]) + 1 :] if loops else body
         guard = guard or next((node for node in reversed(inner) if isinstance(node, ast.If) and _is_guard(node)), None)
         if loops and inner and not trains(inner[-1]):
-            turn = Turn(site.file, loop or loops[-1], _outside_inner_loops(inner), guard, called)
+            function = scope.name if scope is not None else "<module>"
+            turn = Turn(site.file, loop or loops[-1], _outside_inner_loops(inner), guard, called, function)
             if loop is not None:
                 return turn
             other = other or turn

@@ -86,6 +86,19 @@ def test_a_single_evaluation_passes(tmp_path):
     assert ask(RULE, run.evidence()).status == "passed"
 
 
+def test_evaluation_with_gradients_is_not_judged(tmp_path):
+    """What evaluating costs when done right is not known yet, and evaluation-with-grad says how to know."""
+    run = SyntheticRun(tmp_path, SOURCE)
+    loader, test_loader = run.loader(None), run.loader(None)
+    for _ in range(6):
+        with run.epoch(loader):
+            for _ in range(20):
+                run.batch(loader, 1.0)
+                run.train(4.0, 8.0, 1.0)
+        run.evaluate(test_loader, 20, forward_ms=9.0, grad=True, line=3)
+    assert ask(RULE, run.evidence()).status == "not-checked"
+
+
 def test_without_evaluation_it_does_not_apply(tmp_path):
     run = SyntheticRun(tmp_path, SOURCE)
     loader = run.loader(None)

@@ -4,7 +4,7 @@ import pytest
 from synthetic import SyntheticRun
 
 from diagnose.asking import ask
-from slowprobe.diagnose.rules.evaluation_with_grad import REMAINING
+from slowprobe.diagnose.rules.evaluation_with_grad import DROPPED, SUMMED
 
 SOURCE = """\
 def evaluate(model, loader):
@@ -16,8 +16,8 @@ def evaluate(model, loader):
 RULE = "evaluation-with-grad"
 
 
-def record(tmp_path, *, grad=True, trainable=4, forward_ms=20.0, evaluate=True):
-    run = SyntheticRun(tmp_path, SOURCE)
+def record(tmp_path, *, source=SOURCE, grad=True, trainable=4, forward_ms=20.0, evaluate=True):
+    run = SyntheticRun(tmp_path, source)
     loader, test_loader = run.loader(None), run.loader(None)
     for _ in range(4):
         with run.epoch(loader):
@@ -45,10 +45,16 @@ def test_slow_names_the_call_of_the_model(tmp_path):
     assert verdict.lines == [4]
     assert verdict.diagnosis.where[0].function == "evaluate"
     assert verdict.diagnosis.basis == "stated range"
-    assert verdict.saved_s == pytest.approx(4 * 10 * 0.020 * (1 - REMAINING.expected), rel=0.001)
+    assert verdict.saved_s == pytest.approx(4 * 10 * 0.020 * (1 - SUMMED.expected), rel=0.001)
     assert verdict.diagnosis.fix.diff == (
         "-logits = model(points)\n+with torch.inference_mode():\n+    logits = model(points)"
     )
+
+
+def test_losses_summed_as_numbers_keep_no_graph(tmp_path):
+    source = SOURCE.replace("criterion(logits, labels)", "criterion(logits, labels).item()")
+    verdict = ask(RULE, record(tmp_path, source=source))
+    assert verdict.saved_s == pytest.approx(4 * 10 * 0.020 * (1 - DROPPED.expected), rel=0.001)
 
 
 def test_no_grad_passes(tmp_path):

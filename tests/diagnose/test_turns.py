@@ -77,7 +77,7 @@ def main():
 def test_a_helper_is_called_less_often_and_the_loop_gets_a_counter():
     source = source_of(HELPER)
     turn = turn_of(source, site(HELPER, "torch.save", "save"))
-    assert turn is not None and turn.called and turn.site == Site(FILE, 11, "")
+    assert turn is not None and turn.called and turn.site == Site(FILE, 11, "main")
     assert rarer(source, [site(HELPER, "torch.save", "save")], 20) == (
         '-for features, labels in loader:\n-    save("x")\n'
         '+for step, (features, labels) in enumerate(loader):\n+    if step % 20 == 0:\n+        save("x")'

@@ -8,7 +8,8 @@ How it is seen: the time of evaluation loaders, of forward passes on their batch
 many evaluations there were. The fix is replayed: every k-th evaluation stays, with k such that evaluating takes about a
 tenth of loop time.
 
-Stays quiet when: evaluating takes less than 20 % of loop time, or there was only one evaluation.
+Stays quiet when: evaluating takes less than 20 % of loop time, or there was only one evaluation. Where much of it is
+forward passes with gradients on, it does not judge: see evaluation-with-grad, whose edit costs nothing, then run again.
 
 Fix: evaluate every k-th time, or on a fixed part of the data; larger batches and loader workers for the evaluation.
 
@@ -22,13 +23,14 @@ from typing import Any
 
 from slowprobe.diagnose.edits import place
 from slowprobe.diagnose.finding import Fix
-from slowprobe.diagnose.rule import Answer, Diagnosis, NotApplicable, Passed, Rule
+from slowprobe.diagnose.rule import Answer, Diagnosis, NotApplicable, NotChecked, Passed, Rule
 from slowprobe.diagnose.turns import rarer, turn_of
 from slowprobe.run.schema import Site
 from slowprobe.timeline.replay import Factor, Scale
 
 MAX_SHARE = 0.20  # of loop time: more than one second in five; Lightning users and our own examples stay below it
 TARGET_SHARE = 0.10  # what the recommended interval leaves
+MAX_WITH_GRAD = 0.3  # of evaluation; what it costs when done right is then not known, and less of it is not the cause
 SHORTER = 2.0  # an interval this much longer or shorter is as good an answer: the range around the recommendation
 
 RULE = Rule(
@@ -48,6 +50,8 @@ def check(run: Any) -> Answer:
         return Passed(f"evaluating takes {share:.0%} of loop time")
     if evaluation.count < 2:
         return Passed("there was a single evaluation")
+    if evaluation.grad_forward_s >= MAX_WITH_GRAD * evaluation.total_s and _builds_graphs(run):
+        return NotChecked(f"evaluating takes {share:.0%} of loop time, but with gradients on: turn those off first")
     training_s = loop_s - evaluation.total_s
     times = math.ceil(evaluation.total_s / training_s * (1 - TARGET_SHARE) / TARGET_SHARE) if training_s > 0 else 2
     called, call = _places(run)
@@ -79,6 +83,10 @@ def _remaining(count: int, times: int) -> Factor:
         return min(1.0, math.ceil(count / max(interval, 1.0)) / count)
 
     return Factor(left(times * SHORTER), left(times), left(times / SHORTER))
+
+
+def _builds_graphs(run: Any) -> bool:
+    return any(facts.attrs.get("grad") and facts.attrs.get("trainable", 1) != 0 for facts in run.evaluation.forwards)
 
 
 def _places(run: Any) -> tuple[Site | None, Site | None]:

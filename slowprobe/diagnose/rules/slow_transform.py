@@ -14,7 +14,7 @@ Saving: a stated range, for what an edit can do depends on the line: 0.8 of its 
 all there is, 0.5 is expected, and nothing remains when the result can be cached.
 
 Stays quiet when: the loop does not wait for batches (enough workers), the loader has no workers and workers would hide
-the line's cost (see workers-zero), or no line stands out.
+most of the line's cost (see workers-zero), or no line stands out.
 
 Fix: on the CPU: vectorise it, do it once and keep the result, or use a cheaper operation. Waiting: a local copy of the
 data, fewer and larger files, more workers (they wait at the same time).
@@ -31,7 +31,7 @@ from typing import Any
 from slowprobe.diagnose.finding import Fix
 from slowprobe.diagnose.hot_lines import sampled_lines, shares
 from slowprobe.diagnose.rule import Answer, Diagnosis, NotApplicable, NotChecked, Passed, Rule
-from slowprobe.diagnose.rules._batch_cost import candidates, saved_share_beside_workers
+from slowprobe.diagnose.rules._batch_cost import candidates, saved_share, saved_share_beside_workers
 from slowprobe.run.schema import Site
 from slowprobe.timeline.hotspots import LineTime
 from slowprobe.timeline.loaders import LoaderFacts
@@ -39,6 +39,7 @@ from slowprobe.timeline.replay import Factor, Reload
 
 MIN_PART = 0.25  # of making a batch; where costs are spread more evenly no single edit helps much
 MIN_SAVING = 0.05  # of loop time, beside what workers would save: medium severity
+MIN_LEFT = 0.5  # of what the line would save alone; where workers win back more, their absence is the cause
 MIN_SAMPLES = 10  # a tenth of a second
 MOSTLY_WAITING = 0.6  # off the CPU; on a crowded machine a line that computes is off it for up to half of its time
 REMAINING = Factor(0.0, 0.5, 0.8)  # see "Saving" above
@@ -140,7 +141,10 @@ def _diagnose(run: Any, loader: LoaderFacts, spot: _Spot) -> Diagnosis | None:
     part = spot.share * float(loader.fetch.mean()) / make_s
     left = [1 - spot.share * (1 - remains) for remains in (REMAINING.best, REMAINING.expected, REMAINING.worst)]
     change = Reload(loader.id, fetch=Factor(*left))
-    if part < MIN_PART or saved_share_beside_workers(run, loader, change) < MIN_SAVING:
+    if part < MIN_PART:
+        return None
+    beside_workers = saved_share_beside_workers(run, loader, change)
+    if beside_workers < max(MIN_SAVING, MIN_LEFT * saved_share(run, change)):
         return None
     waits = spot.waiting >= MOSTLY_WAITING
     text = run.source.line(spot.lines[0].file, spot.lines[0].line)
