@@ -11,6 +11,7 @@ from slowprobe.diagnose.engine import Examination, examine
 from slowprobe.diagnose.evidence import Evidence, EvidenceMissing
 from slowprobe.report import document as doc
 from slowprobe.report.headline import advice, notes, overhead, verdict
+from slowprobe.report.paths import with_relative_paths
 from slowprobe.run.reader import RunRecords
 from slowprobe.run.schema import End, Exit, Site, State
 from slowprobe.timeline.loaders import LoaderFacts
@@ -28,7 +29,7 @@ def build_document(run: RunRecords) -> doc.Document:
     evidence = Evidence(run)
     examined = examine(evidence)
     manifest = run.manifest
-    return doc.Document(
+    document = doc.Document(
         schema=doc.SCHEMA,
         slowprobe_version=manifest.slowprobe_version,
         run=_run_info(run),
@@ -47,6 +48,7 @@ def build_document(run: RunRecords) -> doc.Document:
         notes=notes(evidence),
         advice=advice(evidence),
     )
+    return with_relative_paths(document, manifest.cwd)
 
 
 def _run_info(run: RunRecords) -> doc.RunInfo:

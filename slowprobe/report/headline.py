@@ -26,10 +26,9 @@ def verdict(evidence: Evidence, examined: Examination) -> Verdict:
     top = serious[0]
     low, expected, high = examined.joint.speedup
     share = top.saving.seconds / examined.joint.before_s if examined.joint.before_s else 0.0
-    place = f" ({_short(top.where[0].file)}:{top.where[0].line})" if top.where else ""
     others = len(serious) - 1
     also = "" if not others else f", {'one more finding' if others == 1 else f'{others} more findings'} included"
-    headline = f"{top.title}{place}: mending it makes training about {_times(expected)} faster{also}."
+    headline = f"{top.title}: mending it would make the loop run {_times(expected)}{also}."
     return Verdict(
         bottleneck=top.bottleneck,
         headline=headline,
@@ -39,11 +38,7 @@ def verdict(evidence: Evidence, examined: Examination) -> Verdict:
 
 
 def _times(factor: float) -> str:
-    return f"{factor:.1f}×" if factor >= 1.095 else f"{factor - 1:.0%}"
-
-
-def _short(file: str) -> str:
-    return file.rsplit("/", 1)[-1]
+    return f"{factor:.1f}× as fast" if factor >= 1.095 else f"{factor - 1:.0%} faster"
 
 
 def overhead(evidence: Evidence) -> Overhead:

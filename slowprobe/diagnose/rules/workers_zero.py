@@ -71,14 +71,15 @@ def _diagnose(run: Any, loader: LoaderFacts) -> Diagnosis | None:
     spent = (loader.fetch_s or 0.0) + (loader.collate_s or 0.0)
     share = spent / run.partition.loop_s
     kind = "Each step" if loader.role == "training" else "Each evaluation batch"
+    processes = f"{workers} worker process{'es' if workers > 1 else ''}"
     return Diagnosis(
         summary=(
             f"{kind} first makes its own batch: {make_s * 1000:.1f} ms, {share:.0%} of loop time, in which nothing is "
-            f"trained. {workers} worker process{'es' if workers > 1 else ''} can do that meanwhile."
+            f"trained. {processes.capitalize()} can do that meanwhile."
         ),
         where=place(loader.where),
         fix=Fix(
-            text=f"Give the DataLoader {workers} workers and keep them between epochs.",
+            text=f"Give the DataLoader {processes} and keep {'them' if workers > 1 else 'it'} between epochs.",
             diff=set_arguments(run.source, loader.where, num_workers=str(workers), persistent_workers="True"),
         ),
         changes=[change],
