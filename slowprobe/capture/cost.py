@@ -25,7 +25,7 @@ def span_cost_ns() -> float:
     return statistics.median(rounds)
 
 
-def measure_costs(spans: int, samples: int, background_cpu_ns: int, detach_ns: int) -> Calibration:
+def measure_costs(spans: int, samples: int, background_cpu_ns: int, attached_ns: int, detach_ns: int) -> Calibration:
     """slowprobe's own cost in this run, as `Calibration` values."""
     return Calibration(
         values={
@@ -33,6 +33,7 @@ def measure_costs(spans: int, samples: int, background_cpu_ns: int, detach_ns: i
             "slowprobe.span_ns": span_cost_ns(),
             "slowprobe.samples": float(samples),
             "slowprobe.background_cpu_ns": float(background_cpu_ns),
+            "slowprobe.attached_ns": float(attached_ns),
             "slowprobe.detach_ns": float(detach_ns),
         }
     )

@@ -92,6 +92,7 @@ class Session:
         global active
         active = self
         self._running = True
+        self._attached_ns = time.perf_counter_ns() - self._origin_ns
         if self._switch_interval > SWITCH_INTERVAL_S:
             sys.setswitchinterval(SWITCH_INTERVAL_S)
         _stop_in_forked_children(self)
@@ -286,7 +287,10 @@ class Session:
         self._guard(
             "costs",
             lambda: self._journal.write(
-                measure_costs(self.recorder.closed, self._sampler.taken, self._pulse.cpu_ns, detach_ns), vital=True
+                measure_costs(
+                    self.recorder.closed, self._sampler.taken, self._pulse.cpu_ns, self._attached_ns, detach_ns
+                ),
+                vital=True,
             ),
         )
 

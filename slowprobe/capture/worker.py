@@ -19,6 +19,7 @@ from slowprobe.capture.sites import strip_traceback
 from slowprobe.run.schema import WorkerBatches, WorkerHello
 from slowprobe.run.writer import JournalWriter
 
+SWITCH_INTERVAL_S = 2e-5  # items take µs: the sampler must not wait for the next line that lets go by itself
 THIN_AFTER = 2_000  # batches recorded at one rate; then half as often, so a file grows with the logarithm of the run
 _COLUMNS = 5
 
@@ -78,6 +79,7 @@ class WorkerRecorder:
         for cls in (fetch._MapDatasetFetcher, fetch._IterableDatasetFetcher):
             cls.fetch = self._timed_fetch(cls.fetch)  # type: ignore[method-assign]
         self._hide_frames()
+        sys.setswitchinterval(min(sys.getswitchinterval(), SWITCH_INTERVAL_S))
         Pulse(self._sample, self._flush, lambda topic, error: None).start()
         util.Finalize(None, self._flush, exitpriority=100)
 

@@ -22,6 +22,14 @@ def sampled_lines(run: Any) -> list[LineTime]:
         return []
 
 
+def may_wait_for_device(run: Any) -> bool:
+    """Whether a line off the CPU, or one that reads a value, may wait for queued work of a device."""
+    try:
+        return bool(run.settings.get("devices"))
+    except LookupError:
+        return True
+
+
 def around_call(
     run: Any, lines: Sequence[LineTime], site: Site, words: Sequence[str], *, whole_helper: bool
 ) -> list[LineTime]:

@@ -44,7 +44,8 @@ def loop_split(document: Document, top: int) -> list[Bucket]:
     seconds_by_id: dict[str, float] = {}
     labels: dict[str, str] = {}
     for bucket in document.time.buckets:
-        if bucket.scope in ("step", "off_step") and _finite(bucket.seconds) > 0:
+        own = bucket.id == "slowprobe"  # its windows are not the loop's time
+        if bucket.scope in ("step", "off_step") and not own and _finite(bucket.seconds) > 0:
             seconds_by_id[bucket.id] = seconds_by_id.get(bucket.id, 0.0) + bucket.seconds
             labels.setdefault(bucket.id, bucket.label)
     ranked = sorted(seconds_by_id.items(), key=lambda item: -item[1])

@@ -95,8 +95,29 @@ def partition(recording: Recording, labels: Labels) -> Partition:
         else:
             default: Label = ("step", PYTHON) if trains else ("startup", "startup")
             _share_out(seconds, ns, gap_mix.get(pair), labels.names, default)
+    _divide_startup(recording, seconds)
     _after_detach(recording, seconds)
     return Partition(recording.end_ns / 1e9, dict(seconds), by_key)
+
+
+def _divide_startup(recording: Recording, seconds: dict[Label, float]) -> None:
+    """Start-up until slowprobe had attached is its own (and the interpreter's); of the rest, samples tell imports."""
+    startup: Label = ("startup", "startup")
+    before_s = min(seconds.get(startup, 0.0), costs(recording).get("slowprobe.attached_ns", 0.0) / 1e9)
+    if before_s > 0:
+        seconds["startup", "slowprobe"] += before_s
+        seconds[startup] -= before_s
+    rows = [row for row in recording.sampled.rows if row.key == BOUNDARY]
+    sampled = sum(row.wall_ns for row in rows)
+    importing = sum(
+        row.wall_ns
+        for row in rows
+        if any(frame.file == "<frozen importlib._bootstrap>" for frame in recording.sampled.stack(row.stack))
+    )
+    if importing:
+        moved_s = seconds[startup] * importing / sampled
+        seconds["startup", "imports"] += moved_s
+        seconds[startup] -= moved_s
 
 
 def _after_detach(recording: Recording, seconds: dict[Label, float]) -> None:

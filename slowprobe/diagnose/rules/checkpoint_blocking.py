@@ -70,10 +70,11 @@ def check(run: Any) -> Answer:
     factor = Factor(remaining, remaining, min(1.0, remaining * WRITE_VARIES))
     how_often = "every step" if 0.9 <= steps_between <= 1.1 else f"every {steps_between:.3g} steps"
     lost_s = interval * (loop_s - spent) / run.steps.count
+    risk = f", and a crash at most {lost_s:.0f} s of work" if lost_s >= 1 else ""
     return Diagnosis(
         summary=(
             f"A checkpoint of {spent / count * 1000:.0f} ms is written {how_often}: {spent / loop_s:.0%} of loop time. "
-            f"Every {interval} steps would cost {TARGET_SHARE:.1%} and risk {lost_s:.0f} s of work."
+            f"Every {interval} steps would cost at most {TARGET_SHARE:.1%}{risk}."
         ),
         where=shares(seconds),
         fix=Fix(

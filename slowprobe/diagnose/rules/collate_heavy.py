@@ -114,5 +114,8 @@ def _advice(run: Any, lines: list[LineTime], is_default: bool) -> str:
     if "pad" in text or "cat(" in text:
         return "Pad once for the whole batch: torch.nn.utils.rnn.pad_sequence(items, batch_first=True)."
     if "tensor(" in text or "tolist(" in text:
-        return "Stack the arrays once and convert once: torch.from_numpy(np.stack(items))."
+        return (
+            "Stack the arrays once and convert once: torch.from_numpy(np.stack(items)); pad_sequence(items) where "
+            "their lengths differ."
+        )
     return "Copy each item once into one array for the batch, without a Python loop over its values."

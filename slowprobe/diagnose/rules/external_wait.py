@@ -25,7 +25,7 @@ from typing import Any
 
 from slowprobe.diagnose.edits import diff, statement_lines
 from slowprobe.diagnose.finding import Fix
-from slowprobe.diagnose.hot_lines import holds, sampled_lines, scale_lines, shares
+from slowprobe.diagnose.hot_lines import holds, may_wait_for_device, sampled_lines, scale_lines, shares
 from slowprobe.diagnose.rule import Answer, Diagnosis, Passed, Rule
 from slowprobe.run.schema import Site
 from slowprobe.timeline.facts import SpanFacts
@@ -117,7 +117,7 @@ def _scales(facts: SpanFacts, factor: Factor) -> list[Scale]:
 def _waits(run: Any, line: LineTime) -> bool:
     if line.bucket != "python" or line.waiting < MIN_WAITING or line.samples < MIN_SAMPLES:
         return False
-    return not holds(run, line, (*OTHERS, *RANKS)) and not run.settings.get("devices")
+    return not holds(run, line, (*OTHERS, *RANKS)) and not may_wait_for_device(run)
 
 
 def _of_lines(run: Any, lines: list[LineTime]) -> Diagnosis | None:

@@ -22,10 +22,10 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import Any
 
-from slowprobe.diagnose.finding import Fix
-from slowprobe.diagnose.hot_lines import around_call, holds, sampled_lines, scale_lines, shares
+from slowprobe.diagnose.finding import Fix, Where
+from slowprobe.diagnose.hot_lines import around_call, holds, may_wait_for_device, sampled_lines, scale_lines, shares
 from slowprobe.diagnose.rule import Answer, Diagnosis, NotApplicable, Passed, Rule
-from slowprobe.diagnose.turns import rarer, turn_of
+from slowprobe.diagnose.turns import beside, rarer, turn_of
 from slowprobe.run.schema import Site
 from slowprobe.timeline.facts import SpanFacts
 from slowprobe.timeline.hotspots import LineTime
@@ -36,12 +36,13 @@ MIN_CALLS_PER_STEP = 0.5  # rarer is an interval somebody has chosen
 EVERY = 50  # Lightning's default interval
 REMAINING = Factor(1 / 100, 1 / EVERY, 1 / 10)  # whoever follows the advice picks something between 10 and 100 steps
 MIN_SAMPLES = 5  # for a line without a span: about 50 ms of samples
+SYNCS = (".item(", ".cpu(", ".tolist(", ".numpy(")  # on a device: work that is waited for, not logging
 WRITES = (".write(", ".writelines(", ".writerow(", ".flush(", "fsync(", "json.dump(", ".to_csv(")
 
 RULE = Rule(
     title="Logging in every step",
     bottleneck="logging",
-    needs=("steps", "logs", "lines", "partition", "source"),
+    needs=("steps", "logs", "lines", "partition", "source", "settings"),
 )
 
 
@@ -71,7 +72,7 @@ def check(run: Any) -> Answer:
         where=where,
         fix=Fix(
             text=f"Log every {EVERY} steps. Values that are only wanted in the log need not be computed in between.",
-            diff=rarer(run.source, [Site(w.file, w.line, w.function) for w in where], EVERY),
+            diff=rarer(run.source, _together(run, where, frequent), EVERY),
         ),
         changes=[
             *(Scale("log", "step", facts.scopes["step"], REMAINING) for facts in frequent),
@@ -89,6 +90,22 @@ def check(run: Any) -> Answer:
     )
 
 
+def _together(run: Any, where: list[Where], frequent: list[SpanFacts]) -> list[Site]:
+    """The lines to edit: those of the finding; with a plain write also the flushes beside it, void without it."""
+    sites = [Site(place.file, place.line, place.function) for place in where]
+    first = sites[0] if sites else None
+    if first is None or any(facts.where == first for facts in frequent):
+        return sites
+    lines = run.source.lines(first.file)
+    beside_it = [
+        Site(first.file, begin, first.function)
+        for begin, end in beside(run.source, first)
+        if any(word in text for text in lines[begin - 1 : end] for word in WRITES)
+    ]
+    simple = [site for site in beside_it if run.source.statement(site)[0] == site.line]
+    return [*sites, *simple]
+
+
 def _is_frequent(run: Any, facts: SpanFacts) -> bool:
     return facts.scopes.get("step", 0.0) > 0 and facts.calls >= MIN_CALLS_PER_STEP * run.steps.count
 
@@ -97,11 +114,13 @@ def _writes(run: Any, lines: list[LineTime], frequent: list[SpanFacts]) -> list[
     """Sampled time in the statements of the log calls, and in lines that write to files at each step."""
     in_step = [line for line in lines if (line.scope, line.bucket) == ("step", "python")]
     # In a helper only the statements of its log calls count: what else it computes may be needed.
+    syncs = SYNCS if may_wait_for_device(run) else ()
     of_calls = [
         line
         for facts in frequent
         if facts.where is not None
         for line in around_call(run, in_step, facts.where, WRITES, whole_helper=False)
+        if not holds(run, line, syncs)
     ]
     plain = [
         line for line in in_step if line.samples >= MIN_SAMPLES and holds(run, line, WRITES) and _each_step(run, line)
