@@ -22,6 +22,7 @@ def main():
         log.info("step %d loss %f", step, loss.item())
         print("gradients", *gradients, file=file, flush=True)
         file.write(json.dumps(metrics))
+        file.flush()
         total += loss
         if step % 100 == 0:
             archive.write(text)
@@ -82,6 +83,10 @@ def test_formatting_on_the_same_line_counts(tmp_path):
 def test_plain_writes_count_without_any_log_call(tmp_path):
     verdict = ask(RULE, record(tmp_path, print_ms=0, info_ms=0, write_ms=3.0))
     assert verdict.lines == [16]
+    assert verdict.diagnosis.fix.diff == (
+        "-file.write(json.dumps(metrics))\n-file.flush()\n"
+        "+if step % 50 == 0:\n+    file.write(json.dumps(metrics))\n+    file.flush()"
+    )
     assert verdict.saved_s == pytest.approx(STEPS * 0.003 * 49 / 50, rel=0.01)
 
 
@@ -99,6 +104,20 @@ def test_a_log_call_in_a_helper_is_changed_where_the_loop_calls_it(tmp_path):
     assert verdict.lines == [6]
     assert verdict.saved_s == pytest.approx(50 * 0.003 * 49 / 50, rel=0.01), "what the helper computes may be needed"
     assert verdict.diagnosis.fix.diff == ("-report(step, loss)\n+if step % 50 == 0:\n+    report(step, loss)")
+
+
+def test_on_a_device_reading_a_value_for_the_log_is_not_its_cost(tmp_path):
+    source = SOURCE.replace('print("gradients", *gradients, file=file, flush=True)', 'print("loss", loss.item())')
+    run = SyntheticRun(tmp_path, source)
+    run.settings(devices=["H200"])
+    loader = run.loader(None)
+    with run.epoch(loader):
+        for _ in range(50):
+            run.batch(loader, 0.5)
+            run.train()
+            run.python(6.0, run.line("loss.item())"))
+            run.log(3.0, run.line("loss.item())"))
+    assert ask(RULE, run.evidence()).saved_s == pytest.approx(50 * 0.003 * 49 / 50, rel=0.01)
 
 
 def test_logging_every_fifty_steps_passes(tmp_path):
