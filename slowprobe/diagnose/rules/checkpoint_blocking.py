@@ -35,7 +35,7 @@ from slowprobe.timeline.replay import Factor, Scale
 MIN_SHARE = 0.03  # of loop time; an interval that costs less is a fair price for not losing work
 TARGET_SHARE = 0.015  # of loop time, what the recommended interval leaves: the middle of 1-2 %
 MAIN_PART = 0.2  # of the checkpoints' time: a line with less does not set how often there is one
-WRITE_VARIES = 2.0  # a later write may find a full page cache: measured write times differ by this much
+WRITE_VARIES = 2.0  # assumed, not measured: a rarer write may find the page cache full and wait for the disk
 AROUND = ("deepcopy(", "state_dict(", ".cpu(", "os.replace(", "os.rename(", ".rename(", "fsync(", ".flush(", "shutil.")
 
 RULE = Rule(

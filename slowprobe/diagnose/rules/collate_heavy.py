@@ -37,7 +37,7 @@ from slowprobe.timeline.hotspots import LineTime
 from slowprobe.timeline.loaders import LoaderFacts
 from slowprobe.timeline.replay import Factor, Reload
 
-MIN_COLLATE = 0.20  # of making a batch; one copy of the items is well below
+MIN_COLLATE = 0.20  # of making a batch; below, mend the dataset. Cheap items reach it too: see MIN_SAVING
 MIN_SAVING = 0.03  # of loop time; with a range this wide, less would be a guess
 OWN = Factor(0.02, 0.3, 0.8)  # see "Saving" above
 DEFAULT = Factor(0.3, 0.6, 1.0)

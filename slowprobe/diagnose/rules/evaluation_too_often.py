@@ -28,7 +28,7 @@ from slowprobe.diagnose.turns import rarer, turn_of
 from slowprobe.run.schema import Site
 from slowprobe.timeline.replay import Factor, Scale
 
-MAX_SHARE = 0.20  # of loop time: more than one second in five; Lightning users and our own examples stay below it
+MAX_SHARE = 0.20  # of loop time: one second in five, what counts as high severity; a choice, not a measurement
 TARGET_SHARE = 0.10  # what the recommended interval leaves
 MAX_WITH_GRAD = 0.3  # of evaluation; what it costs when done right is then not known, and less of it is not the cause
 SHORTER = 2.0  # an interval this much longer or shorter is as good an answer: the range around the recommendation

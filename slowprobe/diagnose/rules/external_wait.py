@@ -14,8 +14,7 @@ for.
 
 Fix: take the sleep out; start the subprocess without waiting for it; hand network calls to a thread.
 
-Sources: forum reports of rate limits, polling and nvidia-smi calls left in a loop; TensorFlow profiler (All Others: I/O
-or Python).
+Sources: TensorFlow profiler (All Others: I/O or Python).
 """
 
 from __future__ import annotations
@@ -32,8 +31,8 @@ from slowprobe.timeline.facts import SpanFacts
 from slowprobe.timeline.hotspots import LineTime
 from slowprobe.timeline.replay import GONE, Factor, Scale
 
-MIN_SHARE = 0.02  # of loop time; the waits of a healthy loop (thread hand-overs, page faults) stay below
-MIN_WAITING = 0.8  # of a line's time off the CPU; a busy line on a crowded machine is off it for half of its time
+MIN_SHARE = 0.02  # of loop time; twice the share below which no saving is reported
+MIN_WAITING = 0.8  # of a line's time off the CPU; a line that computes gets there with five processes to a core
 MIN_SAMPLES = 10  # a tenth of a second
 HANDED_OVER = Factor(0.0, 0.0, 0.5)  # the loop may still need the answer at some point
 UNEXPLAINED = Factor(0.0, 0.2, 1.0)  # what is waited for is not known, so it may be needed where it is

@@ -41,7 +41,7 @@ MIN_PART = 0.25  # of making a batch; where costs are spread more evenly no sing
 MIN_SAVING = 0.05  # of loop time, beside what workers would save: medium severity
 MIN_LEFT = 0.5  # of what the line would save alone; where workers win back more, their absence is the cause
 MIN_SAMPLES = 10  # a tenth of a second
-MOSTLY_WAITING = 0.6  # off the CPU; on a crowded machine a line that computes is off it for up to half of its time
+MOSTLY_WAITING = 0.6  # off the CPU; a line that computes is off it for half of its time with two processes to a core
 REMAINING = Factor(0.0, 0.5, 0.8)  # see "Saving" above
 ENTRIES = ("__getitem__", "__getitems__", "__iter__", "__next__")  # all of the dataset is below these: no cause
 
