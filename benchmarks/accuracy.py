@@ -1,4 +1,4 @@
-"""Diagnoses against planted truth: each example's top finding, its line, and the predicted against the measured speed-up.
+"""Diagnoses against planted truth: each example's top finding, its line, the predicted and the measured speed-up.
 
     python benchmarks/accuracy.py [--rounds 3] [cause ...]
 
@@ -91,7 +91,7 @@ def main() -> None:
     print(
         f"\n{sum(r[1] for r in results)} of {count} causes, {sum(r[2] for r in results)} of {count} lines; "
         f"error of the prediction: median {statistics.median(errors):.0%}, largest {errors[-1]:.0%}; "
-        f"quiet fixed twins: {sum(r[3] for r in results)} of {count}; healthy.py: {', '.join(healthy) or 'nothing found'}."
+        f"quiet fixed twins: {sum(r[3] for r in results)} of {count}; healthy.py: {', '.join(healthy) or 'nothing'}."
     )
 
 

@@ -114,16 +114,14 @@ class _Loop:
         """Seconds a step, mean of `steps`."""
         import torch
 
-        done = 0
         begin = time.perf_counter()
-        for x, y in self.loader:
+        for done, (x, y) in enumerate(self.loader, start=1):
             self.optimizer.zero_grad()
             loss = torch.nn.functional.mse_loss(self.model(x), y)
             for _ in range(self.products):
                 torch.mm(self.matrix, self.matrix)
             loss.backward()
             self.optimizer.step()
-            done += 1
             if done == steps:
                 break
         return (time.perf_counter() - begin) / steps

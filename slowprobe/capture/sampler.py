@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 import time
 from collections.abc import Callable
-from types import CodeType, FrameType
+from types import CodeType
 
 from slowprobe.capture.recorder import SUBJECT_BITS
 from slowprobe.capture.sites import PACKAGE, absolute
@@ -13,6 +14,8 @@ from slowprobe.run.schema import Frames, Samples
 
 MAX_STACKS = 20_000
 _MAX_DEPTH = 80
+_MAX_FRAMES = 400
+_FRAMES_COLLECT = sys.version_info < (3, 12)
 _SUBJECT_MASK = (1 << SUBJECT_BITS) - 1
 _OPEN, _CLOSED = 1, 0
 
@@ -51,12 +54,12 @@ class StackSampler:
 
     def sample(self) -> None:
         """Read the thread's stack once."""
-        frame = sys._current_frames().get(self.thread)
+        lines = _read_lines(self.thread)
         key, is_open = self._context()
         now, cpu, process_cpu = time.perf_counter_ns(), self._cpu_clock(), time.process_time_ns()
-        if frame is None:
+        if not lines:
             return
-        row = self._rows.setdefault((key, is_open, self._stack(frame)), [0, 0, 0, 0])
+        row = self._rows.setdefault((key, is_open, self._stack(lines)), [0, 0, 0, 0])
         row[0] += 1
         row[1] += now - self._last_ns
         row[2] += cpu - self._last_cpu
@@ -69,13 +72,8 @@ class StackSampler:
         self._last_ns, self._last_cpu = time.perf_counter_ns(), self._cpu_clock()
         self._last_process_cpu = time.process_time_ns()
 
-    def _stack(self, frame: FrameType | None) -> int:
-        path: list[int] = []
-        while frame is not None and len(path) < _MAX_DEPTH:
-            code = frame.f_code
-            if not code.co_filename.startswith(PACKAGE):
-                path.append(self._frame(code, frame.f_lineno))
-            frame = frame.f_back
+    def _stack(self, lines: list[tuple[CodeType, int | None]]) -> int:
+        path = [self._frame(*line) for line in lines if not line[0].co_filename.startswith(PACKAGE)][:_MAX_DEPTH]
         path.reverse()
         key = tuple(path)
         known = self._stacks.get(key)
@@ -112,6 +110,27 @@ class StackSampler:
         )
         self._rows, self._new, self._since_ns = {}, Frames(frames=[], stacks=[]), self._last_ns
         return records
+
+
+def _read_lines(thread: int) -> list[tuple[CodeType, int | None]]:
+    """Code and line of every frame of another thread, innermost first.
+
+    Until Python 3.12 a frame object made by ``f_back`` can set off a collection; a callback of the collector lets the
+    thread run on, and the frame being looked at is gone: a crash. So the collector waits for these microseconds.
+    """
+    collecting = _FRAMES_COLLECT and gc.isenabled()
+    if collecting:
+        gc.disable()
+    try:
+        lines: list[tuple[CodeType, int | None]] = []
+        frame = sys._current_frames().get(thread)
+        while frame is not None and len(lines) < _MAX_FRAMES:
+            lines.append((frame.f_code, frame.f_lineno))
+            frame = frame.f_back
+        return lines
+    finally:
+        if collecting:
+            gc.enable()
 
 
 def _split(key: int) -> tuple[int, int]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 import threading
 import time
 import weakref
@@ -29,13 +28,13 @@ from slowprobe.capture.sources import Sources
 from slowprobe.capture.subjects import Subjects
 from slowprobe.capture.torch_import import call_when_imported
 from slowprobe.capture.totals import Totals
+from slowprobe.capture.turn_taking import TurnTaking
 from slowprobe.capture.turns import Turns
 from slowprobe.capture.window import WindowProbe
 from slowprobe.capture.worker import WorkerEntry
 from slowprobe.run.schema import Calibration, End, Note
 from slowprobe.run.writer import JOURNAL, TRACES, WORKERS, JournalWriter
 
-SWITCH_INTERVAL_S = 0.001  # the sampler then sees the line that holds the interpreter, not the next one that lets go
 MAX_WORKER_FILES = 300
 MAX_WORKER_BYTES = 12_000_000
 MAX_WATCHED = 100
@@ -69,7 +68,7 @@ class Session:
         self._totals = Totals(0)
         self._sampler = StackSampler(threading.get_ident(), origin_ns, self._context)
         self._meter = ResourceMeter(origin_ns)
-        self._pulse = Pulse(self._sampler.sample, self._flush, self._on_fault)
+        self._pulse = Pulse(self._sample, self._flush, self._on_fault)
         self._patches = Patches()
         self._probes: list[Any] = []
         self._calls: CallProbe | None = None
@@ -80,7 +79,7 @@ class Session:
         self._stop_import_hook: Callable[[], None] = lambda: None
         self._next_chunk_ns = 0
         self._worker_files = 0
-        self._switch_interval = sys.getswitchinterval()
+        self._turn_taking = TurnTaking(threading.get_ident())
         self._watched: dict[int, Any] = {}
         self._running = False
         self._torch_compiling: Callable[[], bool] = lambda: False
@@ -93,8 +92,7 @@ class Session:
         active = self
         self._running = True
         self._attached_ns = time.perf_counter_ns() - self._origin_ns
-        if self._switch_interval > SWITCH_INTERVAL_S:
-            sys.setswitchinterval(SWITCH_INTERVAL_S)
+        self._turn_taking.start()
         _stop_in_forked_children(self)
         self._pulse.start()
         self._guard("interpreter", self._attach_interpreter)
@@ -116,8 +114,7 @@ class Session:
         self.recorder.enabled = False
         self._pulse.stop()  # first: it wraps what is imported later
         self._guard("detach", self._detach)
-        if sys.getswitchinterval() == SWITCH_INTERVAL_S:
-            sys.setswitchinterval(self._switch_interval)
+        self._turn_taking.restore()
         self._guard("flush", lambda: self._flush(final_ns=ended_ns))
         detached_ns = time.perf_counter_ns() - self._origin_ns
         self._write_costs(detached_ns - ended_ns)
@@ -263,6 +260,10 @@ class Session:
             return stack[-1][0], True
         except IndexError:
             return self.recorder.last_root_key, False
+
+    def _sample(self) -> None:
+        self._sampler.sample()
+        self._turn_taking.adapt()
 
     def _flush(self, final_ns: int | None = None) -> None:
         recorder = self.recorder

@@ -77,7 +77,7 @@ class Bucket(msgspec.Struct, kw_only=True):
 
 
 class Time(msgspec.Struct, kw_only=True):
-    """The wall identity: bucket seconds add up to `wall_s`; `loop_s` is the step and off_step scopes without slowprobe."""
+    """The wall identity: bucket seconds add up to `wall_s`; `loop_s`: step and off_step, without slowprobe."""
 
     wall_s: float
     loop_s: float

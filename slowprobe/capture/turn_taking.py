@@ -1,0 +1,50 @@
+"""How soon the sampling thread gets the interpreter: fast while it disturbs nobody, and as before otherwise.
+
+A waiting thread asks for the interpreter lock after the switch interval (5 ms by default). Until then the sampled
+thread runs on, past short pure-Python code, to the next call that lets go by itself: at 1 ms, code of 0.35 ms was never
+seen; at 50 µs it was given 36 of its 43 %. But where several Python threads compete, each would ask that often.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from slowprobe.capture.sites import PACKAGE
+
+ALONE_S = 5e-5
+SHARED_S = 1e-3
+_WAITING = ("threading.py", "queue.py", "selectors.py", "connection.py", "socket.py", "subprocess.py", "popen_fork.py")
+
+
+class TurnTaking:
+    """Sets the interpreter's switch interval from `start` to `restore`; never above what the user has set."""
+
+    def __init__(self, thread: int) -> None:
+        self._thread = thread
+        self._users = sys.getswitchinterval()
+        self._set = self._users
+
+    def start(self) -> None:
+        """Begin; the sampled thread is taken to be alone until `adapt` sees others."""
+        self._users = sys.getswitchinterval()
+        self._change(ALONE_S)
+
+    def adapt(self) -> None:
+        """Look at the other Python threads: those that wait do not count."""
+        others = any(
+            thread != self._thread and not frame.f_code.co_filename.endswith(_WAITING)
+            for thread, frame in sys._current_frames().items()
+            if not frame.f_code.co_filename.startswith(PACKAGE)
+        )
+        self._change(SHARED_S if others else ALONE_S)
+
+    def restore(self) -> None:
+        """Put the user's interval back, unless they have changed it since."""
+        if sys.getswitchinterval() == self._set:
+            sys.setswitchinterval(self._users)
+
+    def _change(self, interval_s: float) -> None:
+        interval_s = min(interval_s, self._users)
+        if interval_s != self._set and sys.getswitchinterval() == self._set:
+            sys.setswitchinterval(interval_s)
+            self._set = sys.getswitchinterval()
