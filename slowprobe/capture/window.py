@@ -127,7 +127,8 @@ class WindowProbe:
         if role != "sizing":
             name = f"{platform.node()}_{os.getpid()}.{time.time_ns()}.{role}.pt.trace.json"
             path = self._folder / name
-            profiler.export_chrome_trace(str(path))
+            with without_profiler_noise():
+                profiler.export_chrome_trace(str(path))
         self._plan(role, events, (now - self._start_ns) / 1e9)
         window = Window(
             role=role,

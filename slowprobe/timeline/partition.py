@@ -122,13 +122,15 @@ def _divide_startup(recording: Recording, seconds: dict[Label, float]) -> None:
 
 def _after_detach(recording: Recording, seconds: dict[Label, float]) -> None:
     """What chunks do not cover: slowprobe's own last writes, the interpreter's end, or what a kill cut off."""
-    rest = recording.end_ns - recording.covered_ns
+    rest = recording.end_ns - recording.accounted_ns
     if recording.detached_ns is None:
         seconds["shutdown", "unaccounted"] += rest / 1e9
         return
     own = max(0, recording.detached_ns - recording.covered_ns)
+    lost = max(0, recording.covered_ns - recording.accounted_ns)  # chunks that could not be read
     seconds["shutdown", "slowprobe"] += own / 1e9
-    seconds["shutdown", "shutdown"] += (rest - own) / 1e9
+    seconds["shutdown", "unaccounted"] += lost / 1e9
+    seconds["shutdown", "shutdown"] += max(0, rest - own - lost) / 1e9
 
 
 def _mix(

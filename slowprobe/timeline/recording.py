@@ -140,6 +140,15 @@ class Recording:
         return chunks[-1].end_ns if chunks else 0
 
     @cached_property
+    def accounted_ns(self) -> int:
+        """The time that spans and gaps of the chunks add up to.
+
+        `covered_ns`, unless the run was cut short inside a span (then more) or chunks were lost (then less).
+        """
+        spans = sum(total.self_ns for total in self.totals.values())
+        return spans + sum(ns for _, ns in self.gaps.values())
+
+    @cached_property
     def detached_ns(self) -> int | None:
         """When slowprobe had taken itself off; None when the run was cut short."""
         end = self.run.last(End)
@@ -149,7 +158,7 @@ class Recording:
     def end_ns(self) -> int:
         """When the process was gone, or the last thing known of it."""
         ended = self.run.last(Exit)
-        known = [self.covered_ns, self.detached_ns or 0]
+        known = [self.covered_ns, self.accounted_ns, self.detached_ns or 0]
         if ended is not None:
             known.append(ended.at_ns)
         return max(known)
