@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import sys
+import threading
 import time
 from collections.abc import Callable
 from types import CodeType
@@ -13,11 +14,14 @@ from slowprobe.capture.sites import PACKAGE, absolute
 from slowprobe.run.schema import Frames, Samples
 
 MAX_STACKS = 20_000
+# Where a Python thread that only waits stands.
+_WAITING = ("threading.py", "queue.py", "selectors.py", "connection.py", "socket.py", "subprocess.py", "popen_fork.py")
 _MAX_DEPTH = 80
 _MAX_FRAMES = 400
 _FRAMES_COLLECT = sys.version_info < (3, 12)
 _SUBJECT_MASK = (1 << SUBJECT_BITS) - 1
-_OPEN, _CLOSED = 1, 0
+# Where a thread that waits stands, as this one does in its own beat.
+_WAITING = ("threading.py", "queue.py", "selectors.py", "connection.py", "socket.py", "subprocess.py", "popen_fork.py")
 
 Context = Callable[[], tuple[int, bool]]
 """Answers with the key of the innermost open span (or the last closed outermost one) and whether it is open."""
@@ -40,6 +44,8 @@ class StackSampler:
         self.thread = thread
         self.taken = 0
         self.new_files: list[str] = []
+        self.contended = False
+        """Whether another Python thread was running, too, when the last sample was taken."""
         self._origin_ns = origin_ns
         self._context = context
         self._cpu_clock = thread_cpu_clock(thread)
@@ -54,7 +60,7 @@ class StackSampler:
 
     def sample(self) -> None:
         """Read the thread's stack once."""
-        lines = _read_lines(self.thread)
+        lines, self.contended = _read_lines(self.thread)
         key, is_open = self._context()
         now, cpu, process_cpu = time.perf_counter_ns(), self._cpu_clock(), time.process_time_ns()
         if not lines:
@@ -112,8 +118,8 @@ class StackSampler:
         return records
 
 
-def _read_lines(thread: int) -> list[tuple[CodeType, int | None]]:
-    """Code and line of every frame of another thread, innermost first.
+def _read_lines(thread: int) -> tuple[list[tuple[CodeType, int | None]], bool]:
+    """Code and line of every frame of another thread, innermost first; and whether further threads are at work.
 
     Until Python 3.12 a frame object made by ``f_back`` can set off a collection; a callback of the collector lets the
     thread run on, and the frame being looked at is gone: a crash. So the collector waits for these microseconds.
@@ -123,11 +129,13 @@ def _read_lines(thread: int) -> list[tuple[CodeType, int | None]]:
         gc.disable()
     try:
         lines: list[tuple[CodeType, int | None]] = []
-        frame = sys._current_frames().get(thread)
+        threads = sys._current_frames()
+        frame = threads.pop(thread, None)
+        threads.pop(threading.get_ident(), None)
         while frame is not None and len(lines) < _MAX_FRAMES:
             lines.append((frame.f_code, frame.f_lineno))
             frame = frame.f_back
-        return lines
+        return lines, any(not other.f_code.co_filename.endswith(_WAITING) for other in threads.values())
     finally:
         if collecting:
             gc.enable()

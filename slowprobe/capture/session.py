@@ -79,7 +79,7 @@ class Session:
         self._stop_import_hook: Callable[[], None] = lambda: None
         self._next_chunk_ns = 0
         self._worker_files = 0
-        self._turn_taking = TurnTaking(threading.get_ident())
+        self._turn_taking = TurnTaking()
         self._watched: dict[int, Any] = {}
         self._running = False
         self._torch_compiling: Callable[[], bool] = lambda: False
@@ -263,7 +263,7 @@ class Session:
 
     def _sample(self) -> None:
         self._sampler.sample()
-        self._turn_taking.adapt()
+        self._turn_taking.adapt(self._sampler.contended)
 
     def _flush(self, final_ns: int | None = None) -> None:
         recorder = self.recorder

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Hashable
-from types import CodeType
+from types import CodeType, FrameType
 from typing import Any
 
 from slowprobe.capture.sites import Sites
@@ -46,7 +46,7 @@ class Subjects:
             if (kind, key) in self._known:
                 return self._known[kind, key]
         if site is None and depth is not None:
-            site = self.sites.of_caller(sys._getframe(depth + 1))
+            site = self.sites.of_caller(_frame(depth + 2))
         number = self._known[kind, key] = self._next
         self._next += 1
         if site is not None:
@@ -60,7 +60,9 @@ class Subjects:
 
     def at_caller(self, kind: SpanKind, api: str, depth: int) -> int:
         """The number of the call site `depth` frames up, one subject for each user line that calls `api`."""
-        frame: Any = sys._getframe(depth + 1)
+        frame: Any = _frame(depth + 2)
+        if frame is None:  # called by the interpreter itself: an atexit function, a finalizer
+            return self.number(kind, ("nowhere", api), api, lambda: {"api": api})
         inner = frame
         for _ in range(12):
             if inner is None or self.sites.is_user(inner.f_code):
@@ -72,3 +74,10 @@ class Subjects:
         if known is not None:
             return known
         return self.number(kind, key, api, lambda: {"api": api}, self.sites.of_caller(frame))
+
+
+def _frame(depth: int) -> FrameType | None:
+    try:
+        return sys._getframe(depth)
+    except ValueError:
+        return None

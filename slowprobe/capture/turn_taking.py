@@ -9,18 +9,14 @@ from __future__ import annotations
 
 import sys
 
-from slowprobe.capture.sites import PACKAGE
-
 ALONE_S = 5e-5
 SHARED_S = 1e-3
-_WAITING = ("threading.py", "queue.py", "selectors.py", "connection.py", "socket.py", "subprocess.py", "popen_fork.py")
 
 
 class TurnTaking:
     """Sets the interpreter's switch interval from `start` to `restore`; never above what the user has set."""
 
-    def __init__(self, thread: int) -> None:
-        self._thread = thread
+    def __init__(self) -> None:
         self._users = sys.getswitchinterval()
         self._set = self._users
 
@@ -29,14 +25,9 @@ class TurnTaking:
         self._users = sys.getswitchinterval()
         self._change(ALONE_S)
 
-    def adapt(self) -> None:
-        """Look at the other Python threads: those that wait do not count."""
-        others = any(
-            thread != self._thread and not frame.f_code.co_filename.endswith(_WAITING)
-            for thread, frame in sys._current_frames().items()
-            if not frame.f_code.co_filename.startswith(PACKAGE)
-        )
-        self._change(SHARED_S if others else ALONE_S)
+    def adapt(self, contended: bool) -> None:
+        """Follow whether other Python threads are at work."""
+        self._change(SHARED_S if contended else ALONE_S)
 
     def restore(self) -> None:
         """Put the user's interval back, unless they have changed it since."""
