@@ -13,7 +13,23 @@ import click
 from slowprobe.errors import BadInputError, SlowprobeError
 
 
+class _Profile(click.Command):
+    """What follows ``-m MODULE`` belongs to the module, as with python -m."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        index = 0
+        while index < len(args) and args[index].startswith("-") and args[index] != "--":
+            takes_value = args[index] in ("-m", "--out", "--steps")
+            end = index + 1 + takes_value
+            if args[index].startswith("-m"):
+                args = [*args[:end], "--", *args[end:]]
+                break
+            index = end
+        return super().parse_args(ctx, args)
+
+
 @click.command(
+    cls=_Profile,
     context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
     help="Run SCRIPT (or -m MODULE) with its ARGS as python would, record it, and report why it is slow.",
 )
