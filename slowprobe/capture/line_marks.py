@@ -70,12 +70,19 @@ class LineMarks:
             return
         self._left -= 1
         key = (frame.f_code, frame.f_lineno)
-        mark = self._ranges.get(key)
-        if mark is None:
-            import torch
+        try:
+            mark = self._ranges.get(key)
+            if mark is None:
+                mark = self._ranges[key] = _named(*key)
+            mark.__enter__()
+            mark.__exit__(None, None, None)
+        except Exception:  # it would rise from the user's line
+            self._left = 0
 
-            place = site(*key)
-            name = f"{MARK}#{place.line}#{quote(place.function)}#{quote(place.file)}"
-            mark = self._ranges[key] = torch._C._profiler._RecordFunctionFast(name)
-        mark.__enter__()
-        mark.__exit__(None, None, None)
+
+def _named(code: CodeType, line: int | None) -> Any:
+    import torch
+
+    place = site(code, line)
+    name = f"{MARK}#{place.line}#{quote(place.function)}#{quote(place.file)}"
+    return torch._C._profiler._RecordFunctionFast(name)

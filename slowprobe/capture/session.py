@@ -78,6 +78,7 @@ class Session:
         self._turns = Turns(self._on_turn)
         self._stop_import_hook: Callable[[], None] = lambda: None
         self._next_chunk_ns = 0
+        self._noted_fault: str | None = None
         self._worker_files = 0
         self._turn_taking = TurnTaking()
         self._watched: dict[int, Any] = {}
@@ -278,9 +279,9 @@ class Session:
             self._journal.write(*chunk, *self._sampler.take(), self._meter.read(), vital=final_ns is not None)
         if self._calls is not None and final_ns is None and self._running:
             self._calls.catch_up()
-        if recorder.fault is not None and self._running:
+        if recorder.fault is not None and recorder.fault != self._noted_fault:
+            self._noted_fault = recorder.fault
             self.note("recorder", f"recording stopped early: {recorder.fault}", "error")
-            recorder.fault = None
 
     def _write_costs(self, detach_ns: int) -> None:
         from slowprobe.capture.cost import measure_costs

@@ -65,8 +65,9 @@ class Totals:
             self._head_left -= keep
         else:
             self._burst_left -= keep
+        written = self._write(table[:keep])
         self._keep_tail(table[keep:])
-        return self._write(table[:keep])
+        return written
 
     def chunk(self, now_ns: int, open_rows: list[list[int]], final: bool = False) -> list[Chunk | Spans]:
         """Close the chunk; the `final` one counts the time up to `now_ns` and brings the tail of the run."""

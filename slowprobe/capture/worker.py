@@ -122,6 +122,12 @@ class WorkerRecorder:
         return fetch
 
     def _add(self, start: int, wall: int, cpu: int, size: int) -> None:
+        try:
+            self._add_row(start, wall, cpu, size)
+        except Exception as error:
+            self._journal.fault = self._journal.fault or str(error)
+
+    def _add_row(self, start: int, wall: int, cpu: int, size: int) -> None:
         collate, self._collate_ns = self._collate_ns, 0
         self._seen += 1
         if self._seen % self._every:

@@ -7,6 +7,7 @@ import weakref
 from collections.abc import Callable
 from typing import Any
 
+from slowprobe.capture.by_identity import ByIdentity
 from slowprobe.capture.patches import Patches
 from slowprobe.capture.probes.wrapping import like
 from slowprobe.capture.recorder import KIND, Recorder
@@ -36,8 +37,8 @@ class LoaderProbe:
         self._subjects = subjects
         self._on_request = on_request
         self._enter_worker = enter_worker
-        self._sites: weakref.WeakKeyDictionary[Any, Site] = weakref.WeakKeyDictionary()
-        self._numbers: weakref.WeakKeyDictionary[Any, int] = weakref.WeakKeyDictionary()
+        self._sites = ByIdentity[Site]()
+        self._numbers = ByIdentity[int]()
         self._iterators: weakref.WeakSet[Any] = weakref.WeakSet()
         self._fetchers: weakref.WeakSet[Any] = weakref.WeakSet()
 
@@ -64,7 +65,7 @@ class LoaderProbe:
             try:
                 site = self._subjects.sites.of_caller(sys._getframe(1))
                 if site is not None:
-                    self._sites[loader] = site
+                    self._sites.set(loader, site)
             except Exception as error:
                 self._recorder.fail(error)
             original(loader, *args, **kwargs)
@@ -123,9 +124,10 @@ class LoaderProbe:
     def _subject(self, loader: Any) -> int:
         known = self._numbers.get(loader)
         if known is None:
-            known = self._numbers[loader] = self._subjects.number(
+            known = self._subjects.number(
                 "data_wait", object(), _name(loader), lambda: describe(loader), self._sites.get(loader), depth=2
             )
+            self._numbers.set(loader, known)
         return known
 
     def _mark(self, iterator: Any, subject: int) -> None:

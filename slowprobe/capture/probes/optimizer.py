@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import sys
-import weakref
 from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+from slowprobe.capture.by_identity import ByIdentity
 from slowprobe.capture.patches import Patches
 from slowprobe.capture.probes.wrapping import like, timed_method
 from slowprobe.capture.recorder import KIND, Recorder
@@ -31,8 +31,8 @@ class OptimizerProbe:
         self._subjects = subjects
         self._is_compiling = is_compiling
         self._on_step = on_step
-        self._numbers: weakref.WeakKeyDictionary[Any, int] = weakref.WeakKeyDictionary()
-        self._sites: weakref.WeakKeyDictionary[Any, Site] = weakref.WeakKeyDictionary()
+        self._numbers = ByIdentity[int]()
+        self._sites = ByIdentity[Site]()
         self._hooks: list[Any] = []
         self._in_hook = False
         self._latest: Attributes = {}
@@ -81,7 +81,7 @@ class OptimizerProbe:
             try:
                 site = self._subjects.sites.of_caller(sys._getframe(1))
                 if site is not None:
-                    self._sites[optimizer] = site
+                    self._sites.set(optimizer, site)
             except Exception as error:
                 self._recorder.fail(error)
             original(optimizer, *args, **kwargs)
@@ -101,13 +101,13 @@ class OptimizerProbe:
             return
         self._recorder.close(OPTIMIZER)
         self._in_hook = True
-        self._on_step(self._numbers.get(optimizer, 0))
+        self._on_step(self._numbers.get(optimizer) or 0)
         self._in_hook = False
 
     def _number(self, optimizer: Any) -> int:
         known = self._numbers.get(optimizer)
         if known is None:
-            known = self._numbers[optimizer] = self._subjects.number(
+            known = self._subjects.number(
                 "optimizer",
                 object(),
                 type(optimizer).__name__,
@@ -115,6 +115,7 @@ class OptimizerProbe:
                 self._sites.get(optimizer),
                 depth=2,
             )
+            self._numbers.set(optimizer, known)
             self._described[known] = self._latest
         return known
 
