@@ -1,0 +1,195 @@
+"""Spans and their totals on a fake clock: nothing is lost, and everything adds up whatever the nesting."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from slowprobe.capture import totals
+from slowprobe.capture.recorder import FIELDS, KIND, Recorder
+from slowprobe.capture.totals import Totals
+from slowprobe.run.schema import Chunk, Spans
+
+FORWARD, BACKWARD, WAIT, END = KIND["forward"], KIND["backward"], KIND["data_wait"], KIND["loader_end"]
+GC, LOG = KIND["gc"], KIND["log"]
+
+
+class Clock:
+    """Time that passes only when told to."""
+
+    def __init__(self) -> None:
+        self.now = 0
+
+    def __call__(self) -> int:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def recorder(clock: Clock) -> Recorder:
+    return Recorder(clock)
+
+
+def rows(recorder: Recorder) -> list[tuple[int, ...]]:
+    """(kind, subject, start, duration, self, depth) of the spans closed since the last call."""
+    table = np.asarray(recorder.take()).reshape(-1, FIELDS).tolist()
+    return [(key >> 32, key & 0xFFFFFFFF, *rest) for key, *rest in table]
+
+
+def test_self_time_excludes_nested_spans(recorder: Recorder, clock: Clock) -> None:
+    recorder.open(FORWARD, 1)
+    clock.now = 10
+    recorder.open(LOG, 2)
+    clock.now = 14
+    recorder.close(LOG)
+    clock.now = 20
+    recorder.close(FORWARD)
+    assert rows(recorder) == [(LOG, 2, 10, 4, 4, 1), (FORWARD, 1, 0, 20, 16, 0)]
+    assert recorder.depth == [0] * len(KIND) and recorder.stack == []
+    assert rows(recorder) == []
+
+
+def test_span_left_open_by_an_exception_is_closed_by_the_outer_one(recorder: Recorder, clock: Clock) -> None:
+    recorder.open(FORWARD, 1)
+    clock.now = 5
+    recorder.open(LOG, 2)
+    recorder.open(LOG, 3)
+    clock.now = 9
+    recorder.close(FORWARD)
+    assert rows(recorder) == [(LOG, 3, 5, 4, 4, 2), (LOG, 2, 5, 4, 0, 1), (FORWARD, 1, 0, 9, 5, 0)]
+    assert not any(recorder.depth)
+
+
+def test_end_without_begin_is_nothing(recorder: Recorder) -> None:
+    recorder.open(FORWARD, 1)
+    recorder.close(BACKWARD)
+    assert len(recorder.stack) == 1 and rows(recorder) == []
+
+
+def test_count_left_by_an_interrupt_heals(recorder: Recorder) -> None:
+    recorder.depth[FORWARD] += 1  # Ctrl-C between counting and opening
+    recorder.close(FORWARD)
+    assert recorder.depth[FORWARD] == 0
+
+
+def test_a_request_that_ends_the_pass_changes_its_kind(recorder: Recorder, clock: Clock) -> None:
+    recorder.open(WAIT, 4)
+    clock.now = 3
+    recorder.close(WAIT, as_kind=END)
+    assert rows(recorder) == [(END, 4, 0, 3, 3, 0)]
+    assert recorder.last_root_key == END << 32 | 4
+
+
+def test_a_fault_disables_and_never_raises(recorder: Recorder) -> None:
+    def broken() -> int:
+        raise RuntimeError("no clock")
+
+    recorder.clock = broken
+    recorder.open(FORWARD, 1)
+    recorder.close(FORWARD)
+    assert not recorder.enabled and not recorder.here()
+    assert recorder.fault is not None and "no clock" in recorder.fault
+
+
+def test_taking_keeps_what_is_added_meanwhile(recorder: Recorder) -> None:
+    """The training thread may hold the buffer, about to add, at the moment the flushing thread takes it."""
+    held = recorder._buffer
+    recorder.open(FORWARD, 1)
+    recorder.close(FORWARD)
+    assert len(recorder.take()) == FIELDS
+    held.extend(range(FIELDS))
+    assert len(recorder.take()) == FIELDS
+
+
+ACTIONS = st.lists(
+    st.one_of(
+        st.tuples(st.just("open"), st.sampled_from([FORWARD, BACKWARD, WAIT, LOG]), st.integers(1, 3)),
+        st.tuples(st.just("close"), st.integers(0, 2), st.integers(0, 3)),
+        st.tuples(st.just("collect"), st.integers(1, 50), st.just(0)),
+        st.tuples(st.just("pass"), st.integers(0, 1000), st.just(0)),
+        st.tuples(st.just("flush"), st.booleans(), st.just(0)),
+    ),
+    max_size=80,
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(actions=ACTIONS, rest=st.integers(0, 500))
+def test_totals_add_up_to_the_time_covered(actions: list[Any], rest: int) -> None:
+    clock = Clock()
+    recorder, sums = Recorder(clock), Totals(0)
+    written: list[Any] = []
+    closed = 0
+    for action, first, second in actions:
+        clock.now += 1
+        if action == "open" and len(recorder.stack) < 6:
+            recorder.open(first, second)
+        elif action == "close" and recorder.stack:
+            index = max(0, len(recorder.stack) - 1 - first)  # sometimes an outer one: an exception went through
+            kind = recorder.stack[index][0] >> 32
+            recorder.close(kind)
+        elif action == "collect":
+            recorder.open(GC, 9)
+            clock.now += first
+            recorder.close(GC)
+        elif action == "pass":
+            clock.now += first
+        elif action == "flush":
+            written += sums.add(recorder.take())
+            if first:
+                written += sums.chunk(clock.now, [])
+    recorder.close_all()
+    clock.now += rest
+    closed = recorder.closed
+    written += sums.add(recorder.take())
+    written += sums.chunk(clock.now, [], final=True)
+
+    chunks = [record for record in written if isinstance(record, Chunk)]
+    spans = [record for record in written if isinstance(record, Spans)]
+    own = sum(row[3] for chunk in chunks for row in chunk.spans)
+    gaps = sum(row[5] for chunk in chunks for row in chunk.gaps)
+    assert own + gaps == clock.now == chunks[-1].end_ns
+    assert sum(row[2] for chunk in chunks for row in chunk.spans) == closed
+    assert [chunk.start_ns for chunk in chunks[1:]] == [chunk.end_ns for chunk in chunks[:-1]]
+    assert sum(len(record.kind) for record in spans) == closed == sum(chunk.raw for chunk in chunks)
+    assert sum(sum(record.self_ns) for record in spans) == own
+
+
+@settings(max_examples=50, deadline=None)
+@given(counts=st.lists(st.integers(1, 60), min_size=1, max_size=40), head=st.integers(0, 100), tail=st.integers(1, 50))
+def test_totals_stay_exact_when_spans_thin_out(counts: list[int], head: int, tail: int) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(totals, "HEAD_SPANS", head)
+        patch.setattr(totals, "LATER_SPANS", 40)
+        patch.setattr(totals, "TAIL_SPANS", tail)
+        clock = Clock()
+        recorder, sums = Recorder(clock), Totals(0)
+        written: list[Any] = []
+        for index, count in enumerate(counts):
+            for _ in range(count):
+                clock.now += 3
+                recorder.open(FORWARD, 1)
+                clock.now += 7
+                recorder.close(FORWARD)
+            written += sums.add(recorder.take())
+            written += sums.chunk(clock.now, [], final=index == len(counts) - 1)
+        total = sum(counts)
+        chunks = [record for record in written if isinstance(record, Chunk)]
+        assert sum(row[2] for chunk in chunks for row in chunk.spans) == total
+        assert sum(row[3] for chunk in chunks for row in chunk.spans) == 7 * total
+        assert sum(row[5] for chunk in chunks for row in chunk.gaps) == 3 * total
+        spans = [record for record in written if isinstance(record, Spans)]
+        kept = sorted((record.base_ns + start, record.stretch) for record in spans for start in record.start)
+        assert len(kept) == len({start for start, _ in kept}) <= total
+        assert kept[-1][0] == clock.now - 7  # the end of the run is always kept
+        for (start, stretch), (following, same) in pairwise(kept):
+            assert stretch != same or following == start + 10  # within a stretch nothing is missing
