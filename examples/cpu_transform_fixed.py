@@ -8,8 +8,8 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader, Dataset, RandomSampler
 
-IMAGE = 72
-CROP = 64
+IMAGE = 56
+CROP = 48
 
 
 class Photos(Dataset):
@@ -24,7 +24,7 @@ class Photos(Dataset):
         return self.count
 
     def read(self, rng):
-        time.sleep(0.0015)  # stands for the latency of network storage
+        time.sleep(0.001)  # stands for the latency of network storage
         return rng.random((IMAGE, IMAGE, 3), dtype=np.float32)
 
     def augment(self, image, rng):
@@ -47,24 +47,24 @@ class Photos(Dataset):
 def build_model():
     return nn.Sequential(
         nn.Flatten(),
-        nn.Linear(3 * CROP * CROP, 128),
+        nn.Linear(3 * CROP * CROP, 512),
         nn.ReLU(),
-        nn.Linear(128, 10),
+        nn.Linear(512, 10),
     )
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--epochs", type=int, default=4)
+    parser.add_argument("--epochs", type=int, default=5)
     parser.add_argument("--items", type=int, default=1120, help="images in an epoch")
     args = parser.parse_args()
 
     torch.manual_seed(0)
     photos = Photos(args.items)
     sampler = RandomSampler(photos, generator=torch.Generator().manual_seed(0))
-    loader = DataLoader(photos, batch_size=32, sampler=sampler, num_workers=2, persistent_workers=True)
+    loader = DataLoader(photos, batch_size=16, sampler=sampler, num_workers=2, persistent_workers=True)
     model = build_model()
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.005, momentum=0.9)
     criterion = nn.CrossEntropyLoss()
 
     started = time.perf_counter()

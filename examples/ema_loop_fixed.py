@@ -17,10 +17,11 @@ class Tabular(nn.Module):
         super().__init__()
         self.weights = nn.ParameterList([torch.randn(WIDTH) for _ in range(COLUMNS)])
         self.biases = nn.ParameterList([torch.zeros(WIDTH) for _ in range(COLUMNS)])
+        self.weight_list, self.bias_list = list(self.weights), list(self.biases)  # ParameterList is slow to read
         self.network = nn.Sequential(nn.Linear(COLUMNS * WIDTH, 48), nn.ReLU(), nn.Linear(48, 1))
 
     def forward(self, x):
-        embedded = x[:, :, None] * torch.stack(list(self.weights)) + torch.stack(list(self.biases))
+        embedded = x[:, :, None] * torch.stack(self.weight_list) + torch.stack(self.bias_list)
         return self.network(embedded.flatten(1)).squeeze(1)
 
 
@@ -30,10 +31,11 @@ class Average:
     def __init__(self, model, decay):
         self.decay = decay
         self.shadow = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
+        self.averages, self.parameters = list(self.shadow.values()), list(model.parameters())
 
     @torch.no_grad()
     def update(self, model):
-        torch._foreach_lerp_(list(self.shadow.values()), list(model.parameters()), 1 - self.decay)
+        torch._foreach_lerp_(self.averages, self.parameters, 1 - self.decay)
 
 
 def main():

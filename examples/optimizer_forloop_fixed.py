@@ -17,10 +17,11 @@ class Tabular(nn.Module):
         super().__init__()
         self.weights = nn.ParameterList([torch.randn(WIDTH) for _ in range(COLUMNS)])
         self.biases = nn.ParameterList([torch.zeros(WIDTH) for _ in range(COLUMNS)])
+        self.weight_list, self.bias_list = list(self.weights), list(self.biases)  # ParameterList is slow to read
         self.network = nn.Sequential(nn.Linear(COLUMNS * WIDTH, 128), nn.ReLU(), nn.Linear(128, 1))
 
     def forward(self, x):
-        embedded = x[:, :, None] * torch.stack(list(self.weights)) + torch.stack(list(self.biases))
+        embedded = x[:, :, None] * torch.stack(self.weight_list) + torch.stack(self.bias_list)
         return self.network(embedded.flatten(1)).squeeze(1)
 
 

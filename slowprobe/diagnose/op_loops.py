@@ -11,6 +11,7 @@ from slowprobe.timeline.op_lines import SourceOps
 
 MIN_REPEATS = 20  # of one operator from one line within a step; layers of a model written out rarely reach it
 _NOT_LAUNCHED_HERE = ("optimizer", "autograd")  # inside optimizer.step() and backward(); other rules look there
+_COMPREHENSION = re.compile(r"\bfor\b.+\bin\b|\bmap\(")
 _PARAMETERS = re.compile(r"param|\.grad\b|state_dict|buffers\(|weights|p_ema|ema_p|shadow", re.IGNORECASE)
 
 
@@ -47,6 +48,8 @@ def op_loops(run: Any) -> list[OpLoop]:
         around = run.source.loop_around(line.file, line.line)
         if around and any(around[0] <= site.line <= around[1] for site in backward if site.file == line.file):
             around = None  # the training loop itself: what repeats is inside this one line
+        if around is None and not _COMPREHENSION.search(run.source.line(line.file, line.line)):
+            continue  # a model with many layers, called once
         groups[line.file, around[0] if around else -line.line].append(line)
     slowed = _profiler_excess_ms(run)
     found = [_loop(run, head, members, slowed) for (_, head), members in groups.items()]
