@@ -6,6 +6,7 @@ import contextlib
 import ctypes
 import os
 import resource
+import select
 import signal
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from collections.abc import Callable
 
 _PR_SET_PDEATHSIG = 1
 _FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
+_WITNESS_S = 0.05
 _SENT_BY_KERNEL = 0x80  # SI_KERNEL: the terminal sent it, to the whole process group
 
 
@@ -28,18 +30,57 @@ def run(command: list[str]) -> int:
         signal.signal(number, lambda *_: None)
     # Descriptors that the shell has opened (3<file, <(command)) are the script's.
     child = subprocess.Popen(command, preexec_fn=_die_with_parent(os.getpid()), close_fds=False)
+    witness = _Witness(forwarded)
     signal.pthread_sigmask(signal.SIG_BLOCK, waited)
     try:
         while (status := child.poll()) is None:
             received = signal.sigtimedwait(waited, 1.0)  # SIGCHLD may have come before it was blocked
             if received is None or received.si_signo == signal.SIGCHLD:
                 continue
-            if received.si_code != _SENT_BY_KERNEL:
+            if received.si_code != _SENT_BY_KERNEL and not witness.has_seen(received.si_signo):
                 with contextlib.suppress(ProcessLookupError):
                     child.send_signal(received.si_signo)
     finally:
+        witness.close()
         signal.pthread_sigmask(signal.SIG_UNBLOCK, waited)
     return status
+
+
+class _Witness:
+    """A process of the same group that only waits: a signal it has seen, too, went to the whole group.
+
+    Such a signal (``kill -- -GROUP``, a batch system) has reached the child already and must not come twice.
+    """
+
+    def __init__(self, numbers: list[signal.Signals]) -> None:
+        parent = os.getpid()
+        self._reading, writing = os.pipe()
+        self._pid = os.fork()
+        if self._pid == 0:
+            try:
+                signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
+                (_die_with_parent(parent) or (lambda: None))()
+                os.closerange(0, writing)  # no pipe of the user's stays open for this
+                os.closerange(writing + 1, 256)
+                while True:
+                    os.write(writing, bytes([signal.sigwait(numbers)]))
+            finally:
+                os._exit(0)
+        os.close(writing)
+
+    def has_seen(self, number: int) -> bool:
+        """Whether it has got `number` as well, give or take the moment that takes."""
+        while select.select([self._reading], [], [], _WITNESS_S)[0]:
+            seen = os.read(self._reading, 1)
+            if not seen or seen[0] == number:
+                return bool(seen)
+        return False
+
+    def close(self) -> None:
+        """End the process."""
+        os.kill(self._pid, signal.SIGKILL)
+        os.waitpid(self._pid, 0)
+        os.close(self._reading)
 
 
 def _die_with_parent(parent: int) -> Callable[[], None] | None:
