@@ -165,8 +165,8 @@ def test_script_ends_as_it_does_alone(source: str, code: int, tmp_path: Path) ->
         ("item", 0),
         pytest.param("collate", 0, marks=pytest.mark.slow),
         pytest.param("step", 0, marks=pytest.mark.slow),
-        ("item", 2),
-        pytest.param("collate", 2, marks=pytest.mark.slow),
+        ("item", 1),  # with more, torch's own lines depend on which worker is first
+        pytest.param("collate", 1, marks=pytest.mark.slow),
     ],
 )
 def test_traceback_is_the_scripts_own(place: str, workers: int, tmp_path: Path) -> None:
@@ -265,11 +265,12 @@ def test_terminate(send: Any, setup: str, code: int, out: bytes, tmp_path: Path)
     assert (folder / "report.html").exists()
 
 
-def test_user_signal_reaches_the_script_once(tmp_path: Path) -> None:
+@pytest.mark.parametrize("to", [TO_PARENT, TO_GROUP, TO_SCRIPT])
+def test_user_signal_reaches_the_script_once(to: Any, tmp_path: Path) -> None:
     setup = "signal.signal(signal.SIGUSR1, lambda *_: print('saved', flush=True))"
 
     def send(waiting: Waiting) -> None:
-        waiting.process.send_signal(signal.SIGUSR1)
+        to(waiting, signal.SIGUSR1)
         time.sleep(0.3)
         waiting.process.send_signal(signal.SIGTERM)
 
@@ -319,12 +320,13 @@ def test_kill(victim: str, tmp_path: Path) -> None:
         [*PROFILE, "--out", str(out), script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment()
     )
     assert process.stdout is not None and process.stdout.readline() == b"ready\n"
-    child = psutil.Process(process.pid).children()[0]
+    children = psutil.Process(process.pid).children()
+    child = next(one for one in children if "launch.py" in " ".join(one.cmdline()))
     time.sleep(1.5)  # the journal is written once a second
     (child if victim == "script" else process).send_signal(signal.SIGKILL)
     _, errors = process.communicate(timeout=TIMEOUT_S)
     assert process.returncode == -9
-    _, alive = psutil.wait_procs([child], timeout=10)
+    _, alive = psutil.wait_procs(children, timeout=10)
     assert not alive
     if victim == "slowprobe":
         assert not (out / "report.json").exists()

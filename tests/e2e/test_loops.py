@@ -95,7 +95,7 @@ def test_knows_the_loaders(case: Case, loop: Pair) -> None:
 def test_says_where_each_loader_is_made(case: Case, loop: Pair) -> None:
     for entry in loop.report["loaders"]:
         file, _, line = entry["where"].rpartition(":")
-        assert file == str(SCRIPTS / f"{case.script}.py")
+        assert Path(file).resolve() == SCRIPTS / f"{case.script}.py"
         assert "DataLoader(" in Path(file).read_text().splitlines()[int(line) - 1]
 
 

@@ -42,7 +42,10 @@ RECORDS: st.SearchStrategy[Any] = st.one_of(
         kind=st.sampled_from(KINDS),
         name=TEXT,
         site=st.none() | st.builds(Site, file=TEXT, line=NUMBERS, function=TEXT),
-        attrs=st.dictionaries(TEXT, st.none() | st.booleans() | NUMBERS | TEXT | st.floats(allow_nan=False, width=32)),
+        attrs=st.dictionaries(
+            TEXT,
+            st.none() | st.booleans() | NUMBERS | TEXT | st.floats(allow_nan=False, allow_infinity=False, width=32),
+        ),
     ),
     st.builds(Chunk, start_ns=NUMBERS, end_ns=NUMBERS, spans=ROWS, gaps=ROWS, raw=NUMBERS, open=ROWS),
     st.builds(Samples, start_ns=NUMBERS, end_ns=NUMBERS, rows=ROWS),
