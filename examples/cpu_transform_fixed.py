@@ -47,9 +47,9 @@ class Photos(Dataset):
 def build_model():
     return nn.Sequential(
         nn.Flatten(),
-        nn.Linear(3 * CROP * CROP, 512),
+        nn.Linear(3 * CROP * CROP, 1024),
         nn.ReLU(),
-        nn.Linear(512, 10),
+        nn.Linear(1024, 10),
     )
 
 

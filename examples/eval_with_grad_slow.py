@@ -38,11 +38,11 @@ def evaluate(model, loader, criterion):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--epochs", type=int, default=14)
+    parser.add_argument("--epochs", type=int, default=12)
     args = parser.parse_args()
 
     torch.manual_seed(0)
-    train_loader = DataLoader(make_points(384), batch_size=16, shuffle=True)
+    train_loader = DataLoader(make_points(576), batch_size=16, shuffle=True)
     test_loader = DataLoader(make_points(512), batch_size=64)
     model = nn.Sequential(*[Block(16) for _ in range(6)], nn.Linear(16, 2))
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, fused=True)

@@ -9,6 +9,7 @@ from typing import Any
 
 from slowprobe.timeline.op_lines import SourceOps
 
+MIN_SAMPLES = 30  # of a loop; from fewer, its share is known to a fifth at best, and operator times are better
 MIN_REPEATS = 20  # of one operator from one line within a step; layers of a model written out rarely reach it
 _NOT_LAUNCHED_HERE = ("optimizer", "autograd")  # inside optimizer.step() and backward(); other rules look there
 _COMPREHENSION = re.compile(r"\bfor\b.+\bin\b|\bmap\(")
@@ -75,6 +76,7 @@ def _profiler_excess_ms(run: Any) -> float:
 
 
 def _loop(run: Any, head: int, lines: list[SourceOps], excess_ms: float) -> OpLoop:
+    count = run.steps.count / 1000
     forward = backward = left = 0.0
     times = {}
     for line in lines:
@@ -86,32 +88,40 @@ def _loop(run: Any, head: int, lines: list[SourceOps], excess_ms: float) -> OpLo
         forward += time_ms * (1 - behind)
         backward += time_ms * behind
         left += floor
-    total = forward + backward
     ranked = sorted(lines, key=lambda line: -times[line.file, line.line])
-    step_ms = run.steps.median_ms()
-    count = run.steps.count / 1000
-    seconds: dict[str, float] = defaultdict(float)
-    seconds[_bucket(run, ranked[0])] += forward * count
-    seconds["backward"] += backward * count
+    sampled = _sampled_s(run, ranked[0], head)
+    if sampled:  # the loop's head and its lines without operators cost, too, and samples are free of the profiler
+        forward = max(sum(sampled.values()) / count, left)
+    else:
+        sampled = {"forward": forward * count}
+    total = forward + backward
+    step_ms = run.steps.mean_ms()
     launches = sum(line.launches for line in lines)
+    seconds = dict(sampled)
+    seconds["backward"] = seconds.get("backward", 0.0) + backward * count
+    shown = sum(times.values())
     return OpLoop(
         lines=ranked,
-        shares=[(line, times[line.file, line.line] / total if total else 0.0) for line in ranked],
+        shares=[(line, times[line.file, line.line] / shown if shown else 0.0) for line in ranked],
         header=head if head > 0 else None,
         launches=launches,
         repeats=max(line.most_repeated.count for line in lines if line.most_repeated),
         share=min(1.0, total / step_ms) if step_ms else 0.0,
         left=min(1.0, left / total) if total else 1.0,
-        seconds=dict(seconds),
+        seconds=seconds,
         microseconds=total * 1000 / launches if launches else 0.0,
         median_elements=ranked[0].median_numel,
     )
 
 
-def _bucket(run: Any, line: SourceOps) -> str:
-    """The bucket that the line's own time is in, by stack samples; a line unseen by them is taken for forward."""
-    seen: dict[str, float] = defaultdict(float)
+def _sampled_s(run: Any, line: SourceOps, head: int) -> dict[str, float]:
+    """Seconds of all lines of the loop by bucket, from stack samples; empty where these are too few to tell."""
+    around = run.source.loop_around(line.file, line.line) if head > 0 else None
+    first, last = around or (line.line, line.line)
+    seconds: dict[str, float] = defaultdict(float)
+    samples = 0
     for sampled in run.lines:
-        if sampled.file == line.file and sampled.line == line.line and sampled.scope == "step":
-            seen[sampled.bucket] += sampled.seconds
-    return max(seen, key=lambda bucket: seen[bucket]) if seen else "forward"
+        if sampled.file == line.file and first <= sampled.line <= last and sampled.scope == "step":
+            seconds[sampled.bucket] += sampled.seconds
+            samples += sampled.samples
+    return dict(seconds) if samples >= MIN_SAMPLES else {}

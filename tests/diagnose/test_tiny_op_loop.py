@@ -36,7 +36,7 @@ def test_slow_names_the_line_and_saves_what_batching_would(tmp_path):
     verdict = ask(RULE, with_ops(record(tmp_path), lines, 31.0))
     assert verdict.lines == [4]
     total_s = 28.0 * STEPS / 1000
-    assert verdict.saved_s == pytest.approx(total_s * (1 - 1.4 / 28) * 0.85, rel=0.02)
+    assert verdict.saved_s == pytest.approx(total_s * (1 - 1.4 / 28 * 0.25), rel=0.02)
     assert "for t in range(100):" in verdict.diagnosis.fix.diff
 
 
