@@ -8,8 +8,8 @@ backward, whatever the size of its tensors. Hundreds of starts outweigh the work
 
 How it is seen: the profiler window gives every operator with the source line that launched it. Lines whose operators
 repeat within a step are grouped by the loop around them. The window slows small operators down; the excess over an
-unprofiled step is taken out. What would remain is a part of each operator's work beyond its fixed cost (less, the smaller
-its tensors), and one start for each distinct operator (Hockney's start-up model).
+unprofiled step is taken out. What would remain is a part of each operator's work beyond its fixed cost (the smaller its
+tensors, the less), and one start for each distinct operator (Hockney's start-up model).
 
 Stays quiet when: operators on the lines are mostly work (large tensors), they repeat fewer than 20 times a step, or the
 loop takes less than 5 % of the step. Loops over parameters belong to python-param-loops.
@@ -32,8 +32,8 @@ from slowprobe.timeline.replay import Factor, Scale
 
 MIN_SHARE = 0.05  # of a step
 MAX_WORK = 0.7  # of the loop's time may be work that stays; above, batching has little to give
-# What stays of the work beyond the fixed cost, too, once equal operators run as one: small ones spend it on allocation,
-# thread start and cold caches. Measured on a hand-written LSTM against nn.LSTM, forward and backward, 2 cores: a quarter
+# What stays of the work beyond the fixed cost once equal operators run as one: small ones spend it on allocation, on
+# starting threads and on cold caches. Measured on a hand-written LSTM against nn.LSTM, forward and backward, 2 cores: a quarter
 # at 1,500 elements, half at 33,000; in between and beyond by the logarithm. Two points, so the range is wide.
 KEPT_SMALL, SMALL = 0.25, 1_500
 KEPT_PER_DECADE = 0.19
