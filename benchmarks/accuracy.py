@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import re
+import shutil
 import statistics
 import subprocess
 import sys
@@ -31,8 +32,9 @@ def planted(path: Path) -> tuple[str, set[int]]:
 
 def profiled(path: Path, folder: Path) -> dict[str, Any]:
     """The report of one example, through the real command line."""
-    command = [sys.executable, "-m", "slowprobe", "profile", "--out", str(folder), str(path)]
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    script = str(path.relative_to(EXAMPLES.parent))
+    command = [sys.executable, "-m", "slowprobe", "profile", "--out", str(folder), script]
+    subprocess.run(command, check=True, cwd=EXAMPLES.parent, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     report: dict[str, Any] = json.loads((folder / "report.json").read_text())
     return report
 
@@ -68,10 +70,20 @@ def examine(cause: str, rounds: int, folder: Path) -> tuple[list[str], float, bo
     return row, abs(error), right, line, not serious(quiet)
 
 
+def keep_reports(runs: Path, target: Path) -> None:
+    """Copy what people read out of the run folders."""
+    for run in runs.iterdir():
+        kept = target / run.name.replace("-", "_")
+        kept.mkdir(parents=True, exist_ok=True)
+        for name in ("report.html", "report.json"):
+            shutil.copy(run / name, kept / name)
+
+
 def main() -> None:
     """Print the table and what it adds up to."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--reports", type=Path, help="keep report.html and report.json of each example there")
     parser.add_argument("causes", nargs="*")
     arguments = parser.parse_args()
     causes = arguments.causes or sorted(path.stem.removesuffix("_slow") for path in EXAMPLES.glob("*_slow.py"))
@@ -86,6 +98,8 @@ def main() -> None:
             results.append(result)
             print("| " + " | ".join(row) + " |", flush=True)
         healthy = serious(profiled(EXAMPLES / "healthy.py", Path(folder) / "healthy")) if not arguments.causes else []
+        if arguments.reports:
+            keep_reports(Path(folder), arguments.reports)
     errors = sorted(error for error, *_ in results)
     count = len(results)
     print(

@@ -64,7 +64,7 @@ def main():
     sampler = RandomSampler(photos, generator=torch.Generator().manual_seed(0))
     loader = DataLoader(photos, batch_size=16, sampler=sampler, num_workers=2, persistent_workers=True)
     model = build_model()
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.005, momentum=0.9)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.005, momentum=0.9, fused=True)
     criterion = nn.CrossEntropyLoss()
 
     started = time.perf_counter()

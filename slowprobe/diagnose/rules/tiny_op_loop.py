@@ -33,8 +33,8 @@ from slowprobe.timeline.replay import Factor, Scale
 MIN_SHARE = 0.05  # of a step
 MAX_WORK = 0.7  # of the loop's time may be work that stays; above, batching has little to give
 # What stays of the work beyond the fixed cost once equal operators run as one: small ones spend it on allocation, on
-# starting threads and on cold caches. Measured on a hand-written LSTM against nn.LSTM, forward and backward, 2 cores: a quarter
-# at 1,500 elements, half at 33,000; in between and beyond by the logarithm. Two points, so the range is wide.
+# starting threads and on cold caches. Measured on a hand-written LSTM against nn.LSTM, forward and backward, 2 cores:
+# a quarter at 1,500 elements, half at 33,000; elsewhere by the logarithm. Two points, so the range is wide.
 KEPT_SMALL, SMALL = 0.25, 1_500
 KEPT_PER_DECADE = 0.19
 
