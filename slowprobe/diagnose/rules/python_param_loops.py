@@ -31,7 +31,7 @@ from slowprobe.timeline.replay import Factor, Scale
 MIN_SHARE = 0.03  # of a step
 STATED = Factor(0.1, 0.25, 0.5)  # foreach against a loop over 200 to 1,000 small tensors, where nothing was measured
 SPREAD = 0.4  # building the lists of tensors costs Python time that the measurement does not see
-OPERATORS_MEASURED = 2  # a tensor, in the measured loop (mul_ and add_)
+OPERATORS_REPLACED = 3  # a tensor, by the one measured foreach call: a moving average takes two or three
 
 RULE = Rule(
     title="A Python loop over parameters runs every step",
@@ -82,8 +82,9 @@ def _factor(run: Any, loop: OpLoop) -> tuple[Factor, Any]:
     now_ms = sum(loop.seconds.values()) * 1000 / max(run.steps.count, 1)
     if not together or not tensors or not now_ms:
         return STATED, "stated range"
-    operators = max(1.0, loop.launches / max(loop.repeats, 1) / OPERATORS_MEASURED)
-    left = min(1.0, together * operators * loop.repeats / tensors / now_ms)
+    in_loop = min(loop.repeats, tensors)  # an operator may run more than once for each tensor
+    operators = max(1.0, loop.launches / max(in_loop, 1) / OPERATORS_REPLACED)
+    left = min(1.0, together * operators * in_loop / tensors / now_ms)
     return Factor(left * (1 - SPREAD), left, min(1.0, left + SPREAD * (1 - left))), "calibrated replay"
 
 
