@@ -25,9 +25,8 @@ class Recurrent(nn.Module):
         hidden = cell = x.new_zeros(len(x), self.hidden)
         outputs = []
         for t in range(x.shape[1]):
-            gates = (
-                x[:, t] @ self.weight_ih.T + self.bias_ih + hidden @ self.weight_hh.T + self.bias_hh
-            )  # slowprobe: rule=tiny-op-loop
+            gates = x[:, t] @ self.weight_ih.T + self.bias_ih
+            gates = gates + hidden @ self.weight_hh.T + self.bias_hh  # slowprobe: rule=tiny-op-loop
             enter, forget, value, leave = gates.chunk(4, dim=1)
             cell = forget.sigmoid() * cell + enter.sigmoid() * value.tanh()
             hidden = leave.sigmoid() * cell.tanh()
