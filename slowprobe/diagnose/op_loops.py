@@ -77,7 +77,7 @@ def _profiler_excess_ms(run: Any) -> float:
 
 def _loop(run: Any, head: int, lines: list[SourceOps], excess_ms: float) -> OpLoop:
     count = run.steps.count / 1000
-    forward = backward = left = 0.0
+    forward = backward = left = left_forward = 0.0
     times = {}
     for line in lines:
         launches = line.launches + line.backward_launches
@@ -88,10 +88,11 @@ def _loop(run: Any, head: int, lines: list[SourceOps], excess_ms: float) -> OpLo
         forward += time_ms * (1 - behind)
         backward += time_ms * behind
         left += floor
+        left_forward += floor * (1 - behind)
     ranked = sorted(lines, key=lambda line: -times[line.file, line.line])
     sampled = _sampled_s(run, ranked[0], head)
     if sampled:  # the loop's head and its lines without operators cost, too, and samples are free of the profiler
-        forward = max(sum(sampled.values()) / count, left)
+        forward = max(sum(sampled.values()) / count, left_forward)
     else:
         sampled = {"forward": forward * count}
     total = forward + backward
