@@ -32,7 +32,7 @@ def build_document(run: RunRecords) -> doc.Document:
     document = doc.Document(
         schema=doc.SCHEMA,
         slowprobe_version=manifest.slowprobe_version,
-        run=_run_info(run),
+        run=_run_info(evidence),
         verdict=verdict(evidence, examined),
         steps=_steps(evidence.steps),
         time=_time(evidence),
@@ -51,7 +51,8 @@ def build_document(run: RunRecords) -> doc.Document:
     return with_relative_paths(document, manifest.cwd)
 
 
-def _run_info(run: RunRecords) -> doc.RunInfo:
+def _run_info(evidence: Evidence) -> doc.RunInfo:
+    run = evidence.run
     manifest = run.manifest
     ended = run.last(Exit)
     state = run.last(State)
@@ -61,7 +62,7 @@ def _run_info(run: RunRecords) -> doc.RunInfo:
         command=shlex.join(manifest.command),
         script=manifest.script,
         started_at=manifest.started_at,
-        duration_s=_rounded(Evidence(run).recording.end_ns / 1e9),
+        duration_s=_rounded(evidence.recording.end_ns / 1e9),
         python=manifest.python,
         torch=str(values.get("torch") or "unknown"),
         host=dict(manifest.host),
