@@ -1,6 +1,6 @@
 """What slowprobe costs: always-on probes per step, a whole profiled run, and the import.
 
-    python benchmarks/overhead.py [--rounds 15] [--script-seconds 60] [--pairs 3]
+    python benchmarks/overhead.py [--rounds 80] [--script-seconds 60] [--pairs 3]
 
 Bare and recorded are measured side by side, interleaved, in one run; medians and their spread are printed.
 """
@@ -16,6 +16,7 @@ import time
 from pathlib import Path
 
 STEP_MS = (1, 10, 100)
+WARM_UP = 8
 LOOP = """
 import sys, time, torch
 from torch.utils.data import DataLoader, TensorDataset
@@ -43,7 +44,7 @@ print(total)
 def main() -> None:
     """Print the three tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--rounds", type=int, default=80)
     parser.add_argument("--script-seconds", type=float, default=60)
     parser.add_argument("--pairs", type=int, default=3)
     arguments = parser.parse_args()
@@ -54,38 +55,52 @@ def main() -> None:
 
 
 def always_on(rounds: int) -> None:
-    """Steps of a given length, in blocks with and without a session, turn about, in one process."""
-    import torch
+    """Steps of a given length, in short blocks with and without a session, turn about, in one process.
 
-    from slowprobe.capture.session import Options, Session
+    Blocks are short and many, because a shared machine's speed drifts by more than what is measured here.
+    """
+    import torch
 
     torch.set_num_threads(1)
     print(f"Always-on cost a step, {rounds} interleaved pairs of blocks, medians\n")
-    print("| step | bare ms | recorded ms | ratio | cost µs a step (quartiles) |")
+    print("| step | bare ms | recorded ms | ratio | cost µs a step (95 % of the median) |")
     print("|---:|---:|---:|---:|---:|")
     for step_ms in STEP_MS:
         loop = _Loop(step_ms)
-        steps = max(20, int(600 / step_ms))
+        steps = max(3, int(100 / step_ms))
         loop.run(steps)
         bare, recorded = [], []
-        for _ in range(rounds):
-            bare.append(loop.run(steps))
-            with tempfile.TemporaryDirectory() as folder:
-                for name in ("workers", "traces"):
-                    (Path(folder) / name).mkdir()
-                session = Session(Path(folder), time.perf_counter_ns(), Options(trace=False))
-                session.start()
-                loop.run(8)  # modules are learned, first subjects are described
-                recorded.append(loop.run(steps))
-                session.stop()
+        for number in range(rounds):
+            first, second = (bare, recorded) if number % 2 else (recorded, bare)
+            for block in (first, second):
+                block.append(_recorded(loop, steps) if block is recorded else loop.run(WARM_UP + steps, WARM_UP))
         cost = sorted((b - a) * 1e6 for a, b in zip(bare, recorded, strict=True))
-        quarter = len(cost) // 4
+        low, high = _median_interval(len(cost))
         ratio = statistics.median(b / a for a, b in zip(bare, recorded, strict=True))
         print(
             f"| {step_ms} ms | {statistics.median(bare) * 1e3:.3f} | {statistics.median(recorded) * 1e3:.3f} "
-            f"| {ratio:.4f} | {statistics.median(cost):.1f} ({cost[quarter]:.1f} to {cost[-quarter - 1]:.1f}) |"
+            f"| {ratio:.4f} | {statistics.median(cost):.1f} ({cost[low]:.1f} to {cost[high]:.1f}) |"
         )
     print()
+
+
+def _recorded(loop: _Loop, steps: int) -> float:
+    from slowprobe.capture.session import Options, Session
+
+    with tempfile.TemporaryDirectory() as folder:
+        for name in ("workers", "traces"):
+            (Path(folder) / name).mkdir()
+        session = Session(Path(folder), time.perf_counter_ns(), Options(trace=False))
+        session.start()
+        seconds = loop.run(WARM_UP + steps, WARM_UP)  # modules are learned, first subjects are described
+        session.stop()
+    return seconds
+
+
+def _median_interval(count: int) -> tuple[int, int]:
+    """Ranks between which the median lies with 95 % (normal approximation of the binomial)."""
+    reach = 0.98 * count**0.5
+    return max(0, int(count / 2 - reach)), min(count - 1, int(count / 2 + reach))
 
 
 class _Loop:
@@ -110,8 +125,8 @@ class _Loop:
             torch.mm(self.matrix, self.matrix)
         return (time.perf_counter() - begin) / 300
 
-    def run(self, steps: int) -> float:
-        """Seconds a step, mean of `steps`."""
+    def run(self, steps: int, warm_up: int = 0) -> float:
+        """Seconds a step, mean of `steps` without the first `warm_up`."""
         import torch
 
         begin = time.perf_counter()
@@ -122,9 +137,11 @@ class _Loop:
                 torch.mm(self.matrix, self.matrix)
             loss.backward()
             self.optimizer.step()
+            if done == warm_up:
+                begin = time.perf_counter()
             if done == steps:
                 break
-        return (time.perf_counter() - begin) / steps
+        return (time.perf_counter() - begin) / (steps - warm_up)
 
 
 def start_up() -> None:

@@ -14,14 +14,19 @@ from typing import Any
 BUDGET_S = 0.6
 MAX_ELEMENTS = 2_000_000  # 32 MB with gradients and two moments; larger parameters are stood in for by a part of them
 MIN_SHARE = 0.02  # of the run: an optimizer that takes less is not worth an experiment
+MAX_TENSORS = 20
 _ROUNDS = 7
 _FUSED = ("Adam", "AdamW", "SGD", "Adagrad")  # the optimizers with fused=True on the CPU
 
 
-def calibrate(optimizers: dict[int, tuple[dict[str, Any], float]], threads: int, cores: int) -> dict[str, float]:
+def calibrate(
+    optimizers: dict[int, tuple[dict[str, Any], float]], loaders: dict[int, tuple[int, float]], threads: int, cores: int
+) -> dict[str, float]:
     """Run the experiments that this run calls for.
 
-    optimizers: description (as `probes.optimizer.describe` gives it) and share of the run, by subject. Values:
+    optimizers: description (as `probes.optimizer.describe` gives it) and share of the run, by subject. loaders: tensors
+    in a batch and share of the run spent on waiting, by subject, of loaders without workers. Values:
+    ``loader.<subject>.hand_over_ms`` (what the training thread pays for a batch that comes from another process),
     ``optimizer.<subject>.default_ms``, ``.fused_ms`` (one step), ``foreach.loop_ms``, ``foreach.foreach_ms`` (one
     moving-average update of the largest optimizer's parameters), ``anomaly.node_us`` (one autograd node's extra cost
     under detect_anomaly), ``threads.now_ms``, ``threads.all_ms`` (a matmul, with the run's threads and one a core).
@@ -30,6 +35,9 @@ def calibrate(optimizers: dict[int, tuple[dict[str, Any], float]], threads: int,
 
     deadline = time.perf_counter() + BUDGET_S
     values: dict[str, float] = {}
+    for subject, (tensors, share) in loaders.items():
+        if share >= MIN_SHARE and tensors and time.perf_counter() < deadline:
+            values[f"loader.{subject}.hand_over_ms"] = _hand_over_ms(torch, tensors)
     with torch.no_grad():
         for subject, (described, share) in optimizers.items():
             if share >= MIN_SHARE and _can_fuse(torch, described) and time.perf_counter() < deadline:
@@ -42,6 +50,24 @@ def calibrate(optimizers: dict[int, tuple[dict[str, Any], float]], threads: int,
     if torch.is_anomaly_enabled() and time.perf_counter() < deadline:
         values.update(_anomaly(torch))
     return values
+
+
+def _hand_over_ms(torch: Any, tensors: int) -> float:
+    """A batch's way through torch's shared memory: file descriptors sent over sockets, both ends in this process."""
+    import torch.multiprocessing  # makes the pickler know tensors
+    from multiprocessing import resource_sharer
+    from multiprocessing.reduction import ForkingPickler
+
+    ours = resource_sharer._resource_sharer._listener is None  # type: ignore[attr-defined]
+    batch = [torch.zeros(1024, dtype=torch.float32, device="cpu") for _ in range(min(tensors, MAX_TENSORS))]
+    try:
+        (spent,) = _medians_ms(
+            lambda: ForkingPickler.loads(ForkingPickler.dumps([tensor.clone() for tensor in batch]))  # type: ignore[attr-defined]
+        )
+    finally:
+        if ours:
+            resource_sharer.stop(timeout=1)
+    return spent * tensors / len(batch)
 
 
 def _can_fuse(torch: Any, described: dict[str, Any]) -> bool:

@@ -7,16 +7,18 @@ import threading
 import time
 from collections.abc import Callable
 
-FAST_PERIOD_S = 0.01
-SLOW_PERIOD_S = 0.04
-FAST_SAMPLES = 6_000  # the first minute at 100 Hz; later lines are known and 25 Hz keep their shares up to date
+PERIOD_S = 0.01  # 100 Hz at most
+LONGEST_PERIOD_S = 0.1
+EARLY_S = 20.0
+EARLY_SHARE = 0.006  # of the time goes to sampling at first, while short runs are decided
+LATER_SHARE = 0.002  # then lines are known, and the samples only keep their shares up to date
 FLUSH_PERIOD_S = 1.0
 
 
 class Pulse(threading.Thread):
-    """Calls `sample` at the sampling rate and `flush` once a second, until `stop`.
+    """Calls `sample` as often as its cost allows and `flush` once a second, until `stop`.
 
-    Sampling times are jittered, so that a loop whose period divides the sampling period is still seen everywhere.
+    A deep stack or a slow machine makes a sample dearer (20 to 200 µs), and samples rarer. Sampling times are jittered, so that a loop whose period divides the sampling period is still seen everywhere.
     Faults of either function stop only that function and are handed to `report`.
     """
 
@@ -27,26 +29,29 @@ class Pulse(threading.Thread):
         self._sample = sample
         self._flush = flush
         self._report = report
-        self._stopping = threading.Event()
+        self._stopping = threading.Lock()  # not an Event: waiting for one is Python code that runs at every beat
+        self._stopping.acquire()
         self._random = random.Random(0)  # our own: the user's generators stay untouched
+        self._stopped = False
         self.cpu_ns = 0
 
     def run(self) -> None:
         """Beat until told to stop."""
-        beats = 0
         sampling = flushing = True
-        next_flush = time.monotonic() + FLUSH_PERIOD_S
+        began = time.monotonic()
+        next_flush = began + FLUSH_PERIOD_S
+        cost_s = 0.0
         while True:
-            period = FAST_PERIOD_S if beats < FAST_SAMPLES else SLOW_PERIOD_S
-            if self._stopping.wait(period * (0.5 + self._random.random())):
-                return
-            beats += 1
+            if self._stopping.acquire(timeout=period_s(cost_s, time.monotonic() - began) * (0.5 + self._random.random())):
+                break
             if sampling:
+                begin = time.perf_counter()
                 sampling = self._guarded("sampler", self._sample)
+                cost_s += 0.1 * (time.perf_counter() - begin - cost_s)
             if flushing and time.monotonic() >= next_flush:
                 next_flush = time.monotonic() + FLUSH_PERIOD_S
                 flushing = self._guarded("flush", self._flush)
-            self.cpu_ns = time.thread_time_ns()
+        self.cpu_ns = time.thread_time_ns()
 
     def _guarded(self, topic: str, work: Callable[[], None]) -> bool:
         try:
@@ -58,6 +63,14 @@ class Pulse(threading.Thread):
 
     def stop(self) -> None:
         """End the thread and wait for it."""
-        self._stopping.set()
+        if not self._stopped:
+            self._stopped = True
+            self._stopping.release()
         if self.is_alive() and threading.current_thread() is not self:
             self.join(timeout=5)
+
+
+def period_s(cost_s: float, elapsed_s: float) -> float:
+    """Seconds between two samples that cost `cost_s` each, `elapsed_s` after the start."""
+    share = EARLY_SHARE if elapsed_s < EARLY_S else LATER_SHARE
+    return min(max(PERIOD_S, cost_s / share), LONGEST_PERIOD_S)

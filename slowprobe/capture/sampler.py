@@ -1,4 +1,4 @@
-"""The stack sampler: which Python lines the training thread is on, a hundred times a second."""
+"""The stack sampler: which Python lines the training thread is on, up to a hundred times a second."""
 
 from __future__ import annotations
 
@@ -14,10 +14,9 @@ from slowprobe.capture.sites import PACKAGE, absolute
 from slowprobe.run.schema import Frames, Samples
 
 MAX_STACKS = 20_000
-# Where a Python thread that only waits stands.
-_WAITING = ("threading.py", "queue.py", "selectors.py", "connection.py", "socket.py", "subprocess.py", "popen_fork.py")
 _MAX_DEPTH = 80
 _MAX_FRAMES = 400
+_OWN = -1  # the number of slowprobe's own frames
 _FRAMES_COLLECT = sys.version_info < (3, 12)
 _SUBJECT_MASK = (1 << SUBJECT_BITS) - 1
 # Where a thread that waits stands, as this one does in its own beat.
@@ -50,7 +49,8 @@ class StackSampler:
         self._context = context
         self._cpu_clock = thread_cpu_clock(thread)
         self._rows: dict[tuple[int, bool, int], list[int]] = {}
-        self._frames: dict[tuple[CodeType, int], int] = {}
+        self._places: dict[tuple[int, int], tuple[int, CodeType]] = {}
+        self._frames: dict[tuple[int, int], int] = {}
         self._stacks: dict[tuple[int, ...], int] = {}
         self._files: set[str] = set()
         self._new = Frames()
@@ -60,12 +60,12 @@ class StackSampler:
 
     def sample(self) -> None:
         """Read the thread's stack once."""
-        lines, self.contended = _read_lines(self.thread)
+        places, self.contended = _read_places(self.thread)
         key, is_open = self._context()
         now, cpu, process_cpu = time.perf_counter_ns(), self._cpu_clock(), time.process_time_ns()
-        if not lines:
+        if not places:
             return
-        row = self._rows.setdefault((key, is_open, self._stack(lines)), [0, 0, 0, 0])
+        row = self._rows.setdefault((key, is_open, self._stack(places)), [0, 0, 0, 0])
         row[0] += 1
         row[1] += now - self._last_ns
         row[2] += cpu - self._last_cpu
@@ -78,13 +78,20 @@ class StackSampler:
         self._last_ns, self._last_cpu = time.perf_counter_ns(), self._cpu_clock()
         self._last_process_cpu = time.process_time_ns()
 
-    def _stack(self, lines: list[tuple[CodeType, int | None]]) -> int:
-        path = [self._frame(*line) for line in lines if not line[0].co_filename.startswith(PACKAGE)][:_MAX_DEPTH]
+    def _stack(self, places: list[tuple[CodeType, int]]) -> int:
+        known, path = self._places, []
+        for code, instruction in places:
+            place = known.get((id(code), instruction))
+            if place is None:  # code is kept alive, so that its address stays its own
+                place = known[id(code), instruction] = self._frame(code, instruction), code
+            if place[0] >= 0:
+                path.append(place[0])
+        del path[_MAX_DEPTH:]
         path.reverse()
         key = tuple(path)
-        known = self._stacks.get(key)
-        if known is not None:
-            return known
+        number = self._stacks.get(key)
+        if number is not None:
+            return number
         if len(self._stacks) >= MAX_STACKS:
             key = key[-1:]
             if key in self._stacks:
@@ -93,13 +100,16 @@ class StackSampler:
         self._new.stacks.append((number, list(key)))
         return number
 
-    def _frame(self, code: CodeType, line: int | None) -> int:
-        known = self._frames.get((code, line or 0))
+    def _frame(self, code: CodeType, instruction: int) -> int:
+        if code.co_filename.startswith(PACKAGE):
+            return _OWN
+        line = next((line for start, end, line in code.co_lines() if start <= instruction < end), None) or 0
+        known = self._frames.get((id(code), line))
         if known is not None:
             return known
-        number = self._frames[code, line or 0] = len(self._frames)
+        number = self._frames[id(code), line] = len(self._frames)
         file = absolute(code.co_filename)
-        self._new.frames.append((number, file, line or 0, code.co_qualname))
+        self._new.frames.append((number, file, line, code.co_qualname))
         if file not in self._files:
             self._files.add(file)
             self.new_files.append(file)
@@ -118,8 +128,8 @@ class StackSampler:
         return records
 
 
-def _read_lines(thread: int) -> tuple[list[tuple[CodeType, int | None]], bool]:
-    """Code and line of every frame of another thread, innermost first; and whether further threads are at work.
+def _read_places(thread: int) -> tuple[list[tuple[CodeType, int]], bool]:
+    """Code and instruction of every frame of another thread, innermost first; and whether further threads are at work.
 
     Until Python 3.12 a frame object made by ``f_back`` can set off a collection; a callback of the collector lets the
     thread run on, and the frame being looked at is gone: a crash. So the collector waits for these microseconds.
@@ -128,14 +138,14 @@ def _read_lines(thread: int) -> tuple[list[tuple[CodeType, int | None]], bool]:
     if collecting:
         gc.disable()
     try:
-        lines: list[tuple[CodeType, int | None]] = []
+        places: list[tuple[CodeType, int]] = []
         threads = sys._current_frames()
         frame = threads.pop(thread, None)
         threads.pop(threading.get_ident(), None)
-        while frame is not None and len(lines) < _MAX_FRAMES:
-            lines.append((frame.f_code, frame.f_lineno))
+        while frame is not None and len(places) < _MAX_FRAMES:
+            places.append((frame.f_code, frame.f_lasti))
             frame = frame.f_back
-        return lines, any(not other.f_code.co_filename.endswith(_WAITING) for other in threads.values())
+        return places, any(not other.f_code.co_filename.endswith(_WAITING) for other in threads.values())
     finally:
         if collecting:
             gc.enable()

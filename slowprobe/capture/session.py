@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from slowprobe.capture.loader_cpu import LoaderCpuMeter
 from slowprobe.capture.machine import ResourceMeter, read_state, usable_cores
 from slowprobe.capture.patches import Patches
 from slowprobe.capture.probes.autograd import BackwardProbe
@@ -19,6 +20,7 @@ from slowprobe.capture.probes.interpreter import CompileProbe, GcProbe
 from slowprobe.capture.probes.loader import LoaderProbe
 from slowprobe.capture.probes.module import ForwardProbe
 from slowprobe.capture.probes.optimizer import OptimizerProbe
+from slowprobe.capture.probes.requests import Requests
 from slowprobe.capture.probes.watched import Watched
 from slowprobe.capture.pulse import Pulse
 from slowprobe.capture.recorder import KIND, SUBJECT_BITS, Recorder
@@ -68,12 +70,15 @@ class Session:
         self._totals = Totals(0)
         self._sampler = StackSampler(threading.get_ident(), origin_ns, self._context)
         self._meter = ResourceMeter(origin_ns)
+        self._loader_cpu = LoaderCpuMeter()
+        self._requests = Requests(self.recorder, self._loader_cpu, self._on_request)
         self._pulse = Pulse(self._sample, self._flush, self._on_fault)
         self._patches = Patches()
         self._probes: list[Any] = []
         self._calls: CallProbe | None = None
         self._forward: ForwardProbe | None = None
         self._window: WindowProbe | None = None
+        self._loaders: LoaderProbe | None = None
         self._optimizers: OptimizerProbe | None = None
         self._turns = Turns(self._on_turn)
         self._stop_import_hook: Callable[[], None] = lambda: None
@@ -142,7 +147,7 @@ class Session:
         if len(self._watched) > MAX_WATCHED:
             return iter(batches)
         subject = self._subjects.number("data_wait", ("watch", key), name, lambda: {"watch": True}, depth=2)
-        return Watched(batches, self.recorder, subject, self._on_request)
+        return Watched(batches, self._requests, subject)
 
     # -- probes -------------------------------------------------------------------------------------------------
 
@@ -162,15 +167,16 @@ class Session:
             return  # torch was imported by another thread; its loop is not ours to record
         own = subjects.number("slowprobe", "slowprobe", "slowprobe")
         recorder.open(KIND["slowprobe"], own)
-        self._torch_compiling = torch.compiler.is_compiling
-        self._forward = ForwardProbe(recorder, subjects, self._is_compiling)
+        is_compiling = self._torch_compiling = torch.compiler.is_compiling
+        self._forward = ForwardProbe(recorder, subjects, is_compiling)
         if self._options.trace:
             self._window = WindowProbe(recorder, self.folder / TRACES, own, self._sites, self._journal.write)
             self._guard("profiler", lambda: self._give_way_to_other_profilers(torch))
-        self._add(LoaderProbe(recorder, subjects, self._on_request, self._enter_worker))
-        self._optimizers = OptimizerProbe(recorder, subjects, self._is_compiling, self._on_step)
+        self._loaders = LoaderProbe(self._requests, subjects, self._enter_worker)
+        self._add(self._loaders)
+        self._optimizers = OptimizerProbe(recorder, subjects, is_compiling, self._on_step)
         self._add(self._optimizers)
-        self._add(BackwardProbe(recorder, subjects, self._is_compiling, self._on_backward))
+        self._add(BackwardProbe(recorder, subjects, is_compiling, self._on_backward))
         self._add(self._forward)
         self._add(CompileProbe(recorder, subjects, self._forward))
         if self._calls is not None:
@@ -276,7 +282,8 @@ class Session:
         if final_ns is not None or now_ns >= self._next_chunk_ns:
             self._next_chunk_ns = now_ns + int(Totals.chunk_seconds(now_ns / 1e9) * 1e9)
             chunk = self._totals.chunk(now_ns, recorder.open_rows(), final=final_ns is not None)
-            self._journal.write(*chunk, *self._sampler.take(), self._meter.read(), vital=final_ns is not None)
+            rest = (*self._sampler.take(), *self._loader_cpu.take(), self._meter.read())
+            self._journal.write(*chunk, *rest, vital=final_ns is not None)
         if self._calls is not None and final_ns is None and self._running:
             self._calls.catch_up()
         if recorder.fault is not None and recorder.fault != self._noted_fault:
@@ -308,7 +315,13 @@ class Session:
             subject: (dict(described), self._totals.run_ns.get(optimizer | subject, 0) / elapsed_ns)
             for subject, described in self._optimizers.described().items()
         }
-        values = calibrate(shares, torch.get_num_threads(), usable_cores())
+        waiting = KIND["data_wait"] << SUBJECT_BITS
+        loaders = {
+            subject: (tensors, self._totals.run_ns.get(waiting | subject, 0) / elapsed_ns)
+            for subject, tensors in self._loader_cpu.tensors.items()
+            if self._loaders is not None and subject in self._loaders.without_workers
+        }
+        values = calibrate(shares, loaders, torch.get_num_threads(), usable_cores())
         if values:
             self._journal.write(Calibration(values=values), vital=True)
 

@@ -29,14 +29,14 @@ class Sites:
 
     def __init__(self) -> None:
         self._prefixes = tuple(prefix + os.sep for prefix in library_prefixes())
-        self._is_user: dict[CodeType, bool] = {}
+        self._is_user: dict[int, tuple[CodeType, bool]] = {}  # by address: a code object's hash reads all of it
 
     def is_user(self, code: CodeType) -> bool:
         """Whether `code` is neither slowprobe's nor a library's."""
-        known = self._is_user.get(code)
+        known = self._is_user.get(id(code))
         if known is None:
-            known = self._is_user[code] = self.is_user_file(code.co_filename)
-        return known
+            known = self._is_user[id(code)] = code, self.is_user_file(code.co_filename)
+        return known[1]
 
     def is_user_file(self, name: str) -> bool:
         """The same for a file name."""

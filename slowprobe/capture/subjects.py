@@ -22,6 +22,7 @@ class Subjects:
         self._write = write
         self.sites = sites
         self._known: dict[Hashable, int] = {}
+        self._calls: dict[tuple[str, str, int, int], tuple[int, CodeType]] = {}
         self._next = 1
         self.named_files: set[str] = set()
 
@@ -69,11 +70,16 @@ class Subjects:
                 break
             inner = inner.f_back
         frame = inner or frame
-        key: tuple[str, CodeType, int] = (api, frame.f_code, frame.f_lineno)
-        known = self._known.get((kind, key))
+        code: CodeType = frame.f_code
+        call = (kind, api, id(code), frame.f_lasti)  # cheap to hash and to read; code and line are neither
+        known = self._calls.get(call)
         if known is not None:
-            return known
-        return self.number(kind, key, api, lambda: {"api": api}, self.sites.of_caller(frame))
+            return known[0]
+        line = (api, code, frame.f_lineno)
+        number = self.number(kind, line, api, lambda: {"api": api}, self.sites.of_caller(frame))
+        if len(self._calls) < MAX_SUBJECTS:
+            self._calls[call] = number, code  # kept alive, so that its address stays its own
+        return number
 
 
 def _frame(depth: int) -> FrameType | None:

@@ -177,7 +177,13 @@ class Evidence:
     @cached_property
     def replay(self) -> Replay:
         """The recorded loop, ready to be replayed with changes."""
-        return Replay(self.partition, self.loaders, self.cores, step_cores(self.recording))
+        hand_over_s = {
+            loader.id: value / 1e3
+            for loader in self.loaders
+            if (value := self.costs.get(f"loader.{loader.id}.hand_over_ms")) is not None
+        }
+        cores = step_cores(self.recording, self.roles.primary)
+        return Replay(self.partition, self.loaders, self.cores, cores, hand_over_s)
 
     @cached_property
     def worker_starts(self) -> int:

@@ -170,6 +170,21 @@ class Resources(_Base, tag="resources"):
     available_bytes: int
 
 
+class LoaderCpu(_Base, tag="loader_cpu"):
+    """Clocks read around some requests of a loader: the training thread while it waits, the process while it trains."""
+
+    loader: int
+    waits: int
+    wait_ns: int
+    wait_cpu_ns: int
+    """CPU time of the training thread; without workers, of making the batches."""
+    steps: int
+    step_ns: int
+    """From a batch's arrival to the next request."""
+    step_cpu_ns: int
+    """CPU time of all threads of the training process."""
+
+
 class State(_Base, tag="state"):
     """Global torch settings, read once the loop runs.
 
@@ -267,6 +282,7 @@ Record = (
     | Frames
     | Samples
     | Resources
+    | LoaderCpu
     | State
     | Window
     | Source

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from slowprobe.run.schema import Site, SpanKind
+from slowprobe.run.schema import LoaderCpu, Site, SpanKind
 from slowprobe.timeline.labels import Labels
 from slowprobe.timeline.partition import Partition
 from slowprobe.timeline.recording import Key, Recording
@@ -109,11 +109,16 @@ def evaluation_facts(recording: Recording, split: Partition, labels: Labels, ste
     )
 
 
-def step_cores(recording: Recording) -> float:
-    """Mean number of cores the training process uses while the loop does not wait for data; 1.0 when unsampled.
+def step_cores(recording: Recording, loader: int | None = None) -> float:
+    """Mean number of cores the training process uses in a step, apart from its loader; 1.0 when that was not recorded.
 
-    Main-process threads only: from the CPU time between stack samples.
+    From the clocks read around requests of `loader`; else from the CPU time between stack samples, which is rough: the
+    time before a sample counts as what the sample saw.
     """
+    read = [record for record in recording.run.of(LoaderCpu) if record.loader == loader]
+    wall = sum(record.step_ns for record in read)
+    if wall:
+        return sum(record.step_cpu_ns for record in read) / wall
     rows = [row for row in recording.sampled.rows if row.is_open and row.key[0] in (FORWARD, FORWARD + 1, FORWARD + 2)]
     wall = sum(row.wall_ns for row in rows)
     return sum(row.process_cpu_ns for row in rows) / wall if wall else 1.0

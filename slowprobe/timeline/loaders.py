@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from slowprobe.run.schema import Site, WorkerBatches, WorkerHello
+from slowprobe.run.schema import LoaderCpu, Site, WorkerBatches, WorkerHello
 from slowprobe.timeline.recording import KIND, Recording
 from slowprobe.timeline.roles import START, STOP, WAIT, Roles
 
@@ -133,9 +133,12 @@ def _from_spans(recording: Recording, number: int) -> tuple[Floats, Floats, floa
     collate = spans.self_ns[(spans.kind == COLLATE) & (spans.subject == number)] / 1e9
     if len(collate) < len(fetch):
         collate = np.zeros_like(fetch)
-    rows = [row for row in recording.sampled.rows if row.is_open and row.key in ((FETCH, number), (COLLATE, number))]
-    wall = sum(row.wall_ns for row in rows)
-    cpu = sum(row.cpu_ns for row in rows)
+    read = [record for record in recording.run.of(LoaderCpu) if record.loader == number]
+    wall, cpu = sum(record.wait_ns for record in read), sum(record.wait_cpu_ns for record in read)
+    if not wall:  # a short run; the samples tell it roughly
+        keys = ((FETCH, number), (COLLATE, number))
+        rows = [row for row in recording.sampled.rows if row.is_open and row.key in keys]
+        wall, cpu = sum(row.wall_ns for row in rows), sum(row.cpu_ns for row in rows)
     return fetch, collate[: len(fetch)], min(1.0, cpu / wall) if wall else 1.0
 
 

@@ -8,7 +8,7 @@ step as it then is. Off-step work is shortened where it is.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -16,10 +16,12 @@ import numpy as np
 
 from slowprobe.timeline.loaders import LoaderFacts
 from slowprobe.timeline.partition import Partition
-from slowprobe.timeline.pipeline import WORKER_START_S, Cores, contended_waits
+from slowprobe.timeline.pipeline import HAND_OVER_S, WORKER_START_S, Cores, contended_waits
 
 WAIT_BUCKETS = ("data_wait", "fetch", "collate")
 MAX_BATCHES = 3_000  # simulated a pass; longer passes repeat themselves
+COUPLING = {"best": 0.0, "expected": 0.5, "worst": 1.0}
+HAND_OVER = {"best": 0.7, "expected": 1.0, "worst": 2.0}  # of what it takes in a process that does nothing else
 _ROUNDING = 1e-6
 _EVALUATION = ("off_step", "evaluation")
 
@@ -88,10 +90,19 @@ class Outlook:
 class Replay:
     """The recorded loop, ready to be replayed with changes."""
 
-    def __init__(self, split: Partition, loaders: Sequence[LoaderFacts], cores_available: float, step_cores: float):
+    def __init__(
+        self,
+        split: Partition,
+        loaders: Sequence[LoaderFacts],
+        cores_available: float,
+        step_cores: float,
+        hand_over_s: Mapping[int, float] | None = None,
+    ) -> None:
+        """`hand_over_s`: of a batch from a worker, by loader, where it was measured."""
         self._split = split
         self._loaders = {loader.id: loader for loader in loaders}
         self._available = max(1.0, cores_available)
+        self._hand_over_s = hand_over_s or {}
         self._step_cores = min(max(step_cores, 0.5), self._available)
 
     @cached_property
@@ -164,12 +175,11 @@ class Replay:
         if not len(known):
             known = np.zeros(1)
         consume = np.resize(known, length) * step_ratio
-        available = self._available
-        if case == "best":
-            available = max(available, workers + self._step_cores)
-        cores = Cores(available, self._step_cores, loader.cpu_share)
+        cores = Cores(self._available, self._step_cores, loader.cpu_share, COUPLING[case])
         prefetch = change.prefetch_factor or loader.prefetch_factor
-        wait, slow_step = contended_waits(np.resize(make, length), consume, workers, prefetch, cores)
+        hand_over_s = self._hand_over_s.get(loader.id, HAND_OVER_S) * HAND_OVER[case]
+        make = np.resize(make, length)
+        wait, slow_step = contended_waits(make, consume, workers, prefetch, cores, hand_over_s)
         if loader.num_workers:  # recorded with workers: the step has paid for its contention already
             slow_step = 1.0
         return float(np.mean(wait) + np.mean(consume) * (slow_step - 1))

@@ -10,35 +10,33 @@ from typing import Any
 from slowprobe.capture.by_identity import ByIdentity
 from slowprobe.capture.patches import Patches
 from slowprobe.capture.probes.wrapping import like
-from slowprobe.capture.recorder import KIND, Recorder
+from slowprobe.capture.probes.requests import Requests
+from slowprobe.capture.recorder import KIND
 from slowprobe.capture.subjects import Attributes, Subjects
+from slowprobe.capture.worker import WorkerEntry
 from slowprobe.run.schema import Site
 
-DATA_WAIT, LOADER_START, LOADER_END = KIND["data_wait"], KIND["loader_start"], KIND["loader_end"]
-FETCH, COLLATE = KIND["fetch"], KIND["collate"]
+LOADER_START, FETCH, COLLATE = KIND["loader_start"], KIND["fetch"], KIND["collate"]
 _MARK = "_slowprobe_subject"
 
 
 class LoaderProbe:
     """Wraps DataLoader and its iterators at class level, so that every subclass is seen.
 
-    `on_request(subject)` is called before a batch is asked for; `enter_worker(loader, subject)` gives the
-    ``worker_init_fn`` that records inside worker processes, or None.
+    `enter_worker(loader, subject)` gives the ``worker_init_fn`` that records inside worker processes, or None.
     """
 
     def __init__(
-        self,
-        recorder: Recorder,
-        subjects: Subjects,
-        on_request: Callable[[int], None],
-        enter_worker: Callable[[Any, int], Any],
+        self, requests: Requests, subjects: Subjects, enter_worker: Callable[[Any, int], WorkerEntry | None]
     ) -> None:
-        self._recorder = recorder
+        self._requests = requests
+        self._recorder = requests.recorder
         self._subjects = subjects
-        self._on_request = on_request
         self._enter_worker = enter_worker
         self._sites = ByIdentity[Site]()
         self._numbers = ByIdentity[int]()
+        self.without_workers: set[int] = set()
+        """The loaders, by subject, whose batches the training process makes."""
         self._iterators: weakref.WeakSet[Any] = weakref.WeakSet()
         self._fetchers: weakref.WeakSet[Any] = weakref.WeakSet()
 
@@ -100,24 +98,12 @@ class LoaderProbe:
         return like(__iter__, original)
 
     def _next(self, original: Callable[[Any], Any]) -> Callable[[Any], Any]:
-        recorder = self._recorder
+        recorder, ask = self._recorder, self._requests.ask
 
         def __next__(iterator: Any) -> Any:
             if not recorder.here():
                 return original(iterator)
-            subject = getattr(iterator, _MARK, 0)
-            self._on_request(subject)
-            recorder.open(DATA_WAIT, subject)
-            try:
-                batch = original(iterator)
-            except StopIteration:
-                recorder.close(DATA_WAIT, as_kind=LOADER_END)
-                raise
-            except BaseException:
-                recorder.close(DATA_WAIT)
-                raise
-            recorder.close(DATA_WAIT)
-            return batch
+            return ask(getattr(iterator, _MARK, 0), original, iterator)
 
         return like(__next__, original)
 
@@ -128,6 +114,8 @@ class LoaderProbe:
                 "data_wait", object(), _name(loader), lambda: describe(loader), self._sites.get(loader), depth=2
             )
             self._numbers.set(loader, known)
+            if loader.num_workers == 0:
+                self.without_workers.add(known)
         return known
 
     def _mark(self, iterator: Any, subject: int) -> None:

@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import Generic, TypeVar
 
-from slowprobe.capture.recorder import KIND, Recorder
+from slowprobe.capture.probes.requests import DATA_WAIT, Requests
+from slowprobe.capture.recorder import KIND
 
 T = TypeVar("T")
-DATA_WAIT, LOADER_START, LOADER_END = KIND["data_wait"], KIND["loader_start"], KIND["loader_end"]
+LOADER_START = KIND["loader_start"]
 
 
 class Watched(Generic[T]):
     """An iterator over `batches` that records each request, as the loader probe does for DataLoaders."""
 
-    def __init__(
-        self, batches: Iterable[T], recorder: Recorder, subject: int, on_request: Callable[[int], None]
-    ) -> None:
-        self._recorder = recorder
+    def __init__(self, batches: Iterable[T], requests: Requests, subject: int) -> None:
+        self._requests = requests
         self._subject = subject
-        self._on_request = on_request
+        recorder = requests.recorder
         recording = recorder.here()
         if recording:
             recorder.open(LOADER_START, subject)
@@ -33,18 +32,8 @@ class Watched(Generic[T]):
         return self
 
     def __next__(self) -> T:
-        recorder = self._recorder
+        recorder = self._requests.recorder
         if not recorder.here() or recorder.depth[DATA_WAIT]:
             return next(self._batches)
-        self._on_request(self._subject)
-        recorder.open(DATA_WAIT, self._subject)
-        try:
-            batch = next(self._batches)
-        except StopIteration:
-            recorder.close(DATA_WAIT, as_kind=LOADER_END)
-            raise
-        except BaseException:
-            recorder.close(DATA_WAIT)
-            raise
-        recorder.close(DATA_WAIT)
+        batch: T = self._requests.ask(self._subject, next, self._batches)
         return batch

@@ -1,0 +1,85 @@
+"""How much CPU a batch and a step take: clocks read around every eighth request of a loader.
+
+Stack samples cannot tell: the time between two of them spans a batch and a step, and reading the clocks of a thread and
+of the process at every span would cost more than the span.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from slowprobe.run.schema import LoaderCpu
+
+EVERY = 8
+_Reading = tuple[int, int, int]
+
+
+class LoaderCpuMeter:
+    """Reads wall, thread and process clocks at some requests and arrivals of batches, on the training thread."""
+
+    def __init__(self) -> None:
+        self._requests = 0
+        self._asked: _Reading | None = None
+        self._arrived: tuple[int, _Reading] | None = None
+        self._sums: dict[int, list[int]] = {}
+        self.tensors: dict[int, int] = {}
+        """How many tensors a batch of each loader held; a worker hands each over for itself."""
+
+    def request(self, loader: int) -> None:
+        """A batch is about to be asked for; a step may have ended."""
+        self._requests += 1
+        if self._arrived is not None:
+            before, (wall, _, process) = self._arrived
+            self._arrived = None
+            if before == loader:
+                now = _read()
+                self._add(loader, 0, 0, 0, 1, now[0] - wall, now[2] - process)
+        self._asked = _read() if self._requests % EVERY == 0 else None
+
+    def arrival(self, loader: int, batch: Any) -> None:
+        """The batch is there."""
+        if self._asked is not None:
+            wall, thread, _ = self._asked
+            self._asked = None
+            now = _read()
+            self._add(loader, 1, now[0] - wall, now[1] - thread, 0, 0, 0)
+            if loader not in self.tensors:
+                self.tensors[loader] = count_tensors(batch)
+            self._arrived = loader, now
+
+    def _add(self, loader: int, *values: int) -> None:
+        sums = self._sums.setdefault(loader, [0] * len(values))
+        for index, value in enumerate(values):
+            sums[index] += value
+
+    def take(self) -> list[LoaderCpu]:
+        """What was read since the last call; called by the flushing thread."""
+        sums, self._sums = self._sums, {}
+        return [
+            LoaderCpu(
+                loader=loader,
+                waits=waits,
+                wait_ns=wait_ns,
+                wait_cpu_ns=wait_cpu_ns,
+                steps=steps,
+                step_ns=step_ns,
+                step_cpu_ns=step_cpu_ns,
+            )
+            for loader, (waits, wait_ns, wait_cpu_ns, steps, step_ns, step_cpu_ns) in sums.items()
+        ]
+
+
+def count_tensors(batch: Any, depth: int = 4) -> int:
+    """The tensors in a batch of dictionaries, lists and tuples, nested at most `depth` deep."""
+    if hasattr(batch, "untyped_storage"):
+        return 1
+    if depth and isinstance(batch, dict):
+        return sum(count_tensors(part, depth - 1) for part in list(batch.values())[:100])
+    if depth and isinstance(batch, (list, tuple)):
+        return sum(count_tensors(part, depth - 1) for part in batch[:100])
+    return 0
+
+
+def _read() -> _Reading:
+    return time.perf_counter_ns(), time.thread_time_ns(), time.process_time_ns()
