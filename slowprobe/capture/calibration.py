@@ -54,16 +54,15 @@ def calibrate(
 
 def _hand_over_ms(torch: Any, tensors: int) -> float:
     """A batch's way through torch's shared memory: file descriptors sent over sockets, both ends in this process."""
-    import torch.multiprocessing  # makes the pickler know tensors
     from multiprocessing import resource_sharer
     from multiprocessing.reduction import ForkingPickler
 
-    ours = resource_sharer._resource_sharer._listener is None  # type: ignore[attr-defined]
+    import torch.multiprocessing  # makes the pickler know tensors
+
+    ours = resource_sharer._resource_sharer._listener is None  # type: ignore[attr-defined,unused-ignore]
     batch = [torch.zeros(1024, dtype=torch.float32, device="cpu") for _ in range(min(tensors, MAX_TENSORS))]
     try:
-        (spent,) = _medians_ms(
-            lambda: ForkingPickler.loads(ForkingPickler.dumps([tensor.clone() for tensor in batch]))  # type: ignore[attr-defined]
-        )
+        (spent,) = _medians_ms(lambda: ForkingPickler.loads(ForkingPickler.dumps([part.clone() for part in batch])))
     finally:
         if ours:
             resource_sharer.stop(timeout=1)

@@ -18,7 +18,8 @@ FLUSH_PERIOD_S = 1.0
 class Pulse(threading.Thread):
     """Calls `sample` as often as its cost allows and `flush` once a second, until `stop`.
 
-    A deep stack or a slow machine makes a sample dearer (20 to 200 µs), and samples rarer. Sampling times are jittered, so that a loop whose period divides the sampling period is still seen everywhere.
+    A deep stack or a slow machine makes a sample dearer (20 to 200 µs), and samples rarer. Sampling times are jittered,
+    so that a loop whose period divides the sampling period is still seen everywhere.
     Faults of either function stop only that function and are handed to `report`.
     """
 
@@ -42,7 +43,9 @@ class Pulse(threading.Thread):
         next_flush = began + FLUSH_PERIOD_S
         cost_s = 0.0
         while True:
-            if self._stopping.acquire(timeout=period_s(cost_s, time.monotonic() - began) * (0.5 + self._random.random())):
+            if self._stopping.acquire(
+                timeout=period_s(cost_s, time.monotonic() - began) * (0.5 + self._random.random())
+            ):
                 break
             if sampling:
                 begin = time.perf_counter()

@@ -15,6 +15,7 @@ from slowprobe.diagnose.finding import HIGH_SHARE, MEDIUM_SHARE, Finding, Outcom
 from slowprobe.diagnose.rule import Diagnosis, NotApplicable, NotChecked, Passed, Rule
 from slowprobe.timeline.replay import Change, Outlook, Replay
 
+SERIOUS_S = 0.05  # saved in the recorded run: in a loop of milliseconds one collection is a tenth of it
 MIN_SHARE = 0.01  # a saving below one percent of loop time is within the noise of any training loop
 
 
@@ -123,6 +124,8 @@ def _finding(loaded: LoadedRule, diagnosis: Diagnosis, outlook: Outlook) -> Find
 
 
 def severity(outlook: Outlook) -> Severity:
-    """By the expected saving as a share of loop time."""
+    """By the expected saving as a share of loop time; low where nobody would feel it."""
+    if outlook.saved_s < SERIOUS_S:
+        return "low"
     share = outlook.saved_s / outlook.before_s if outlook.before_s else 0.0
     return "high" if share >= HIGH_SHARE else "medium" if share >= MEDIUM_SHARE else "low"

@@ -38,9 +38,7 @@ class Cores:
         return shared + self.coupling * (max(held_up, shared) - shared)
 
 
-def waits(
-    make: Floats, consume: Floats, num_workers: int, prefetch: int, hand_over_s: float = HAND_OVER_S
-) -> Floats:
+def waits(make: Floats, consume: Floats, num_workers: int, prefetch: int, hand_over_s: float = HAND_OVER_S) -> Floats:
     """Seconds the loop waits for each batch of one pass, with `num_workers` ≥ 1 servers and a queue that keeps order.
 
     Batch i is made by worker i mod n (as torch hands out index batches), which begins it once batch i − n·prefetch has

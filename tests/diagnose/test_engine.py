@@ -208,3 +208,8 @@ def test_the_joint_replay_stays_within_its_bounds(evidence, changes):
     assert 0 <= joint.best_s <= joint.expected_s + 1e-9 <= joint.worst_s + 2e-9
     low, expected, high = joint.speedup
     assert 1 <= low <= expected <= high
+
+
+def test_a_saving_that_nobody_would_feel_is_low_however_large_its_share() -> None:
+    assert severity(Outlook(0.1, 0.06, 0.06, 0.06)) == "low"
+    assert severity(Outlook(10.0, 6.0, 6.0, 6.0)) == "high"

@@ -9,8 +9,8 @@ from typing import Any
 
 from slowprobe.capture.by_identity import ByIdentity
 from slowprobe.capture.patches import Patches
-from slowprobe.capture.probes.wrapping import like
 from slowprobe.capture.probes.requests import Requests
+from slowprobe.capture.probes.wrapping import like
 from slowprobe.capture.recorder import KIND
 from slowprobe.capture.subjects import Attributes, Subjects
 from slowprobe.capture.worker import WorkerEntry
