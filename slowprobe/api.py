@@ -12,6 +12,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, ParamSpec, TypeVar, overload
 
+from slowprobe.notebook import in_notebook, show
+
 P = ParamSpec("P")
 R = TypeVar("R")
 T = TypeVar("T")
@@ -24,13 +26,19 @@ class Profiler:
     (``slowprobe profile``, an outer block) nothing new begins: the outer one covers it.
     """
 
-    def __init__(self, out: str | os.PathLike[str] | None = None, steps: int | None = None, trace: bool = True) -> None:
+    def __init__(
+        self,
+        out: str | os.PathLike[str] | None = None,
+        steps: int | None = None,
+        trace: bool = True,
+        name: str = "run",
+    ) -> None:
         if steps is not None and steps < 1:
             raise ValueError(f"steps must be at least 1, got {steps}")
         self._out = Path(out) if out is not None else None
         self._steps = steps
         self._trace = trace
-        self._name = "run"
+        self._name = name
         self._runs = 0
         self._session: Any = None
         self.folder: Path | None = None
@@ -69,24 +77,15 @@ class Profiler:
             print(f"slowprobe: no report: {failure}. The recording is in {self.folder}", file=sys.stderr)
 
     def _begin(self) -> Any:
-        from slowprobe.capture.machine import describe_host
+        from slowprobe.capture.new_run import new_run
         from slowprobe.capture.session import Options, Session
-        from slowprobe.capture.sites import library_prefixes
-        from slowprobe.run.folder import create_run, default_folder
 
         origin_ns = time.perf_counter_ns()
         script = sys.argv[0] if sys.argv and sys.argv[0] else "python"
         self._runs += 1
-        self.folder = create_run(
-            self._numbered() if self._out is not None else default_folder(self._name),
-            command=["python", *sys.argv],
-            script=script,
-            mode="api",
-            origin_ns=origin_ns,
-            pid=os.getpid(),
-            host=describe_host(),
-            prefixes=library_prefixes(),
-        )
+        out = self._numbered() if self._out is not None else None
+        command = ["python", *sys.argv]
+        self.folder = new_run(out, self._name, command=command, script=script, mode="api", origin_ns=origin_ns)
         session = Session(self.folder, origin_ns, Options(self._steps, self._trace))
         session.start()
         return session
@@ -97,10 +96,19 @@ class Profiler:
 
     def _report(self) -> None:
         """Made by a process of its own: nothing is imported into the user's, and its memory stays as it was."""
+        from slowprobe.run.folder import rank
+
+        if rank():
+            return  # rank 0 reports; this recording is there for `slowprobe report`
+        assert self.folder is not None
         package = str(Path(__file__).resolve().parent.parent)
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join([package, os.environ.get("PYTHONPATH", "")])}
         command = [sys.executable, "-m", "slowprobe", "report", str(self.folder)]
-        subprocess.run(command, env=environment, stdin=subprocess.DEVNULL, check=False)
+        inline = in_notebook()
+        stderr = subprocess.PIPE if inline else None
+        done = subprocess.run(command, env=environment, stdin=subprocess.DEVNULL, stderr=stderr, text=True, check=False)
+        if inline:
+            show(self.folder, done.stderr)
 
 
 @overload

@@ -43,6 +43,11 @@ class Recorder:
         """Whether the caller runs on the recorded thread while recording is on."""
         return self.enabled and threading.get_ident() == self.thread
 
+    def adopt(self) -> None:
+        """Record the calling thread from now on; what another one had open ends here."""
+        self.thread = threading.get_ident()
+        self.close_all()
+
     def open(self, kind: int, subject: int = 0) -> None:
         """Begin a span."""
         try:

@@ -73,6 +73,11 @@ class StackSampler:
         self._last_ns, self._last_cpu, self._last_process_cpu = now, cpu, process_cpu
         self.taken += 1
 
+    def follow(self, thread: int) -> None:
+        """Sample another thread from now on."""
+        self.thread, self._cpu_clock = thread, thread_cpu_clock(thread)
+        self.skip()
+
     def skip(self) -> None:
         """Let the time since the last sample count for nothing (the thread is idle by design)."""
         self._last_ns, self._last_cpu = time.perf_counter_ns(), self._cpu_clock()

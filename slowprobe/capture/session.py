@@ -12,26 +12,20 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from slowprobe.capture.loader_cpu import LoaderCpuMeter
-from slowprobe.capture.machine import ResourceMeter, read_state, usable_cores
+from slowprobe.capture.loop_events import LoopEvents
 from slowprobe.capture.patches import Patches
-from slowprobe.capture.probes.autograd import BackwardProbe
 from slowprobe.capture.probes.calls import CallProbe
-from slowprobe.capture.probes.interpreter import CompileProbe, GcProbe
-from slowprobe.capture.probes.loader import LoaderProbe
-from slowprobe.capture.probes.module import ForwardProbe
-from slowprobe.capture.probes.optimizer import OptimizerProbe
+from slowprobe.capture.probes.interpreter import GcProbe
+from slowprobe.capture.probes.processes import ProcessProbe
 from slowprobe.capture.probes.requests import Requests
 from slowprobe.capture.probes.watched import Watched
 from slowprobe.capture.pulse import Pulse
-from slowprobe.capture.recorder import KIND, SUBJECT_BITS, Recorder
-from slowprobe.capture.sampler import StackSampler
+from slowprobe.capture.recorder import KIND, Recorder
 from slowprobe.capture.sites import Sites
-from slowprobe.capture.sources import Sources
 from slowprobe.capture.subjects import Subjects
 from slowprobe.capture.torch_import import call_when_imported
-from slowprobe.capture.totals import Totals
-from slowprobe.capture.turn_taking import TurnTaking
-from slowprobe.capture.turns import Turns
+from slowprobe.capture.torch_probes import TorchProbes, give_way_to_other_profilers
+from slowprobe.capture.upkeep import Upkeep
 from slowprobe.capture.window import WindowProbe
 from slowprobe.capture.worker import WorkerEntry
 from slowprobe.run.schema import Calibration, End, Note
@@ -41,7 +35,6 @@ MAX_WORKER_FILES = 300
 MAX_WORKER_BYTES = 12_000_000
 MAX_WATCHED = 100
 T = TypeVar("T")
-_STATE_TURNS = 2  # settings are read once the loop runs; scripts set them on the way there
 
 active: Session | None = None
 """The session that records this process now."""
@@ -66,29 +59,21 @@ class Session:
         self._sites = Sites()
         self.recorder = Recorder(origin_ns=origin_ns)
         self._subjects = Subjects(self._journal.write, self._sites)
-        self._sources = Sources(self._journal.write, self._sites)
-        self._totals = Totals(0)
-        self._sampler = StackSampler(threading.get_ident(), origin_ns, self._context)
-        self._meter = ResourceMeter(origin_ns)
+        self._events = LoopEvents(self.recorder, self._journal.write, self._guard, options.steps, self._end_early)
         self._loader_cpu = LoaderCpuMeter()
-        self._requests = Requests(self.recorder, self._loader_cpu, self._on_request)
-        self._pulse = Pulse(self._sample, self._flush, self._on_fault)
+        self._requests = Requests(self.recorder, self._loader_cpu, self._events.request)
+        self._upkeep = Upkeep(self.recorder, self._journal, self._subjects, self._loader_cpu, self.note)
+        self._pulse = Pulse(self._upkeep.sample, self._flush, self._on_fault)
         self._patches = Patches()
         self._probes: list[Any] = []
         self._calls: CallProbe | None = None
-        self._forward: ForwardProbe | None = None
+        self._torch: TorchProbes | None = None
         self._window: WindowProbe | None = None
-        self._loaders: LoaderProbe | None = None
-        self._optimizers: OptimizerProbe | None = None
-        self._turns = Turns(self._on_turn)
+        self._torch_compiling: Callable[[], bool] = lambda: False
         self._stop_import_hook: Callable[[], None] = lambda: None
-        self._next_chunk_ns = 0
-        self._noted_fault: str | None = None
         self._worker_files = 0
-        self._turn_taking = TurnTaking()
         self._watched: dict[int, Any] = {}
         self._running = False
-        self._torch_compiling: Callable[[], bool] = lambda: False
 
     # -- life ---------------------------------------------------------------------------------------------------
 
@@ -98,11 +83,11 @@ class Session:
         active = self
         self._running = True
         self._attached_ns = time.perf_counter_ns() - self._origin_ns
-        self._turn_taking.start()
+        self._upkeep.turn_taking.start()
         _stop_in_forked_children(self)
         self._pulse.start()
         self._guard("interpreter", self._attach_interpreter)
-        self._stop_import_hook = call_when_imported("torch", self._on_torch)
+        self._stop_import_hook = call_when_imported("torch", lambda: self._guard("torch", self._attach_torch))
 
     def stop(self, exception: str | None = None) -> None:
         """Detach everything and write the rest. Safe to call twice."""
@@ -120,10 +105,10 @@ class Session:
         self.recorder.enabled = False
         self._pulse.stop()  # first: it wraps what is imported later
         self._guard("detach", self._detach)
-        self._turn_taking.restore()
-        self._guard("flush", lambda: self._flush(final_ns=ended_ns))
+        self._upkeep.turn_taking.restore()
+        self._guard("flush", lambda: self._flush(ended_ns))
         detached_ns = time.perf_counter_ns() - self._origin_ns
-        self._write_costs(detached_ns - ended_ns)
+        self._guard("costs", lambda: self._write_costs(detached_ns - ended_ns))
         self._guard("calibration", lambda: self._calibrate(ended_ns))
         detached_ns = time.perf_counter_ns() - self._origin_ns
         self._journal.write(End(at_ns=ended_ns, detached_ns=detached_ns, exception=exception), vital=True)
@@ -131,6 +116,9 @@ class Session:
 
     def disable(self) -> None:
         """Record nothing more, without touching the disk: this is a forked child."""
+        global active
+        if active is self:
+            active = None  # the child may record itself
         self.recorder.enabled = False
         self._running = False
         self._journal.fault = "forked"
@@ -149,39 +137,49 @@ class Session:
         subject = self._subjects.number("data_wait", ("watch", key), name, lambda: {"watch": True}, depth=2)
         return Watched(batches, self._requests, subject)
 
+    def _end_early(self) -> None:
+        self.note("steps", f"recording stopped after {self._options.steps} steps, as asked")
+        self.stop()
+
     # -- probes -------------------------------------------------------------------------------------------------
 
     def _attach_interpreter(self) -> None:
-        self._calls = CallProbe(self.recorder, self._subjects, self._is_compiling)
+        self._calls = CallProbe(self.recorder, self._subjects, lambda: self._torch_compiling())
         self._add(GcProbe(self.recorder, self._subjects))
         self._add(self._calls)
-
-    def _on_torch(self) -> None:
-        self._guard("torch", self._attach_torch)
 
     def _attach_torch(self) -> None:
         import torch
 
-        recorder, subjects = self.recorder, self._subjects
-        if recorder.thread != threading.get_ident():
-            return  # torch was imported by another thread; its loop is not ours to record
-        own = subjects.number("slowprobe", "slowprobe", "slowprobe")
-        recorder.open(KIND["slowprobe"], own)
-        is_compiling = self._torch_compiling = torch.compiler.is_compiling
-        self._forward = ForwardProbe(recorder, subjects, is_compiling)
+        recorder, here = self.recorder, self.recorder.here()  # another thread may have imported torch
+        own = self._subjects.number("slowprobe", "slowprobe", "slowprobe")
+        if here:
+            recorder.open(KIND["slowprobe"], own)
+        self._torch_compiling = torch.compiler.is_compiling
         if self._options.trace:
-            self._window = WindowProbe(recorder, self.folder / TRACES, own, self._sites, self._journal.write)
-            self._guard("profiler", lambda: self._give_way_to_other_profilers(torch))
-        self._loaders = LoaderProbe(self._requests, subjects, self._enter_worker)
-        self._add(self._loaders)
-        self._optimizers = OptimizerProbe(recorder, subjects, is_compiling, self._on_step)
-        self._add(self._optimizers)
-        self._add(BackwardProbe(recorder, subjects, is_compiling, self._on_backward))
-        self._add(self._forward)
-        self._add(CompileProbe(recorder, subjects, self._forward))
+            window = WindowProbe(recorder, self.folder / TRACES, own, self._sites, self._journal.write)
+            self._window = self._events.window = window
+            self._guard("profiler", lambda: give_way_to_other_profilers(self._patches, window))
+        self._torch = TorchProbes(
+            recorder, self._subjects, self._events, self._requests, self._enter_worker, self._add, self._adopt
+        )
+        self._add(ProcessProbe(self._sites, self.note))
         if self._calls is not None:
             self._calls.catch_up()
-        recorder.close(KIND["slowprobe"])
+        if here:
+            recorder.close(KIND["slowprobe"])
+
+    def _adopt(self) -> bool:
+        """Follow training to another thread, when it begins there."""
+        recorder = self.recorder
+        busy = self._events.backwards or recorder.depth[KIND["backward"]]  # a checkpoint's, on a thread of autograd
+        if busy or not recorder.enabled or os.getpid() != recorder.pid:
+            return False
+        name = threading.current_thread().name
+        recorder.adopt()
+        self._upkeep.sampler.follow(recorder.thread)
+        self.note("thread", f"Training runs on thread {name!r}, which is recorded from its first backward pass on.")
+        return True
 
     def _add(self, probe: Any) -> None:
         name = type(probe).__name__
@@ -194,63 +192,9 @@ class Session:
                 self._guard(type(probe).__name__, probe.detach)
         self._patches.undo()
 
-    def _give_way_to_other_profilers(self, torch: Any) -> None:
-        window = self._window
-        assert window is not None
-
-        def make(original: Callable[..., Any]) -> Callable[..., Any]:
-            def _prepare_trace(profile: Any) -> Any:
-                if window.is_open and not window.starting:
-                    window.abandon("the script started a profiler of its own, so slowprobe's window was dropped")
-                return original(profile)
-
-            return _prepare_trace
-
-        self._patches.replace(torch.autograd.profiler.profile, "_prepare_trace", make)
-
-    def _is_compiling(self) -> bool:
-        return self._torch_compiling()
-
-    # -- events -------------------------------------------------------------------------------------------------
-
-    def _on_request(self, loader: int) -> None:
-        try:
-            if self._forward is not None:
-                self._forward.on_request()
-            self._turns.request(loader)
-        except Exception as error:
-            self.recorder.fail(error)
-
-    def _on_step(self, optimizer: int) -> None:
-        try:
-            if not self._turns.has_loader and self._forward is not None:
-                self._forward.on_request()
-            self._turns.step(optimizer)
-        except Exception as error:
-            self.recorder.fail(error)
-
-    def _on_backward(self) -> None:
-        try:
-            self._turns.backward()
-        except Exception as error:
-            self.recorder.fail(error)
-
-    def _on_turn(self) -> None:
-        if self._turns.count == self._turns.first_count + _STATE_TURNS:
-            self._guard("state", lambda: self._journal.write(read_state(self._origin_ns)))
-        if self.recorder.stack:
-            return  # a closure inside optimizer.step: not between two steps
-        if self.recorder.crowded:
-            self.recorder.fail(MemoryError("the disk is too slow for what is recorded"))
-        if self._options.steps is not None and self._turns.count >= self._options.steps:
-            self.note("steps", f"recording stopped after {self._options.steps} steps, as asked")
-            self.stop()
-        elif self._window is not None:
-            self._window.turn()
-
     def _enter_worker(self, loader: Any, subject: int) -> WorkerEntry | None:
-        if self._forward is not None:
-            self._forward.learn()
+        if self._torch is not None:
+            self._torch.forward.learn()
         self._worker_files += loader.num_workers
         if self._worker_files > MAX_WORKER_FILES:
             return None
@@ -259,69 +203,26 @@ class Session:
         share = max(0, room) // (2 * loader.num_workers)  # half: for this pass; the rest is for loaders still to come
         return WorkerEntry(loader.worker_init_fn, str(folder), subject, loader.num_workers, self._origin_ns, share)
 
-    # -- background thread ----------------------------------------------------------------------------------------
-
-    def _context(self) -> tuple[int, bool]:
-        stack = self.recorder.stack
-        try:
-            return stack[-1][0], True
-        except IndexError:
-            return self.recorder.last_root_key, False
-
-    def _sample(self) -> None:
-        self._sampler.sample()
-        self._turn_taking.adapt(self._sampler.contended)
+    # -- background thread, and after the end ---------------------------------------------------------------------
 
     def _flush(self, final_ns: int | None = None) -> None:
-        recorder = self.recorder
-        now_ns = time.perf_counter_ns() - self._origin_ns if final_ns is None else final_ns
-        self._journal.write(*self._totals.add(recorder.take()))
         if self._window is not None:
             self._window.compress()
-        self._sources.add(self._sampler.new_files, self._subjects.named_files)
-        if final_ns is not None or now_ns >= self._next_chunk_ns:
-            self._next_chunk_ns = now_ns + int(Totals.chunk_seconds(now_ns / 1e9) * 1e9)
-            chunk = self._totals.chunk(now_ns, recorder.open_rows(), final=final_ns is not None)
-            rest = (*self._sampler.take(), *self._loader_cpu.take(), self._meter.read())
-            self._journal.write(*chunk, *rest, vital=final_ns is not None)
+        self._upkeep.flush(final_ns)
         if self._calls is not None and final_ns is None and self._running:
             self._calls.catch_up()
-        if recorder.fault is not None and recorder.fault != self._noted_fault:
-            self._noted_fault = recorder.fault
-            self.note("recorder", f"recording stopped early: {recorder.fault}", "error")
 
     def _write_costs(self, detach_ns: int) -> None:
         from slowprobe.capture.cost import measure_costs
 
-        self._guard(
-            "costs",
-            lambda: self._journal.write(
-                measure_costs(
-                    self.recorder.closed, self._sampler.taken, self._pulse.cpu_ns, self._attached_ns, detach_ns
-                ),
-                vital=True,
-            ),
-        )
+        samples, cpu_ns = self._upkeep.sampler.taken, self._pulse.cpu_ns
+        costs = measure_costs(self.recorder.closed, samples, cpu_ns, self._attached_ns, detach_ns)
+        self._journal.write(costs, vital=True)
 
     def _calibrate(self, elapsed_ns: int) -> None:
-        if self._optimizers is None or not self._turns.count or self._journal.fault is not None:
+        if self._torch is None or not self._events.trained or self._journal.fault is not None:
             return  # torch is not there, or nothing was trained
-        import torch
-
-        from slowprobe.capture.calibration import calibrate
-
-        optimizer = KIND["optimizer"] << SUBJECT_BITS
-        shares = {
-            subject: (dict(described), self._totals.run_ns.get(optimizer | subject, 0) / elapsed_ns)
-            for subject, described in self._optimizers.described().items()
-        }
-        waiting = KIND["data_wait"] << SUBJECT_BITS
-        loaders = {
-            subject: (tensors, self._totals.run_ns.get(waiting | subject, 0) / elapsed_ns)
-            for subject, tensors in self._loader_cpu.tensors.items()
-            if self._loaders is not None and subject in self._loaders.without_workers
-        }
-        values = calibrate(shares, loaders, torch.get_num_threads(), usable_cores())
+        values = self._torch.calibrate(self._loader_cpu, self._upkeep.totals.run_ns, elapsed_ns)
         if values:
             self._journal.write(Calibration(values=values), vital=True)
 

@@ -40,6 +40,8 @@ class Sites:
 
     def is_user_file(self, name: str) -> bool:
         """The same for a file name."""
+        if name.startswith("<ipython-input"):  # a cell in a terminal; a notebook's cells have file names
+            return True
         return not name.startswith("<") and not absolute(name).startswith(self._prefixes)
 
     def of_caller(self, frame: FrameType | None) -> Site | None:

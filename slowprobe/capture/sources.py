@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import linecache
 from collections.abc import Callable
 from pathlib import Path
 
@@ -29,10 +30,16 @@ class Sources:
             self._done.add(file)
             if self._room <= 0 or not self._sites.is_user_file(file):
                 continue
-            try:
-                text = Path(file).read_text(encoding="utf-8", errors="replace")
-            except OSError:
+            text = _text(file)
+            if not text:
                 continue
             kept = text[: min(MAX_FILE_CHARS, self._room)]
             self._room -= len(kept)
             self._write(Source(file=absolute(file), text=kept, truncated=len(kept) < len(text)))
+
+
+def _text(file: str) -> str:
+    try:
+        return Path(file).read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return "".join(linecache.getlines(file))  # a notebook's cell: a name without a file

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 import time
 from pathlib import Path
@@ -52,26 +51,16 @@ def command(
     arguments: tuple[str, ...],
 ) -> None:
     """Run, record, report; the exit code is the script's."""
-    from slowprobe.capture.machine import describe_host
-    from slowprobe.capture.sites import library_prefixes
+    from slowprobe.capture.new_run import new_run
     from slowprobe.cli.supervise import end_like, run
-    from slowprobe.run.folder import create_run, default_folder
+    from slowprobe.run.folder import rank
     from slowprobe.run.reader import append_exit
     from slowprobe.run.schema import Exit
 
     target = _target(module, arguments)
     script = module or arguments[0]
     origin_ns = time.perf_counter_ns()
-    folder = create_run(
-        out or default_folder(script),
-        command=["python", *target],
-        script=script,
-        mode="profile",
-        origin_ns=origin_ns,
-        pid=os.getpid(),
-        host=describe_host(),
-        prefixes=library_prefixes(),
-    )
+    folder = new_run(out, script, command=["python", *target], script=script, mode="profile", origin_ns=origin_ns)
     launch = Path(__file__).resolve().parent.parent / "capture" / "launch.py"
     options = json.dumps({"steps": steps, "trace": not no_trace})
     status = run([sys.executable, *_interpreter_flags(), str(launch), str(folder), str(origin_ns), options, *target])
@@ -81,7 +70,8 @@ def command(
         append_exit(folder, Exit(at_ns=ended_ns, exit_code=exit_code, signal=signal_number))
         from slowprobe.cli.report import write_report
 
-        write_report(folder, open_report)
+        if not rank():  # the other ranks' recordings are there for `slowprobe report`
+            write_report(folder, open_report)
     except SlowprobeError as error:
         print(f"slowprobe: {error}", file=sys.stderr)
     except Exception as error:  # the script's result stands, whatever becomes of the report
@@ -99,6 +89,8 @@ def _target(module: str | None, arguments: tuple[str, ...]) -> list[str]:
     if not arguments:
         raise click.UsageError("give the script to run: slowprobe profile train.py [ARGS]")
     path = Path(arguments[0])
+    if arguments[0].startswith("-") and not path.exists():
+        raise click.NoSuchOption(arguments[0].partition("=")[0])
     if not path.exists():
         raise BadInputError(f"cannot find the script {arguments[0]!r} in {Path.cwd()}.")
     if path.is_dir() and not (path / "__main__.py").exists():

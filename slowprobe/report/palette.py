@@ -27,6 +27,7 @@ LIGHT_AND_DARK = {
     "evaluation": ("#7ccfb4", "#9de3cb"),
     "sleep": ("#d55e00", "#ee8136"),
     "external": ("#f2a679", "#f6bd99"),
+    "communication": ("#6f5bb8", "#9584d6"),
     "epoch": ("#5f8f7f", "#7fb3a1"),
     "startup": ("#7b8794", "#8c98a5"),
     "imports": ("#9aa5b1", "#a9b4bf"),

@@ -36,6 +36,7 @@ SpanKind = Literal[
     "sleep",  # time.sleep
     "external",  # subprocess and network calls
     "slowprobe",  # slowprobe's own work on the training thread
+    "communication",  # barriers and object collectives of torch.distributed
 ]
 KINDS: tuple[SpanKind, ...] = SpanKind.__args__  # type: ignore[attr-defined]
 """Span kinds in the order of their numbers in `Spans.kind`."""
@@ -87,7 +88,7 @@ class Subject(_Base, tag="subject"):
       zero_grad: class, set_to_none
       forward: class, training, grad (grad mode on), params, device, compiled
       log: api (``print``, ``logging``, ``tqdm``, ``SummaryWriter.add_scalar``, …)
-      save, sleep, external, scaler: api
+      save, sleep, external, communication, scaler: api
       gc: generation
     """
 

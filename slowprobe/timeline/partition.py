@@ -12,10 +12,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from slowprobe.run.schema import KINDS, Calibration
+from slowprobe.run.schema import KINDS, Calibration, State
 from slowprobe.timeline.labels import PYTHON, Label, Labels
-from slowprobe.timeline.recording import BOUNDARY, Key, Recording
+from slowprobe.timeline.recording import BOUNDARY, KIND, Key, Recording
 
+BACKWARD = KIND["backward"]
 LABELS = {
     "data_wait": "Waiting for data",
     "fetch": "Fetching items (in the training process)",
@@ -34,6 +35,7 @@ LABELS = {
     "compile": "torch.compile",
     "sleep": "time.sleep",
     "external": "Subprocesses and network",
+    "communication": "Waiting for other ranks",
     "slowprobe": "slowprobe itself",
     "startup": "Start-up",
     "imports": "Imports",
@@ -96,6 +98,7 @@ def partition(recording: Recording, labels: Labels) -> Partition:
             default: Label = ("step", PYTHON) if trains else ("startup", "startup")
             _share_out(seconds, ns, gap_mix.get(pair), labels.names, default)
     _divide_startup(recording, seconds)
+    _divide_backward(recording, seconds)
     _after_detach(recording, seconds)
     return Partition(recording.end_ns / 1e9, dict(seconds), by_key)
 
@@ -118,6 +121,24 @@ def _divide_startup(recording: Recording, seconds: dict[Label, float]) -> None:
         moved_s = seconds[startup] * importing / sampled
         seconds["startup", "imports"] += moved_s
         seconds[startup] -= moved_s
+
+
+def _divide_backward(recording: Recording, seconds: dict[Label, float]) -> None:
+    """Of several ranks on CPUs, one that is off its CPU inside backward waits for the others' gradients.
+
+    With a device the training thread always waits there, for autograd's own thread, so that nothing can be told.
+    """
+    state = recording.run.last(State)
+    if recording.run.manifest.world_size == 1 or (state is not None and state.values.get("devices")):
+        return
+    rows = [row for row in recording.sampled.rows if row.is_open and row.key[0] == BACKWARD]
+    wall = sum(row.wall_ns for row in rows)
+    waiting = 1 - sum(row.cpu_ns for row in rows) / wall if wall else 0.0
+    for scope in ("step", "off_step"):
+        moved_s = seconds.get((scope, "backward"), 0.0) * max(0.0, waiting)
+        if moved_s > 0:
+            seconds[scope, "communication"] += moved_s
+            seconds[scope, "backward"] -= moved_s
 
 
 def _after_detach(recording: Recording, seconds: dict[Label, float]) -> None:

@@ -184,20 +184,25 @@ def broken(*args: Any, **kwargs: Any) -> Any:
 
 FAULTS = [
     *(
-        f"slowprobe.capture.session.{probe}.attach"
+        f"slowprobe.capture.{probe}.attach"
         for probe in (
-            "LoaderProbe",
-            "OptimizerProbe",
-            "BackwardProbe",
-            "ForwardProbe",
-            "CompileProbe",
-            "GcProbe",
-            "CallProbe",
+            "torch_probes.LoaderProbe",
+            "torch_probes.OptimizerProbe",
+            "torch_probes.BackwardProbe",
+            "torch_probes.ForwardProbe",
+            "torch_probes.CompileProbe",
+            "session.GcProbe",
+            "session.CallProbe",
         )
     ),
     *(
-        f"slowprobe.capture.session.{probe}.detach"
-        for probe in ("LoaderProbe", "OptimizerProbe", "CompileProbe", "GcProbe")
+        f"slowprobe.capture.{probe}.detach"
+        for probe in (
+            "torch_probes.LoaderProbe",
+            "torch_probes.OptimizerProbe",
+            "torch_probes.CompileProbe",
+            "session.GcProbe",
+        )
     ),
     "slowprobe.capture.probes.loader.LoaderProbe._subject",
     "slowprobe.capture.probes.loader.LoaderProbe._wrap_fetcher",
@@ -216,7 +221,7 @@ FAULTS = [
     "slowprobe.capture.turns.Turns.step",
     "slowprobe.capture.turns.Turns.backward",
     "slowprobe.capture.machine.ResourceMeter.read",
-    "slowprobe.capture.session.read_state",
+    "slowprobe.capture.loop_events.read_state",
     "slowprobe.capture.sources.Sources.add",
     "slowprobe.capture.window.WindowProbe._settled",
     "slowprobe.capture.window.WindowProbe._open",
@@ -227,7 +232,7 @@ FAULTS = [
     "slowprobe.capture.window.LineMarks.start",
     "slowprobe.capture.line_marks.site",
     "slowprobe.capture.cost.measure_costs",
-    "slowprobe.capture.calibration.calibrate",
+    "slowprobe.capture.torch_probes.calibrate",
     "torch.profiler.profile.start",
     "torch.profiler.profile.stop",
     "torch.profiler.profile.export_chrome_trace",

@@ -16,7 +16,8 @@ BACKWARD = KIND["backward"]
 class BackwardProbe:
     """Wraps torch.autograd.backward (which Tensor.backward calls) and torch.autograd.grad; one subject a user line.
 
-    `on_backward()` is called after each outermost backward pass, outside its span.
+    `on_backward()` is called after each outermost backward pass, outside its span; `adopt()` before one on a thread
+    that is not recorded: it answers whether it is to be recorded from now on.
     """
 
     def __init__(
@@ -25,11 +26,13 @@ class BackwardProbe:
         subjects: Subjects,
         is_compiling: Callable[[], bool],
         on_backward: Callable[[], None],
+        adopt: Callable[[], bool],
     ) -> None:
         self._recorder = recorder
         self._subjects = subjects
         self._is_compiling = is_compiling
         self._on_backward = on_backward
+        self._adopt = adopt
 
     def attach(self, patches: Patches) -> None:
         """Wrap both functions."""
@@ -40,10 +43,11 @@ class BackwardProbe:
 
     def _wrap(self, api: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
         recorder, subjects, is_compiling = self._recorder, self._subjects, self._is_compiling
+        adopt = self._adopt
 
         def make(original: Callable[..., Any]) -> Callable[..., Any]:
             def wrapper(*args: Any, **kwargs: Any) -> Any:
-                if is_compiling() or not recorder.here() or recorder.depth[BACKWARD]:
+                if is_compiling() or not (recorder.here() or adopt()) or recorder.depth[BACKWARD]:
                     return original(*args, **kwargs)
                 recorder.open(BACKWARD, subjects.at_caller("backward", api, 1))
                 try:

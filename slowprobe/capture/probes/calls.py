@@ -1,4 +1,4 @@
-"""Plain functions worth a span: checkpoints, logging, sleeping, subprocess and network calls."""
+"""Plain functions worth a span: checkpoints, logging, sleeping, subprocess and network calls, barriers."""
 
 from __future__ import annotations
 
@@ -50,6 +50,10 @@ TARGETS: tuple[Target, ...] = (
     Target("http.client", "HTTPConnection", "getresponse", "external", "HTTP request"),
     Target("urllib.request", "", "urlopen", "external", "urllib.request.urlopen"),
     Target("socket", "", "create_connection", "external", "network connection"),
+    *(
+        Target("torch.distributed", "", name, "communication", f"dist.{name}")
+        for name in ("barrier", "monitored_barrier", "all_gather_object", "gather_object", "broadcast_object_list")
+    ),  # not the collectives that torch.compile knows by their function objects
 )
 
 

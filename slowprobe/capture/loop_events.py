@@ -1,0 +1,81 @@
+"""What the events of the training loop lead to: turns are counted, windows opened, a recording of N steps ended."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from slowprobe.capture.machine import read_state
+from slowprobe.capture.probes.module import ForwardProbe
+from slowprobe.capture.recorder import Recorder
+from slowprobe.capture.turns import Turns
+from slowprobe.capture.window import WindowProbe
+from slowprobe.run.schema import State
+
+_STATE_TURNS = 2  # settings are read once the loop runs; scripts set them on the way there
+
+
+class LoopEvents:
+    """Receives the probes' events on the training thread, outside every span; a fault stops only the recording."""
+
+    def __init__(
+        self,
+        recorder: Recorder,
+        write: Callable[[State], None],
+        guard: Callable[[str, Callable[[], Any]], bool],
+        steps: int | None,
+        end: Callable[[], None],
+    ) -> None:
+        """`end` is called after `steps` turns; ``guard(topic, work)`` survives what `work` raises."""
+        self._recorder = recorder
+        self._write = write
+        self._guard = guard
+        self._steps = steps
+        self._end = end
+        self._turns = Turns(self._on_turn)
+        self.backwards = 0
+        self.forward: ForwardProbe | None = None
+        self.window: WindowProbe | None = None
+
+    @property
+    def trained(self) -> bool:
+        """Whether the loop has come round."""
+        return self._turns.count > 0
+
+    def request(self, loader: int) -> None:
+        """A batch is about to be asked for."""
+        try:
+            if self.forward is not None:
+                self.forward.on_request()
+            self._turns.request(loader)
+        except Exception as error:
+            self._recorder.fail(error)
+
+    def step(self, optimizer: int) -> None:
+        """An optimizer has stepped."""
+        try:
+            if not self._turns.has_loader and self.forward is not None:
+                self.forward.on_request()
+            self._turns.step(optimizer)
+        except Exception as error:
+            self._recorder.fail(error)
+
+    def backward(self) -> None:
+        """A backward pass has ended."""
+        self.backwards += 1
+        try:
+            self._turns.backward()
+        except Exception as error:
+            self._recorder.fail(error)
+
+    def _on_turn(self) -> None:
+        if self._turns.count == self._turns.first_count + _STATE_TURNS:
+            self._guard("state", lambda: self._write(read_state(self._recorder.origin_ns)))
+        if self._recorder.stack:
+            return  # a closure inside optimizer.step: not between two steps
+        if self._recorder.crowded:
+            self._recorder.fail(MemoryError("the disk is too slow for what is recorded"))
+        if self._steps is not None and self._turns.count >= self._steps:
+            self._end()
+        elif self.window is not None:
+            self.window.turn()

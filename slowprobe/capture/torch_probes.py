@@ -1,0 +1,81 @@
+"""The probes that look into torch: attached together once the script has imported it, and what they know at the end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from slowprobe.capture.calibration import calibrate
+from slowprobe.capture.loader_cpu import LoaderCpuMeter
+from slowprobe.capture.loop_events import LoopEvents
+from slowprobe.capture.machine import usable_cores
+from slowprobe.capture.patches import Patches
+from slowprobe.capture.probes.autograd import BackwardProbe
+from slowprobe.capture.probes.interpreter import CompileProbe
+from slowprobe.capture.probes.loader import LoaderProbe
+from slowprobe.capture.probes.module import ForwardProbe
+from slowprobe.capture.probes.optimizer import OptimizerProbe
+from slowprobe.capture.probes.requests import Requests
+from slowprobe.capture.recorder import KIND, SUBJECT_BITS, Recorder
+from slowprobe.capture.subjects import Subjects
+from slowprobe.capture.window import WindowProbe
+from slowprobe.capture.worker import WorkerEntry
+
+
+class TorchProbes:
+    """Makes the probes and hands each to `add`, which attaches it and survives its faults."""
+
+    def __init__(
+        self,
+        recorder: Recorder,
+        subjects: Subjects,
+        events: LoopEvents,
+        requests: Requests,
+        enter_worker: Callable[[Any, int], WorkerEntry | None],
+        add: Callable[[Any], None],
+        adopt: Callable[[], bool],
+    ) -> None:
+        import torch
+
+        is_compiling = torch.compiler.is_compiling
+        self.forward = events.forward = ForwardProbe(recorder, subjects, is_compiling)
+        self.loaders = LoaderProbe(requests, subjects, enter_worker)
+        self.optimizers = OptimizerProbe(recorder, subjects, is_compiling, events.step)
+        add(self.loaders)
+        add(self.optimizers)
+        add(BackwardProbe(recorder, subjects, is_compiling, events.backward, adopt))
+        add(self.forward)
+        add(CompileProbe(recorder, subjects, self.forward))
+
+    def calibrate(self, loader_cpu: LoaderCpuMeter, run_ns: dict[int, int], elapsed_ns: int) -> dict[str, float]:
+        """What the edits that this run may call for would cost on this machine; `run_ns`: time by span key."""
+        import torch
+
+        def share(kind: int, subject: int) -> float:
+            return run_ns.get(kind << SUBJECT_BITS | subject, 0) / elapsed_ns
+
+        optimizers = {
+            subject: (dict(described), share(KIND["optimizer"], subject))
+            for subject, described in self.optimizers.described().items()
+        }
+        loaders = {
+            subject: (tensors, share(KIND["data_wait"], subject))
+            for subject, tensors in loader_cpu.tensors.items()
+            if subject in self.loaders.without_workers
+        }
+        return calibrate(optimizers, loaders, torch.get_num_threads(), usable_cores())
+
+
+def give_way_to_other_profilers(patches: Patches, window: WindowProbe) -> None:
+    """Close an open window when the script starts a profiler of its own: torch runs one at a time."""
+    import torch
+
+    def make(original: Callable[..., Any]) -> Callable[..., Any]:
+        def _prepare_trace(profile: Any) -> Any:
+            if window.is_open and not window.starting:
+                window.abandon("the script started a profiler of its own, so slowprobe's window was dropped")
+            return original(profile)
+
+        return _prepare_trace
+
+    patches.replace(torch.autograd.profiler.profile, "_prepare_trace", make)

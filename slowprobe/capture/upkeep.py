@@ -1,0 +1,68 @@
+"""What the background thread does while the training runs: samples the stack and carries what was recorded to disk."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from slowprobe.capture.loader_cpu import LoaderCpuMeter
+from slowprobe.capture.machine import ResourceMeter
+from slowprobe.capture.recorder import Recorder
+from slowprobe.capture.sampler import StackSampler
+from slowprobe.capture.sources import Sources
+from slowprobe.capture.subjects import Subjects
+from slowprobe.capture.totals import Totals
+from slowprobe.capture.turn_taking import TurnTaking
+from slowprobe.run.writer import JournalWriter
+
+
+class Upkeep:
+    """Samples and flushes; `note(topic, text, level)` tells of a recorder that has stopped."""
+
+    def __init__(
+        self,
+        recorder: Recorder,
+        journal: JournalWriter,
+        subjects: Subjects,
+        loader_cpu: LoaderCpuMeter,
+        note: Callable[[str, str, str], None],
+    ) -> None:
+        self._recorder = recorder
+        self._journal = journal
+        self._subjects = subjects
+        self._loader_cpu = loader_cpu
+        self._note = note
+        self.totals = Totals(0)
+        self.sampler = StackSampler(recorder.thread, recorder.origin_ns, self._context)
+        self._sources = Sources(journal.write, subjects.sites)
+        self._meter = ResourceMeter(recorder.origin_ns)
+        self._next_chunk_ns = 0
+        self._noted_fault: str | None = None
+        self.turn_taking = TurnTaking()
+
+    def sample(self) -> None:
+        """Read the training thread's stack once."""
+        self.sampler.sample()
+        self.turn_taking.adapt(self.sampler.contended)
+
+    def _context(self) -> tuple[int, bool]:
+        stack = self._recorder.stack
+        try:
+            return stack[-1][0], True
+        except IndexError:
+            return self._recorder.last_root_key, False
+
+    def flush(self, final_ns: int | None = None) -> None:
+        """Write what was recorded since the last time; `final_ns` is when the recording ended."""
+        recorder, final = self._recorder, final_ns is not None
+        now_ns = time.perf_counter_ns() - recorder.origin_ns if final_ns is None else final_ns
+        self._journal.write(*self.totals.add(recorder.take()))
+        self._sources.add(self.sampler.new_files, self._subjects.named_files)
+        if final or now_ns >= self._next_chunk_ns:
+            self._next_chunk_ns = now_ns + int(Totals.chunk_seconds(now_ns / 1e9) * 1e9)
+            chunk = self.totals.chunk(now_ns, recorder.open_rows(), final=final)
+            rest = (*self.sampler.take(), *self._loader_cpu.take(), self._meter.read())
+            self._journal.write(*chunk, *rest, vital=final)
+        if recorder.fault is not None and recorder.fault != self._noted_fault:
+            self._noted_fault = recorder.fault
+            self._note("recorder", f"recording stopped early: {recorder.fault}", "error")
