@@ -13,13 +13,14 @@ export RUFF_CACHE_DIR := $(CURDIR)/.ruff_cache
 EXAMPLES := $(sort $(wildcard examples/*.py))
 GALLERY := $(EXAMPLES:examples/%.py=gallery/%)
 
-.PHONY: help setup demo test test-all check bench gallery $(GALLERY) lock build clean clean-venv
+.PHONY: help setup demo test test-all test-trainers check bench gallery $(GALLERY) lock build clean clean-venv
 
 help:
 	@echo "setup     make $(VENV) with the locked versions"
 	@echo "demo      profile an example and print where its report is"
 	@echo "test      the test suite without the long end-to-end runs"
 	@echo "test-all  the whole test suite"
+	@echo "test-trainers  Lightning, HF Trainer and others, in .venv-trainers"
 	@echo "check     ruff, mypy and the architecture test"
 	@echo "bench     the figures that docs/ quotes"
 	@echo "gallery   profile every example into reports/"
@@ -47,6 +48,14 @@ test: setup
 test-all: setup
 	$(BIN)/python -m pytest
 
+# Trainers are large and move fast: an environment of their own, and no part of the lock file.
+test-trainers:
+	test -x .venv-trainers/bin/python || $(PYTHON) -m venv .venv-trainers
+	.venv-trainers/bin/python -m pip install --quiet $(TORCH)
+	.venv-trainers/bin/python -m pip install --quiet -r requirements.lock -r tests/trainers/requirements.txt
+	.venv-trainers/bin/python -m pip install --quiet --no-deps --no-build-isolation -e .
+	.venv-trainers/bin/python -m pytest tests/trainers
+
 check: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -54,9 +63,10 @@ check: setup
 	$(BIN)/python -m pytest -q tests/test_architecture.py
 
 bench: setup
-	for script in benchmarks/*.py; do $(BIN)/python $$script || exit 1; done
+	for script in benchmarks/examples.py benchmarks/accuracy.py benchmarks/overhead.py; do $(BIN)/python $$script || exit 1; done
 
 gallery: $(GALLERY)
+	$(BIN)/python benchmarks/gallery.py
 
 $(GALLERY): gallery/%: setup
 	rm -rf reports/$*
