@@ -26,7 +26,7 @@ def main() -> None:
     lines = [
         "# Gallery",
         "",
-        "Reports of the scripts in `examples/`, as `slowprobe profile` made them on a machine with 2 CPU cores. Each is",
+        "Reports of the scripts in `examples/`, as `slowprobe profile` made them on a machine with 2 cores. Each is",
         "one file that needs no network: download it and open it in a browser. `make gallery` makes them again.",
         "",
         "| report | verdict | top finding | line |",

@@ -11,6 +11,7 @@ from slowprobe.timeline.op_lines import SourceOps
 
 MIN_SAMPLES = 30  # of a loop; from fewer, its share is known to a fifth at best, and operator times are better
 MIN_REPEATS = 20  # of one operator from one line within a step; layers of a model written out rarely reach it
+MAX_EXCESS_MS = 0.004  # the profiler's cost of a launch and the operators inside it, with torch 2.13
 _NOT_LAUNCHED_HERE = ("optimizer", "autograd")  # inside optimizer.step() and backward(); other rules look there
 _COMPREHENSION = re.compile(r"\bfor\b.+\bin\b|\bmap\(")
 _PARAMETERS = re.compile(r"param|\.grad\b|state_dict|buffers\(|weights|p_ema|ema_p|shadow", re.IGNORECASE)
@@ -52,7 +53,7 @@ def op_loops(run: Any) -> list[OpLoop]:
         if around is None and not _COMPREHENSION.search(run.source.line(line.file, line.line)):
             continue  # a model with many layers, called once
         groups[line.file, around[0] if around else -line.line].append(line)
-    slowed = _profiler_excess_ms(run)
+    slowed = _window_excess(run)
     found = [_loop(run, head, members, slowed) for (_, head), members in groups.items()]
     return sorted(found, key=lambda loop: -loop.share)
 
@@ -66,23 +67,32 @@ def is_over_parameters(loop: OpLoop, run: Any) -> bool:
     return bool(_PARAMETERS.search(text)) and enough
 
 
-def _profiler_excess_ms(run: Any) -> float:
-    """What the profiler adds to one launch: a profiled step's time over an unprofiled one's, by launches."""
+def _window_excess(run: Any) -> tuple[float, float]:
+    """What the profiler adds to one launch, in ms, and the factor from the rest of a profiled step to a usual one.
+
+    A profiled step takes longer than others for two reasons: events are recorded, a few microseconds a launch and no
+    more; and the machine may have been busier just then, which stretches work and starts alike.
+    """
     launches = sum(line.launches + line.backward_launches for line in run.ops.lines)
     waited = run.steps.median_ms("data_wait") + run.steps.median_ms("fetch") + run.steps.median_ms("collate")
     plain = run.steps.median_ms() - waited
     profiled = run.ops.step_ms * (1 - run.ops.shares.data)
-    return max(0.0, profiled - plain) / launches if launches else 0.0
+    if not launches or profiled <= plain:
+        return 0.0, 1.0
+    excess = min(MAX_EXCESS_MS, (profiled - plain) / launches)
+    return excess, plain / (profiled - excess * launches)
 
 
-def _loop(run: Any, head: int, lines: list[SourceOps], excess_ms: float) -> OpLoop:
+def _loop(run: Any, head: int, lines: list[SourceOps], excess: tuple[float, float]) -> OpLoop:
+    excess_ms, usual = excess
     count = run.steps.count / 1000
     forward = backward = left = left_forward = 0.0
     times = {}
     for line in lines:
         launches = line.launches + line.backward_launches
         floor = min(line.batched_ms, line.total_ms)
-        time_ms = max(floor, line.total_ms - excess_ms * launches)
+        time_ms = max(floor, line.total_ms - excess_ms * launches) * usual
+        floor *= usual
         behind = line.backward_ms / line.total_ms if line.total_ms else 0.0
         times[line.file, line.line] = time_ms
         forward += time_ms * (1 - behind)

@@ -31,7 +31,8 @@ from slowprobe.diagnose.rule import Answer, Diagnosis, Passed, Rule
 from slowprobe.timeline.replay import Factor, Scale
 
 MIN_SHARE = 0.05  # of a step
-MAX_WORK = 0.7  # of the loop's time may be work that stays; above, batching has little to give
+MAX_LEFT = 0.6  # of the loop's time may stay when it is batched; above, the gain is not worth the edit
+MAX_WORK = 0.9  # of it may be work on data: a busy machine stretches that part several times over
 # What stays of the work beyond the fixed cost once equal operators run as one: small ones spend it on allocation, on
 # starting threads and on cold caches. Measured on a hand-written LSTM against nn.LSTM, forward and backward, 2 cores:
 # a quarter at 1,500 elements, half at 33,000; elsewhere by the logarithm. Two points, so the range is wide.
@@ -48,7 +49,7 @@ RULE = Rule(
 def check(run: Any) -> Answer:
     """Find loops of small operators and what batching them would leave."""
     loops = [loop for loop in op_loops(run) if not is_over_parameters(loop, run)]
-    found = [loop for loop in loops if loop.share >= MIN_SHARE and loop.left <= MAX_WORK]
+    found = [loop for loop in loops if loop.share >= MIN_SHARE and loop.left <= MAX_WORK and _left(loop) <= MAX_LEFT]
     if not found:
         if not loops:
             return Passed("no source line launches the same operator 20 times or more in a step")
@@ -62,8 +63,12 @@ def kept_work(elements: int | None) -> float:
     return min(1.0, KEPT_SMALL + KEPT_PER_DECADE * decades)
 
 
+def _left(loop: OpLoop) -> float:
+    return loop.left * kept_work(loop.median_elements)
+
+
 def _diagnose(run: Any, loop: OpLoop) -> Diagnosis:
-    left = loop.left * kept_work(loop.median_elements)
+    left = _left(loop)
     factor = Factor(left / 2, left, (1 + left) / 2)
     top = loop.lines[0]
     place = f"{top.file.rsplit('/', 1)[-1]}:{top.line}"
