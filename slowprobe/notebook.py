@@ -25,7 +25,7 @@ def _shell() -> Any:
 
 def show(folder: Path, summary: str) -> None:
     """Print the summary and put the report below the cell: a frame of its own, with all it needs inside."""
-    from IPython.display import HTML, display
+    from IPython.display import HTML, display  # type: ignore[import-not-found,unused-ignore]
 
     print(summary, file=sys.stderr)
     page = folder / "report.html"

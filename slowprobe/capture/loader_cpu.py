@@ -1,4 +1,4 @@
-"""How much CPU a batch and a step take: clocks read around every eighth request of a loader.
+"""How much CPU a batch and a step take: clocks read around some requests of a loader.
 
 Stack samples cannot tell: the time between two of them spans a batch and a step, and reading the clocks of a thread and
 of the process at every span would cost more than the span.
@@ -11,15 +11,13 @@ from typing import Any
 
 from slowprobe.run.schema import LoaderCpu
 
-EVERY = 8
 _Reading = tuple[int, int, int]
 
 
 class LoaderCpuMeter:
-    """Reads wall, thread and process clocks at some requests and arrivals of batches, on the training thread."""
+    """Reads wall, thread and process clocks on the training thread: at a request, its arrival, and the next request."""
 
     def __init__(self) -> None:
-        self._requests = 0
         self._asked: _Reading | None = None
         self._arrived: tuple[int, _Reading] | None = None
         self._sums: dict[int, list[int]] = {}
@@ -28,14 +26,12 @@ class LoaderCpuMeter:
 
     def request(self, loader: int) -> None:
         """A batch is about to be asked for; a step may have ended."""
-        self._requests += 1
+        self._asked = now = _read()
         if self._arrived is not None:
             before, (wall, _, process) = self._arrived
             self._arrived = None
             if before == loader:
-                now = _read()
                 self._add(loader, 0, 0, 0, 1, now[0] - wall, now[2] - process)
-        self._asked = _read() if self._requests % EVERY == 0 else None
 
     def arrival(self, loader: int, batch: Any) -> None:
         """The batch is there."""

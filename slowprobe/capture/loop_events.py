@@ -45,7 +45,7 @@ class LoopEvents:
     def request(self, loader: int) -> None:
         """A batch is about to be asked for."""
         try:
-            if self.forward is not None:
+            if self.forward is not None and self.forward.learning:
                 self.forward.on_request()
             self._turns.request(loader)
         except Exception as error:
@@ -54,7 +54,7 @@ class LoopEvents:
     def step(self, optimizer: int) -> None:
         """An optimizer has stepped."""
         try:
-            if not self._turns.has_loader and self.forward is not None:
+            if self.forward is not None and self.forward.learning and not self._turns.has_loader:
                 self.forward.on_request()
             self._turns.step(optimizer)
         except Exception as error:

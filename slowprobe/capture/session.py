@@ -87,7 +87,7 @@ class Session:
         _stop_in_forked_children(self)
         self._pulse.start()
         self._guard("interpreter", self._attach_interpreter)
-        self._stop_import_hook = call_when_imported("torch", lambda: self._guard("torch", self._attach_torch))
+        self._stop_import_hook = call_when_imported("torch", self._on_torch)
 
     def stop(self, exception: str | None = None) -> None:
         """Detach everything and write the rest. Safe to call twice."""
@@ -147,6 +147,9 @@ class Session:
         self._calls = CallProbe(self.recorder, self._subjects, lambda: self._torch_compiling())
         self._add(GcProbe(self.recorder, self._subjects))
         self._add(self._calls)
+
+    def _on_torch(self) -> None:
+        self._guard("torch", self._attach_torch)
 
     def _attach_torch(self) -> None:
         import torch

@@ -7,7 +7,7 @@ import time
 import torch
 
 from slowprobe.capture.calibration import calibrate
-from slowprobe.capture.loader_cpu import EVERY, LoaderCpuMeter, count_tensors
+from slowprobe.capture.loader_cpu import LoaderCpuMeter, count_tensors
 
 
 def _busy(seconds: float) -> None:
@@ -18,23 +18,24 @@ def _busy(seconds: float) -> None:
 
 def test_waiting_and_working_batches_are_told_apart() -> None:
     meter = LoaderCpuMeter()
-    for _ in range(3 * EVERY):
+    for _ in range(3):
         meter.request(1)
         time.sleep(0.002)
         meter.arrival(1, [torch.zeros(2), torch.zeros(2)])
         _busy(0.002)
+        meter.request(1)
     (read,) = meter.take()
     assert read.loader == 1
-    assert (read.waits, read.steps) == (3, 2)
+    assert (read.waits, read.steps) == (3, 3)
     assert read.wait_cpu_ns < 0.5 * read.wait_ns
-    assert read.step_cpu_ns >= 2 * 2_000_000
+    assert read.step_cpu_ns >= 3 * 2_000_000
     assert meter.tensors == {1: 2}
     assert meter.take() == []
 
 
 def test_a_step_between_two_loaders_counts_for_neither() -> None:
     meter = LoaderCpuMeter()
-    for number in range(2 * EVERY):
+    for number in range(4):
         meter.request(number % 2)
         meter.arrival(number % 2, None)
     assert sum(read.steps for read in meter.take()) == 0

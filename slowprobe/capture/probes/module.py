@@ -29,7 +29,7 @@ class ForwardProbe:
         self._is_compiling = is_compiling
         self._patches: Patches | None = None
         self._module: Any = None
-        self._learning = False
+        self.learning = False
         self._suspended = False
         self._left = 0
         self._classes: set[type] = set()
@@ -47,8 +47,8 @@ class ForwardProbe:
     def learn(self) -> None:
         """Look at every module call for the next few batches."""
         self._left = LEARNING_REQUESTS
-        if not self._learning and not self._suspended and self._patches is not None:
-            self._learning = True
+        if not self.learning and not self._suspended and self._patches is not None:
+            self.learning = True
             self._patches.replace(self._module, "__call__", self._wrap)
 
     def suspend(self) -> None:
@@ -65,21 +65,21 @@ class ForwardProbe:
         self._suspended = False
         if not self._recorder.enabled:
             return
-        if self._learning:
+        if self.learning:
             self._patches.replace(self._module, "__call__", self._wrap)
         else:
             self._settle()
 
     def on_request(self) -> None:
         """A batch was asked for (or an optimizer has stepped): one less to learn from."""
-        if self._learning and not self._suspended:
+        if self.learning and not self._suspended:
             self._left -= 1
             if self._left < 0:
                 self._settle()
 
     def _settle(self) -> None:
         assert self._patches is not None
-        self._learning = False
+        self.learning = False
         self._patches.undo_last(self._module, "__call__")
         for cls in self._classes:
             if "__call__" not in vars(cls) or not hasattr(vars(cls)["__call__"], "_slowprobe"):

@@ -31,7 +31,7 @@ class Sentences(Dataset):
 
 def build(kind):
     if kind == "bert":
-        sizes = dict(hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=64)
+        sizes = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64}
         return BertForSequenceClassification(BertConfig(vocab_size=100, **sizes))
     return GPT2LMHeadModel(GPT2Config(vocab_size=100, n_positions=32, n_embd=32, n_layer=2, n_head=2))
 
