@@ -20,9 +20,10 @@ ROOMS = {
     "report": {"run", "trace", "timeline", "diagnose"},
     "verify": {"run", "trace", "timeline", "diagnose", "capture"},
     "cli": {"run", "capture", "trace", "timeline", "diagnose", "report", "verify"},
-    "api": {"run", "capture"},
+    "notebook": {"api"},
+    "api": {"run", "capture", "notebook"},
     "__main__": {"cli"},
-    "__init__": {"api"},
+    "__init__": {"api", "notebook"},
     "errors": set(),
 }
 WITH_TORCH = {"capture", "verify"}

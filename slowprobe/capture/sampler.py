@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import sys
 import threading
@@ -33,7 +34,15 @@ def thread_cpu_clock(thread: int) -> Callable[[], int]:
         time.clock_gettime_ns(clock_id)
     except (AttributeError, OSError):
         return lambda: 0
-    return lambda: time.clock_gettime_ns(clock_id)
+    latest = 0
+
+    def read() -> int:
+        nonlocal latest
+        with contextlib.suppress(OSError):  # the thread has ended
+            latest = time.clock_gettime_ns(clock_id)
+        return latest
+
+    return read
 
 
 class StackSampler:

@@ -210,7 +210,8 @@ def _loop(
     kind, subject = spans.kind[roots], spans.subject[roots]
     start, end = spans.start[roots], spans.end[roots]
     first, last = int(steps.start[0]), int(steps.end[-1])
-    opening = (kind == START) & (subject == (roles.primary or 0)) & (end <= first)
+    feeding = [number for key, number in roles.boundaries if key == WAIT] or [roles.primary or 0]
+    opening = (kind == START) & np.isin(subject, feeding) & (end <= first)
     if opening.any():
         first = int(start[opening][-1])
     first_end, last_start = int(steps.end[0]), int(steps.start[-1])

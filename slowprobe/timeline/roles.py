@@ -13,6 +13,7 @@ TRAINING, EVALUATION, OTHER = "training", "evaluation", "other"
 ACCUMULATION_RATIO = (
     0.75  # optimizer steps a batch; below, batches are micro-batches (skipped GradScaler steps are rarer)
 )
+PHASE = 4  # steps in a row that make a training of its own; alternating optimizers come one or two at a time
 _TRAINED_SHARE = 0.5  # of a loader's batches that a backward pass or optimizer step follows
 
 WAIT, START, STOP = KIND["data_wait"], KIND["loader_start"], KIND["loader_end"]
@@ -23,14 +24,14 @@ FORWARD, BACKWARD, OPTIMIZER = KIND["forward"], KIND["backward"], KIND["optimize
 class Roles:
     """What the parts of the loop are for.
 
-    unit: ``batch`` (primary loader), ``optimizer step``, ``backward pass`` or ``none``; boundary: the key whose spans
-    bound the steps.
+    unit: ``batch`` (primary loader), ``optimizer step``, ``backward pass`` or ``none``; boundaries: the keys whose
+    spans bound the steps, several where trainings follow one another.
     """
 
     loaders: dict[int, str]
     primary: int | None
     unit: str
-    boundary: Key | None
+    boundaries: tuple[Key, ...]
     evaluation_forwards: frozenset[int] = field(default_factory=frozenset)
     """Forward subjects that are evaluation wherever they occur: eval mode, and not a part of a training step."""
 
@@ -47,7 +48,9 @@ def assign_roles(recording: Recording) -> Roles:
     _adopt_companions(loaders, events)
     primary = _primary(loaders, waits, first_in_turn, recording)
     unit, boundary = _unit(recording, primary)
-    return Roles(loaders, primary, unit, boundary, _evaluation_forwards(recording, events, loaders))
+    feeds = {(WAIT, loader) for loader, role in loaders.items() if role == TRAINING}
+    boundaries = () if boundary is None else _in_turn(boundary, feeds, events)
+    return Roles(loaders, primary, unit, boundaries, _evaluation_forwards(recording, events, loaders))
 
 
 def _follow(events: SpanTable) -> tuple[Counter[int], Counter[int], Counter[int]]:
@@ -113,6 +116,20 @@ def _unit(recording: Recording, primary: int | None) -> tuple[str, Key | None]:
     if backward:
         return "backward pass", max(backward, key=lambda key: backward[key])
     return "none", None
+
+
+def _in_turn(boundary: Key, feeds: set[Key], events: SpanTable) -> tuple[Key, ...]:
+    """`boundary` and its like from trainings before or after it; not what alternates with it within a turn."""
+    kinds, subjects = events.kind.tolist(), events.subject.tolist()
+    keys = [key for key in zip(kinds, subjects, strict=True) if key[0] == boundary[0]]
+    if boundary[0] == WAIT:
+        keys = [key for key in keys if key in feeds]
+    counts = Counter(keys)
+    runs = Counter(key for index, key in enumerate(keys) if not index or keys[index - 1] != key)
+    usual = counts[boundary] / max(runs[boundary], 1)
+    if usual < PHASE:
+        return (boundary,)
+    return tuple(sorted({boundary} | {key for key, count in counts.items() if count / runs[key] >= PHASE}))
 
 
 def _evaluation_forwards(recording: Recording, events: SpanTable, loaders: dict[int, str]) -> frozenset[int]:

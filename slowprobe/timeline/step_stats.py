@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from slowprobe.timeline.labels import Labels
 from slowprobe.timeline.recording import Recording
-from slowprobe.timeline.roles import Roles
+from slowprobe.timeline.roles import WAIT, Roles
 
 Floats = npt.NDArray[np.float64]
 
@@ -76,8 +76,11 @@ def step_stats(recording: Recording, roles: Roles, labels: Labels) -> StepStats:
         add(labels.span, labels.span_step, spans.self_ns)
         add(labels.gap, labels.gap_step, np.maximum(labels.gap_ns, 0))
     wall = np.sum(list(parts.values()), axis=0) if parts else np.zeros(size)
-    count = recording.totals[roles.boundary].count if roles.boundary in recording.totals else 0
-    batches = recording.totals[1, roles.primary].count if roles.primary is not None else count
+    count = sum(recording.totals[key].count for key in roles.boundaries if key in recording.totals)
+    feeds = [key for key in roles.boundaries if key[0] == WAIT]
+    if not feeds and roles.primary is not None:
+        feeds = [(WAIT, roles.primary)]
+    batches = sum(recording.totals[key].count for key in feeds) or count
     return StepStats(
         unit=roles.unit,
         count=count,

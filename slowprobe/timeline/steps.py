@@ -44,20 +44,21 @@ def find_steps(
     of an evaluation.
     """
     none = np.empty(0, dtype=np.int64)
-    if roles.boundary is None:
+    if not roles.boundaries:
         return StepBounds(none, none, none.astype(bool), none.astype(bool))
     spans = recording.spans
+    bounding, subjects = roles.boundaries[0][0], [number for _, number in roles.boundaries]
     kind, subject = spans.kind[roots], spans.subject[roots]
     start, end = spans.start[roots], spans.end[roots]
     working = np.isin(kind, _IN_STEP) & ~evaluation
     if roles.unit == "batch":
-        is_bound = (kind == WAIT) & (subject == roles.boundary[1])
+        is_bound = (kind == WAIT) & np.isin(subject, subjects)
         starts = start[is_bound]
-        closers = start[np.isin(kind, (START, STOP)) & (subject == roles.boundary[1])]
+        closers = start[np.isin(kind, (START, STOP)) & np.isin(subject, subjects)]
         ends = _next_after(starts, np.sort(np.concatenate([starts, closers])))
         first = np.isin(starts, _first_waits(starts, closers))
     else:
-        mine = (spans.kind == roles.boundary[0]) & (spans.subject == roles.boundary[1])
+        mine = (spans.kind == bounding) & np.isin(spans.subject, subjects)
         ends = np.sort(spans.end[mine])
         opening = start[working | np.isin(kind, (WAIT,)) & ~evaluation]
         starts = np.concatenate([opening[:1] if len(opening) and len(ends) else none, ends[:-1]])

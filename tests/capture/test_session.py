@@ -365,16 +365,35 @@ def test_stopping_inside_a_hook_spares_the_hooks_of_others(record: Callable[...,
     assert len(seen) == 12 and sessions.active is None
 
 
-def test_other_threads_are_left_alone(record: Callable[..., Session], folder: Path, alone: list[float]) -> None:
+def test_training_is_followed_to_another_thread(
+    record: Callable[..., Session], folder: Path, alone: list[float]
+) -> None:
     session = record(trace=False)
     losses: list[list[float]] = []
-    thread = threading.Thread(target=lambda: losses.append(train()))
+    thread = threading.Thread(target=lambda: losses.append(train()), name="trainer")
     thread.start()
     thread.join()
     session.stop()
     assert losses == [alone]
-    kinds = {row[0] for chunk in load_run(folder).of(Chunk) for row in chunk.spans}
-    assert not kinds & {1, 5, 6, 7}
+    run = load_run(folder)
+    kinds = {row[0] for chunk in run.of(Chunk) for row in chunk.spans}
+    assert kinds >= {1, 6, 7}
+    assert any("'trainer'" in note.text for note in run.of(Note))
+
+
+def test_once_training_runs_here_other_threads_are_left_alone(
+    record: Callable[..., Session], folder: Path, alone: list[float]
+) -> None:
+    session = record(trace=False)
+    assert train() == alone
+    counted = session.recorder.closed
+    losses: list[list[float]] = []
+    thread = threading.Thread(target=lambda: losses.append(train()))
+    thread.start()
+    thread.join()
+    assert session.recorder.closed - counted < 20  # collections on this thread, perhaps
+    session.stop()
+    assert losses == [alone]
 
 
 def test_a_forked_child_writes_nothing(record: Callable[..., Session], folder: Path, alone: list[float]) -> None:

@@ -19,7 +19,7 @@ LOADERS = {
     "subclass": (40, 40, 2, 0),
     "slow_sampler": (40, 40, 2, 0),
     "persistent": (40, 40, 2, 2),
-    "abandoned": (11, 13, 2, 0),
+    "abandoned": (13, 13, 2, 0),  # a batch that is asked for and not trained on is a step all the same
     "next_iter": (20, 20, 20, 0),
 }
 QUICK = {"batch_sampler", "abandoned", "next_iter", "forkserver"}

@@ -75,7 +75,10 @@ class LoaderProbe:
 
         def __iter__(loader: Any) -> Any:
             if not recorder.here():
-                return original(loader)
+                iterator = original(loader)
+                if recorder.enabled:  # training may turn out to run on this thread
+                    self._mark(iterator, loader)
+                return iterator
             try:
                 subject = self._subject(loader)
                 initial = loader.worker_init_fn
@@ -92,7 +95,7 @@ class LoaderProbe:
                 if replaced is not None:
                     loader.worker_init_fn = initial
                 recorder.close(LOADER_START)
-            self._mark(iterator, subject)
+            self._mark(iterator, loader)
             return iterator
 
         return like(__iter__, original)
@@ -118,8 +121,9 @@ class LoaderProbe:
                 self.without_workers.add(known)
         return known
 
-    def _mark(self, iterator: Any, subject: int) -> None:
+    def _mark(self, iterator: Any, loader: Any) -> None:
         try:
+            subject = self._subject(loader)
             setattr(iterator, _MARK, subject)
             self._iterators.add(iterator)
             fetcher = getattr(iterator, "_dataset_fetcher", None)
