@@ -62,7 +62,7 @@ def test_torchrun_records_each_rank_and_rank_0_reports(tmp_path: Path) -> None:
     assert other["findings"][0]["rule"] == "external-wait" and "ranks.py" in other["findings"][0]["where"][0]["file"]
     # Rank 0 waits for rank 1 inside its backward; that is waiting, not a slow backward.
     seconds = {bucket["id"]: bucket["seconds"] for bucket in report["time"]["buckets"] if bucket["scope"] == "step"}
-    assert seconds["communication"] > 10 * seconds["backward"]
+    assert seconds["communication"] > 4 * seconds["backward"]
 
 
 @pytest.mark.slow
