@@ -53,7 +53,8 @@ def examine(cause: str, rounds: int, folder: Path) -> tuple[list[str], float, bo
     top = report["findings"][0] if report["findings"] else None
     right = top is not None and top["rule"] == rule
     line = top is not None and bool(top["where"]) and top["where"][0]["line"] in lines
-    predicted = top["saving"]["speedup"]["expected"] if top else 1.0
+    speedup = top["saving"]["speedup"] if top else {"low": 1.0, "expected": 1.0, "high": 1.0}
+    predicted = speedup["expected"]
     measured = statistics.median(ratios)
     error = predicted / measured - 1
     row = [
@@ -61,7 +62,7 @@ def examine(cause: str, rounds: int, folder: Path) -> tuple[list[str], float, bo
         f"`{top['rule']}`" if top else "none",
         "yes" if right else f"no, `{rule}`",
         "yes" if line else f"no, {sorted(lines)} not {top['where'][0]['line'] if top and top['where'] else '-'}",
-        f"{predicted:.2f}",
+        f"{predicted:.2f} ({speedup['low']:.2f} to {speedup['high']:.2f})",
         f"{measured:.2f} ({min(ratios):.2f} to {max(ratios):.2f})",
         f"{error:+.0%}",
         f"{report['time']['unaccounted_share']:.2%}",

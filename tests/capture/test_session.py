@@ -193,6 +193,7 @@ FAULTS = [
             "torch_probes.CompileProbe",
             "session.GcProbe",
             "session.CallProbe",
+            "session.ProcessProbe",
         )
     ),
     *(
@@ -202,8 +203,13 @@ FAULTS = [
             "torch_probes.OptimizerProbe",
             "torch_probes.CompileProbe",
             "session.GcProbe",
+            "session.ProcessProbe",
         )
     ),
+    "slowprobe.capture.loader_cpu.LoaderCpuMeter.request",
+    "slowprobe.capture.loader_cpu.LoaderCpuMeter.arrival",
+    "slowprobe.capture.loader_cpu.LoaderCpuMeter.take",
+    "slowprobe.capture.loader_cpu.count_tensors",
     "slowprobe.capture.probes.loader.LoaderProbe._subject",
     "slowprobe.capture.probes.loader.LoaderProbe._wrap_fetcher",
     "slowprobe.capture.probes.loader.describe",

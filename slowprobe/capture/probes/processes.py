@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import os
+import contextlib
 import sys
 from collections import Counter
 from collections.abc import Callable
+from types import FrameType
 from typing import Any
 
 from slowprobe.capture.patches import Patches
@@ -42,11 +43,14 @@ class ProcessProbe:
 
     def _wrap(self, original: Callable[[Any], None]) -> Callable[[Any], None]:
         def start(process: Any) -> None:
-            target = getattr(process, "_target", None)
-            if getattr(target, "__module__", None) != _WORKER_MODULE:
-                site = self._sites.of_caller(sys._getframe(1))
-                if site is not None:
-                    self._started[os.path.abspath(site.file), site.line] += 1
+            with contextlib.suppress(Exception):  # what is lost is a note
+                self._count(process, sys._getframe(1))
             original(process)
 
         return like(start, original)
+
+    def _count(self, process: Any, caller: FrameType) -> None:
+        target = getattr(process, "_target", None)
+        site = self._sites.of_caller(caller)
+        if site is not None and getattr(target, "__module__", None) != _WORKER_MODULE:
+            self._started[site.file, site.line] += 1
