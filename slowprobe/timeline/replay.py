@@ -22,6 +22,7 @@ WAIT_BUCKETS = ("data_wait", "fetch", "collate")
 MAX_BATCHES = 3_000  # simulated a pass; longer passes repeat themselves
 COUPLING = {"best": 0.0, "expected": 0.5, "worst": 1.0}
 HAND_OVER = {"best": 0.7, "expected": 1.0, "worst": 2.0}  # of what it takes in a process that does nothing else
+MOVED = {"best": 0.95, "expected": 1.0, "worst": 1.25}  # of a batch's cost, in a process with caches of its own
 _ROUNDING = 1e-6
 _EVALUATION = ("off_step", "evaluation")
 
@@ -177,6 +178,8 @@ class Replay:
         consume = np.resize(known, length) * step_ratio
         cores = Cores(self._available, self._step_cores, loader.cpu_share, COUPLING[case])
         prefetch = change.prefetch_factor or loader.prefetch_factor
+        if not loader.num_workers:
+            make = make * MOVED[case]
         hand_over_s = self._hand_over_s.get(loader.id, HAND_OVER_S) * HAND_OVER[case]
         make = np.resize(make, length)
         wait, slow_step = contended_waits(make, consume, workers, prefetch, cores, hand_over_s)
