@@ -82,11 +82,13 @@ class ResourceMeter:
         """One reading; some 100 µs."""
         times = self._process.cpu_times()
         system = psutil.cpu_times()
+        idle_s = system.idle + getattr(system, "iowait", 0.0)
         return Resources(
             at_ns=time.perf_counter_ns() - self._origin_ns,
             cpu_s=times.user + times.system,
             rss_bytes=self._process.memory_info().rss,
-            system_busy_s=sum(system) - system.idle - getattr(system, "iowait", 0.0),
+            system_busy_s=sum(system) - idle_s,
+            system_idle_s=idle_s,
             available_bytes=psutil.virtual_memory().available,
         )
 

@@ -12,6 +12,7 @@ from slowprobe.timeline.facts import EvaluationFacts, SpanFacts, evaluation_fact
 from slowprobe.timeline.hotspots import LineTime, UserCode, line_times, worker_line_times
 from slowprobe.timeline.labels import Labels, label_run
 from slowprobe.timeline.loaders import LoaderFacts, loader_facts
+from slowprobe.timeline.neighbours import Neighbours, neighbours
 from slowprobe.timeline.ops import OpWindow, read_window
 from slowprobe.timeline.partition import Partition, costs, partition
 from slowprobe.timeline.recording import Recording
@@ -184,6 +185,11 @@ class Evidence:
         }
         cores = step_cores(self.recording, self.roles.primary)
         return Replay(self.partition, self.loaders, self.cores, cores, hand_over_s)
+
+    @cached_property
+    def neighbours(self) -> Neighbours | None:
+        """What other processes took of the machine."""
+        return neighbours(self.recording, self.worker_recordings)
 
     @cached_property
     def worker_starts(self) -> int:

@@ -72,6 +72,12 @@ def notes(evidence: Evidence) -> list[str]:
     steps = evidence.steps
     if steps and steps.steady_count < ENOUGH_STEPS:
         found.append(f"Only {steps.steady_count} steady steps were recorded: shares and savings are rough.")
+    beside = evidence.neighbours
+    if beside is not None and beside.in_the_way:
+        found.append(
+            f"The cores were {beside.busy:.0%} busy, {beside.others:.0%} with processes that are no part of this run. "
+            "Alone, the loop would be faster; what is said here holds for a machine as busy."
+        )
     if evidence.recording.detached_ns is None:
         found.append("The run was cut short: what happened after the last write (about a second) is not known.")
     if evidence.run.lost_lines:

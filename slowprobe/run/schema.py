@@ -169,6 +169,8 @@ class Resources(_Base, tag="resources"):
     system_busy_s: float
     """All cores, all processes."""
     available_bytes: int
+    system_idle_s: float = 0.0
+    """All cores; 0 in recordings of slowprobe versions that did not read it."""
 
 
 class LoaderCpu(_Base, tag="loader_cpu"):
