@@ -76,7 +76,7 @@ def step_stats(recording: Recording, roles: Roles, labels: Labels) -> StepStats:
         add(labels.span, labels.span_step, spans.self_ns)
         add(labels.gap, labels.gap_step, np.maximum(labels.gap_ns, 0))
     wall = np.sum(list(parts.values()), axis=0) if parts else np.zeros(size)
-    count = recording.totals[roles.boundary].count if roles.boundary in recording.totals else 0
+    count = recording.totals[roles.boundary].count - steps.dropped if roles.boundary in recording.totals else 0
     batches = recording.totals[1, roles.primary].count if roles.primary is not None else count
     return StepStats(
         unit=roles.unit,
