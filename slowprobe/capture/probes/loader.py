@@ -139,7 +139,8 @@ class LoaderProbe:
 
     def _wrap_fetcher(self, fetcher: Any, subject: int) -> None:
         recorder = self._recorder
-        fetch, collate = fetcher.fetch, fetcher.collate_fn
+        # Weakly: a fetcher that held itself would keep its dataset in memory until the next collection.
+        bound, collate = weakref.WeakMethod(fetcher.fetch), fetcher.collate_fn
 
         def timed_collate(items: Any) -> Any:
             if not recorder.here():
@@ -151,6 +152,7 @@ class LoaderProbe:
                 recorder.close(COLLATE)
 
         def timed_fetch(index: Any) -> Any:
+            fetch: Any = bound()
             if not recorder.here():
                 return fetch(index)
             recorder.open(FETCH, subject)
