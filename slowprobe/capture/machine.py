@@ -13,6 +13,8 @@ import psutil
 
 from slowprobe.run.schema import Resources, State
 
+# Where one of these is imported, a model in eval mode may be acting, which is no evaluation.
+ENVIRONMENTS = ("gymnasium", "gym", "pettingzoo", "dm_env", "torchrl", "mujoco")
 # Environment variables that make training slower on purpose; only their names are recorded.
 DEBUG_VARIABLES = (
     "CUDA_LAUNCH_BLOCKING",
@@ -110,6 +112,7 @@ def read_state(origin_ns: int) -> State:
         "devices": _devices(torch),
         "debug_env": [name for name in DEBUG_VARIABLES if os.environ.get(name, "").upper() not in _OFF],
         "python_dev_mode": sys.flags.dev_mode,
+        "environments": [name for name in ENVIRONMENTS if name in sys.modules],
         "tracing": sys.gettrace() is not None or sys.getprofile() is not None,
     }
     return State(at_ns=time.perf_counter_ns() - origin_ns, values=values)

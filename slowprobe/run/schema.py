@@ -37,6 +37,7 @@ SpanKind = Literal[
     "external",  # subprocess and network calls
     "slowprobe",  # slowprobe's own work on the training thread
     "communication",  # barriers and object collectives of torch.distributed
+    "closure",  # inside optimizer: the function it calls back, in which trainers do the whole step
 ]
 KINDS: tuple[SpanKind, ...] = SpanKind.__args__  # type: ignore[attr-defined]
 """Span kinds in the order of their numbers in `Spans.kind`."""

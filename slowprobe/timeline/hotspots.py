@@ -67,9 +67,11 @@ def line_times(recording: Recording, labels: Labels, split: Partition) -> list[L
     found: list[LineTime] = []
     for (scope, bucket), members in rows.items():
         sampled_ns = sum(row.wall_ns for row in members)
-        if sum(row.count for row in members) < MIN_SAMPLES or not sampled_ns:
+        bucket_s = split.seconds.get((scope, bucket), 0.0)
+        # A bucket may be empty for all its samples: the time of imports is taken out of start-up.
+        if sum(row.count for row in members) < MIN_SAMPLES or not sampled_ns or bucket_s < 1e-6:
             continue
-        scale = split.seconds.get((scope, bucket), 0.0) / sampled_ns
+        scale = bucket_s / sampled_ns
         found += _lines(recording, members, is_user, scope, bucket, scale)
     return sorted(found, key=lambda line: (-line.seconds, line.file, line.line, line.bucket))
 

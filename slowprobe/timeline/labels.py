@@ -30,7 +30,7 @@ PYTHON = "python"
 GC, SAVE, OWN = KIND["gc"], KIND["save"], KIND["slowprobe"]
 _EVALUATION_BUCKET = "evaluation"
 _BUCKET_OF_KIND = [
-    {"loader_start": "epoch", "loader_end": "epoch", "data_wait": "data_wait", "save": "checkpoint"}.get(kind, kind)
+    {"loader_start": "epoch", "loader_end": "epoch", "save": "checkpoint", "closure": PYTHON}.get(kind, kind)
     for kind in KINDS
 ]
 _MAX = np.iinfo(np.int64).max
@@ -101,7 +101,8 @@ def label_run(recording: Recording, roles: Roles) -> Labels:
         )
     gap_step = steps.index_of(gap_start) if len(steps) else np.full(len(gap_start), -1, dtype=np.int64)
     gap_eval = evaluation[:-1] | evaluation[1:]
-    turnover = np.isin(kind[:-1], (START, STOP)) | (kind[1:] == START)
+    # A trainer that asks one batch ahead trains on after the request that found none.
+    turnover = (kind[:-1] == START) | (kind[1:] == START) | ((kind[:-1] == STOP) & (gap_step < 0))
     gap_scope = np.where((gap_step >= 0) & ~gap_eval & ~turnover, 1, 2)
     gap_scope = np.where(start[1:] <= loop_start, 0, np.where(gap_start >= loop_end, 3, gap_scope))
     gap = np.array(

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from slowprobe.run.schema import State
 from slowprobe.timeline.recording import KIND, Key, Recording, SpanTable
 
 TRAINING, EVALUATION, OTHER = "training", "evaluation", "other"
@@ -54,22 +55,27 @@ def assign_roles(recording: Recording) -> Roles:
 
 
 def _follow(events: SpanTable) -> tuple[Counter[int], Counter[int], Counter[int]]:
+    """Batches that training follows, all batches, and how often a loader was asked first in a turn; by loader.
+
+    Batches asked for one right after the other are one load: trainers fetch all micro-batches of a step at once.
+    """
     trained: Counter[int] = Counter()
     waits: Counter[int] = Counter()
     first_in_turn: Counter[int] = Counter()
-    last, counted, turn_open = 0, True, False
+    last, load, before, turn_open = 0, 0, STOP, False
     for kind, subject in zip(events.kind.tolist(), events.subject.tolist(), strict=True):
         if kind == WAIT:
             waits[subject] += 1
-            last, counted = subject, False
+            load = load + 1 if before == WAIT and subject == last else 1
+            last = subject
             if not turn_open:
                 first_in_turn[subject] += 1
                 turn_open = True
         elif kind in (BACKWARD, OPTIMIZER):
             turn_open = False
-            if last and not counted:
-                trained[last] += 1
-                counted = True
+            trained[last] += load
+            load = 0
+        before = kind
     return trained, waits, first_in_turn
 
 
@@ -155,4 +161,7 @@ def _evaluation_forwards(recording: Recording, events: SpanTable, loaders: dict[
             open_calls.clear()
     # Without a loader nothing parts an evaluation from the next step; there, eval mode alone decides.
     training_loader = TRAINING in loaders.values()
+    state = recording.run.last(State)
+    if not training_loader and state is not None and state.values.get("environments"):
+        return frozenset()  # reinforcement learning: a policy in eval mode collects what the next steps train on
     return frozenset(f for f in candidates if not training_loader or in_step[f] < 0.5 * calls[f])

@@ -76,7 +76,8 @@ def step_stats(recording: Recording, roles: Roles, labels: Labels) -> StepStats:
         add(labels.span, labels.span_step, spans.self_ns)
         add(labels.gap, labels.gap_step, np.maximum(labels.gap_ns, 0))
     wall = np.sum(list(parts.values()), axis=0) if parts else np.zeros(size)
-    count = sum(recording.totals[key].count for key in roles.boundaries if key in recording.totals)
+    bounds = sum(recording.totals[key].count for key in roles.boundaries if key in recording.totals)
+    count = bounds - steps.dropped
     feeds = [key for key in roles.boundaries if key[0] == WAIT]
     if not feeds and roles.primary is not None:
         feeds = [(WAIT, roles.primary)]

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from slowprobe.run.schema import Window
+from slowprobe.timeline.passes import cut_passes
 from slowprobe.timeline.recording import KIND, Ints, Recording
 from slowprobe.timeline.roles import BACKWARD, FORWARD, OPTIMIZER, START, STOP, WAIT, Roles
 
@@ -24,6 +25,8 @@ class StepBounds:
     steady: npt.NDArray[np.bool_]
     first_of_pass: npt.NDArray[np.bool_]
     """The first step after an iterator was started: it pays for the start of the workers."""
+    dropped: int = 0
+    """Batches of the loader that drives the loop which were part of no step."""
 
     def __len__(self) -> int:
         return len(self.start)
@@ -43,23 +46,22 @@ def find_steps(
     `roots` indexes the outermost spans of `recording.spans` in order of time; `evaluation` marks those that are a part
     of an evaluation.
     """
-    none = np.empty(0, dtype=np.int64)
+    none, dropped = np.empty(0, dtype=np.int64), 0
     if not roles.boundaries:
         return StepBounds(none, none, none.astype(bool), none.astype(bool))
     spans = recording.spans
-    bounding, subjects = roles.boundaries[0][0], [number for _, number in roles.boundaries]
+    subjects = [number for _, number in roles.boundaries]
     kind, subject = spans.kind[roots], spans.subject[roots]
     start, end = spans.start[roots], spans.end[roots]
     working = np.isin(kind, _IN_STEP) & ~evaluation
     if roles.unit == "batch":
-        is_bound = (kind == WAIT) & np.isin(subject, subjects)
-        starts = start[is_bound]
-        closers = start[np.isin(kind, (START, STOP)) & np.isin(subject, subjects)]
-        ends = _next_after(starts, np.sort(np.concatenate([starts, closers])))
-        first = np.isin(starts, _first_waits(starts, closers))
+        mine = np.isin(subject, subjects)
+        requests, openers, stops = (start[(kind == of) & mine] for of in (WAIT, START, STOP))
+        training = start[np.isin(kind, (BACKWARD, OPTIMIZER)) & ~evaluation]
+        starts, ends, first, dropped = cut_passes(requests, openers, stops, start[working], training)
     else:
-        mine = (spans.kind == bounding) & np.isin(spans.subject, subjects)
-        ends = np.sort(spans.end[mine])
+        bounds = (spans.kind == roles.boundaries[0][0]) & np.isin(spans.subject, subjects)
+        ends = np.sort(spans.end[bounds])
         opening = start[working | np.isin(kind, (WAIT,)) & ~evaluation]
         starts = np.concatenate([opening[:1] if len(opening) and len(ends) else none, ends[:-1]])
         first = np.arange(len(starts)) == 0
@@ -69,18 +71,13 @@ def find_steps(
     cut = np.minimum(ends, np.maximum(_next_after(starts, breaks), last_work))
     unbounded = cut == np.iinfo(np.int64).max
     cut = np.where(unbounded, np.maximum(last_work, starts), cut)
-    return StepBounds(starts, cut, _steady(recording, starts, cut), first)
+    return StepBounds(starts, cut, _steady(recording, starts, cut), first, dropped)
 
 
 def _next_after(times: Ints, marks: Ints) -> Ints:
     """The first mark strictly after each time; the largest integer where there is none."""
     marks = np.append(marks, np.iinfo(np.int64).max)
     return marks[np.searchsorted(marks, times, side="right")]
-
-
-def _first_waits(starts: Ints, closers: Ints) -> Ints:
-    position = np.searchsorted(starts, np.concatenate([[np.iinfo(np.int64).min], closers]), side="left")
-    return starts[np.unique(position[position < len(starts)])]
 
 
 def _last_work_in(starts: Ints, ends: Ints, work_ends: Ints) -> Ints:

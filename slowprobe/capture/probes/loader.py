@@ -9,6 +9,7 @@ from typing import Any
 
 from slowprobe.capture.by_identity import ByIdentity
 from slowprobe.capture.patches import Patches
+from slowprobe.capture.probes.loader_remade import RemadeLoaders
 from slowprobe.capture.probes.requests import Requests
 from slowprobe.capture.probes.wrapping import like
 from slowprobe.capture.recorder import KIND
@@ -35,6 +36,7 @@ class LoaderProbe:
         self._enter_worker = enter_worker
         self._sites = ByIdentity[Site]()
         self._numbers = ByIdentity[int]()
+        self._remade = RemadeLoaders(subjects.sites)
         self.without_workers: set[int] = set()
         """The loaders, by subject, whose batches the training process makes."""
         self._iterators: weakref.WeakSet[Any] = weakref.WeakSet()
@@ -61,9 +63,11 @@ class LoaderProbe:
     def _construct(self, original: Callable[..., None]) -> Callable[..., None]:
         def __init__(loader: Any, *args: Any, **kwargs: Any) -> None:
             try:
-                site = self._subjects.sites.of_caller(sys._getframe(1))
+                caller = sys._getframe(1)
+                site = self._subjects.sites.of_caller(caller)
                 if site is not None:
                     self._sites.set(loader, site)
+                self._remade.made(loader, caller)
             except Exception as error:
                 self._recorder.fail(error)
             original(loader, *args, **kwargs)
@@ -113,9 +117,13 @@ class LoaderProbe:
     def _subject(self, loader: Any) -> int:
         known = self._numbers.get(loader)
         if known is None:
-            known = self._subjects.number(
-                "data_wait", object(), _name(loader), lambda: describe(loader), self._sites.get(loader), depth=2
-            )
+            described = _described(loader)
+            known = self._remade.number(loader, described)
+            if known is None:
+                known = self._subjects.number(
+                    "data_wait", object(), _name(loader), lambda: described, self._sites.get(loader), depth=2
+                )
+            self._remade.remember(loader, described, known)
             self._numbers.set(loader, known)
             if loader.num_workers == 0:
                 self.without_workers.add(known)
@@ -126,6 +134,7 @@ class LoaderProbe:
             subject = self._subject(loader)
             setattr(iterator, _MARK, subject)
             self._iterators.add(iterator)
+            self._remade.started(subject, iterator)
             fetcher = getattr(iterator, "_dataset_fetcher", None)
             if fetcher is not None:
                 self._wrap_fetcher(fetcher, subject)
@@ -134,7 +143,8 @@ class LoaderProbe:
 
     def _wrap_fetcher(self, fetcher: Any, subject: int) -> None:
         recorder = self._recorder
-        fetch, collate = fetcher.fetch, fetcher.collate_fn
+        # Weakly: a fetcher that held itself would keep its dataset in memory until the next collection.
+        bound, collate = weakref.WeakMethod(fetcher.fetch), fetcher.collate_fn
 
         def timed_collate(items: Any) -> Any:
             if not recorder.here():
@@ -146,6 +156,7 @@ class LoaderProbe:
                 recorder.close(COLLATE)
 
         def timed_fetch(index: Any) -> Any:
+            fetch: Any = bound()
             if not recorder.here():
                 return fetch(index)
             recorder.open(FETCH, subject)
@@ -162,6 +173,13 @@ class LoaderProbe:
 
 def _name(loader: Any) -> str:
     return f"{type(loader).__name__}({type(loader.dataset).__name__})"
+
+
+def _described(loader: Any) -> Attributes:
+    try:
+        return describe(loader)
+    except Exception:  # a subclass that lacks something is still a loader
+        return {}
 
 
 def describe(loader: Any) -> Attributes:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from functools import partial
+from functools import partial, wraps
 from typing import Any
 
 from slowprobe.capture.by_identity import ByIdentity
@@ -14,7 +14,7 @@ from slowprobe.capture.recorder import KIND, Recorder
 from slowprobe.capture.subjects import Attributes, Subjects
 from slowprobe.run.schema import Site
 
-OPTIMIZER = KIND["optimizer"]
+OPTIMIZER, CLOSURE = KIND["optimizer"], KIND["closure"]
 
 
 class OptimizerProbe:
@@ -88,13 +88,37 @@ class OptimizerProbe:
 
         return like(__init__, original)
 
-    def _before(self, optimizer: Any, args: Any, kwargs: Any) -> None:
+    def _before(self, optimizer: Any, args: Any, kwargs: Any) -> tuple[Any, Any] | None:
         if self._is_compiling() or not self._recorder.here():
-            return
+            return None
         try:
-            self._recorder.open(OPTIMIZER, self._number(optimizer))
+            number = self._number(optimizer)
+            self._recorder.open(OPTIMIZER, number)
+            if "closure" in kwargs:
+                return args, {**kwargs, "closure": self._timed(kwargs["closure"], number)}
+            if len(args) > 1:
+                return (args[0], self._timed(args[1], number), *args[2:]), kwargs
         except Exception as error:
             self._recorder.fail(error)
+        return None
+
+    def _timed(self, closure: Any, number: int) -> Any:
+        """A closure with a span around it: what it does besides forward and backward is not the optimizer's."""
+        if not callable(closure):
+            return closure
+        recorder = self._recorder
+
+        @wraps(closure)
+        def timed(*args: Any, **kwargs: Any) -> Any:
+            if not recorder.here() or not recorder.depth[OPTIMIZER]:
+                return closure(*args, **kwargs)
+            recorder.open(CLOSURE, number)
+            try:
+                return closure(*args, **kwargs)
+            finally:
+                recorder.close(CLOSURE)
+
+        return timed
 
     def _after(self, optimizer: Any, args: Any, kwargs: Any) -> None:
         if self._is_compiling() or not self._recorder.here():

@@ -10,6 +10,7 @@ from transformers import (
     BertForSequenceClassification,
     GPT2Config,
     GPT2LMHeadModel,
+    PrinterCallback,
     Trainer,
     TrainingArguments,
     set_seed,
@@ -55,5 +56,9 @@ if __name__ == "__main__":
             disable_tqdm=True,
         )
         labelled = kind == "bert"
-        Trainer(model, arguments, train_dataset=Sentences(240, labelled), eval_dataset=Sentences(64, labelled)).train()
+        trainer = Trainer(
+            model, arguments, train_dataset=Sentences(240, labelled), eval_dataset=Sentences(64, labelled)
+        )
+        trainer.remove_callback(PrinterCallback)  # it prints how long things took: different in every run
+        trainer.train()
     print("weights", repr(float(sum(p.double().abs().sum() for p in model.parameters()))))
