@@ -7,7 +7,7 @@ from slowprobe.diagnose.evidence import Evidence
 from slowprobe.diagnose.finding import Range
 from slowprobe.diagnose.hot_lines import stretched
 from slowprobe.report.document import Overhead, Verdict
-from slowprobe.run.schema import Note, Window
+from slowprobe.run.schema import End, Note, Window
 
 UNSURE = 3  # checks not made; with fewer, "nothing found" still means something
 BUSY = 0.35  # of its computing the training thread was off the CPU; waiting for its own threads stays well below
@@ -19,7 +19,9 @@ def verdict(evidence: Evidence, examined: Examination) -> Verdict:
     none = Range(1.0, 1.0, 1.0)
     steps = evidence.steps
     if not steps:
-        return Verdict(bottleneck="none", headline="No training step was seen.", share=0.0, speedup=none)
+        raised = _raised(evidence)
+        text = f"The script stopped with {raised} before any training step." if raised else "No training step was seen."
+        return Verdict(bottleneck="none", headline=text, share=0.0, speedup=none)
     serious = [finding for finding in examined.findings if finding.severity != "low"]
     if not serious:
         unlooked = sum(outcome.status == "not-checked" for outcome in examined.outcomes.values())
@@ -45,6 +47,12 @@ def verdict(evidence: Evidence, examined: Examination) -> Verdict:
         share=round(share, 4),
         speedup=Range(round(low, 3), round(joint, 3), round(high, 3)),
     )
+
+
+def _raised(evidence: Evidence) -> str:
+    """The exception that ended the script, where it ended with one."""
+    end = evidence.run.last(End)
+    return end.exception or "" if end is not None else ""
 
 
 def _unit(unit: str, count: int) -> str:
@@ -93,6 +101,7 @@ def notes(evidence: Evidence) -> list[str]:
         found.append(
             f"The machine was busy: the training thread was off the CPU for {busy:.0%} of the time that it had work. "
             "All times are longer than they would be alone, and shares of short operators less certain."
+            + _threads(evidence)
         )
     if evidence.recording.detached_ns is None:
         found.append("The run was cut short: what happened after the last write (about a second) is not known.")
@@ -106,10 +115,22 @@ def notes(evidence: Evidence) -> list[str]:
     return found
 
 
+def _threads(evidence: Evidence) -> str:
+    threads = int(evidence.settings.get("num_threads") or 1)
+    if threads < 2:
+        return ""
+    return (
+        f" Operators run on {threads} threads that wait for each other, which suffers most from it: if the machine is "
+        "always shared, try OMP_NUM_THREADS=1."
+    )
+
+
 def advice(evidence: Evidence) -> list[str]:
     """For a run without training steps: what was seen, and what to try."""
     if evidence.steps:
         return []
+    if _raised(evidence) not in ("", "SystemExit", "KeyboardInterrupt"):
+        return ["The script's own output says why; slowprobe changes neither output nor errors."]
     totals = evidence.recording.totals
     waits = sum(total.count for (kind, _), total in totals.items() if kind == 1)
     forwards = sum(facts.calls for facts in evidence.forwards)

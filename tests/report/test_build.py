@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import msgspec
 from diagnose.operators import line_ops, with_ops
 from synthetic import SyntheticRun
 
 from slowprobe.diagnose.engine import examine
 from slowprobe.diagnose.evidence import Evidence
 from slowprobe.report.build import _loaders, _unlike
-from slowprobe.report.headline import notes, verdict
+from slowprobe.report.headline import advice, notes, verdict
+from slowprobe.run.schema import End
 
 
 def record(tmp_path, steps=40, cpu=1.0) -> Evidence:
@@ -66,3 +68,15 @@ def test_the_headline_counts_only_what_it_names(tmp_path):
     assert {finding.severity for finding in examined.findings} == {"high", "low"}
     top = examined.findings[0].saving.speedup.expected
     assert f"{top:.1f}×" in verdict(evidence, examined).headline
+
+
+def test_a_script_that_fails_early_is_said_to(tmp_path):
+    run = SyntheticRun(tmp_path, "import torch\n")
+    run.spend(50.0)
+    records = run.records()
+    index, end = next((i, record) for i, record in enumerate(records.records) if isinstance(record, End))
+    records.records[index] = msgspec.structs.replace(end, exception="SyntaxError")
+    evidence = Evidence(records)
+    said = verdict(evidence, examine(evidence)).headline
+    assert said == "The script stopped with SyntaxError before any training step."
+    assert len(advice(evidence)) == 1
