@@ -12,6 +12,8 @@ from slowprobe.timeline.hotspots import LineTime
 from slowprobe.timeline.replay import Factor, Scale
 
 BETWEEN_SPANS = ("python", "epoch")  # time in no span of its own
+COMPUTING = ("forward", "backward", "optimizer")
+MIN_COMPUTING = 30  # samples; a share from fewer is off by a tenth or more
 
 
 def sampled_lines(run: Any) -> list[LineTime]:
@@ -20,6 +22,20 @@ def sampled_lines(run: Any) -> list[LineTime]:
         return list(run.lines)
     except LookupError:
         return []
+
+
+def stretched(run: Any) -> float:
+    """Share of its computing that the training thread was off the CPU: there it waits for nobody but other programs.
+
+    A busy machine stretches every line alike, so only a line that is off the CPU more than this waits for something.
+    """
+    if may_wait_for_device(run):
+        return 0.0
+    lines = [line for line in sampled_lines(run) if line.scope == "step" and line.bucket in COMPUTING]
+    seconds = sum(line.seconds for line in lines)
+    if sum(line.samples for line in lines) < MIN_COMPUTING or not seconds:
+        return 0.0
+    return sum(line.waiting * line.seconds for line in lines) / seconds
 
 
 def may_wait_for_device(run: Any) -> bool:

@@ -7,6 +7,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import Any
 
+from slowprobe.diagnose.turns import loop_that_calls
 from slowprobe.timeline.op_lines import SourceOps
 
 MIN_SAMPLES = 30  # of a loop; from fewer, its share is known to a fifth at best, and operator times are better
@@ -43,6 +44,7 @@ def op_loops(run: Any) -> list[OpLoop]:
     """The loops, by time. Needs ops, lines, source, steps, backwards."""
     backward = [facts.where for facts in run.backwards if facts.where is not None]
     groups: dict[tuple[str, int], list[SourceOps]] = defaultdict(list)
+    called: dict[tuple[str, int], tuple[int, int]] = {}  # by loop: the function it calls, where the lines are
     for line in run.ops.lines:
         most = line.most_repeated
         if most is None or most.count < MIN_REPEATS or most.op_class in _NOT_LAUNCHED_HERE:
@@ -50,11 +52,14 @@ def op_loops(run: Any) -> list[OpLoop]:
         around = run.source.loop_around(line.file, line.line)
         if around and any(around[0] <= site.line <= around[1] for site in backward if site.file == line.file):
             around = None  # the training loop itself: what repeats is inside this one line
+        elsewhere = loop_that_calls(run.source, line.file, line.line) if around is None else None
+        if elsewhere is not None:
+            around, called[line.file, elsewhere[0][0]] = elsewhere
         if around is None and not _COMPREHENSION.search(run.source.line(line.file, line.line)):
             continue  # a model with many layers, called once
         groups[line.file, around[0] if around else -line.line].append(line)
     slowed = _window_excess(run)
-    found = [_loop(run, head, members, slowed) for (_, head), members in groups.items()]
+    found = [_loop(run, key[1], members, slowed, called.get(key)) for key, members in groups.items()]
     return sorted(found, key=lambda loop: -loop.share)
 
 
@@ -83,7 +88,9 @@ def _window_excess(run: Any) -> tuple[float, float]:
     return excess, plain / (profiled - excess * launches)
 
 
-def _loop(run: Any, head: int, lines: list[SourceOps], excess: tuple[float, float]) -> OpLoop:
+def _loop(
+    run: Any, head: int, lines: list[SourceOps], excess: tuple[float, float], called: tuple[int, int] | None
+) -> OpLoop:
     excess_ms, usual = excess
     count = run.steps.count / 1000
     forward = backward = left = left_forward = 0.0
@@ -100,7 +107,7 @@ def _loop(run: Any, head: int, lines: list[SourceOps], excess: tuple[float, floa
         left += floor
         left_forward += floor * (1 - behind)
     ranked = sorted(lines, key=lambda line: -times[line.file, line.line])
-    sampled = _sampled_s(run, ranked[0], head)
+    sampled = _sampled_s(run, ranked[0], head, called)
     if sampled:  # the loop's head and its lines without operators cost, too, and samples are free of the profiler
         forward = max(sum(sampled.values()) / count, left_forward)
     else:
@@ -125,9 +132,9 @@ def _loop(run: Any, head: int, lines: list[SourceOps], excess: tuple[float, floa
     )
 
 
-def _sampled_s(run: Any, line: SourceOps, head: int) -> dict[str, float]:
-    """Seconds of all lines of the loop by bucket, from stack samples; empty where these are too few to tell."""
-    around = run.source.loop_around(line.file, line.line) if head > 0 else None
+def _sampled_s(run: Any, line: SourceOps, head: int, called: tuple[int, int] | None) -> dict[str, float]:
+    """Seconds of all lines of the loop, or of the function it calls, by bucket; empty where samples are too few."""
+    around = called or run.source.loop_around(line.file, line.line) if head > 0 else None
     first, last = around or (line.line, line.line)
     seconds: dict[str, float] = defaultdict(float)
     samples = 0

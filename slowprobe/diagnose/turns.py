@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from slowprobe.timeline.sources import SourceText
 Loop = ast.For | ast.AsyncFor | ast.While
 MAX_CALLERS = 3  # from a helper up to the loop
 MAX_LINES = 12  # a diff that shows more is no longer read
-_TRAINS = (".backward(", ".step(")
+_TRAINS = re.compile(r"\.backward\(|(?<!\benv)(?<!\benvs)\.step\(")  # env.step() is a simulator's
 
 
 @dataclass(frozen=True)
@@ -23,15 +24,17 @@ class Turn:
     """A statement in the body of a loop: the line itself, or the call that leads to it.
 
     guard: the ``if step % 100 == 0`` it stands under already; called: whether the line is in a function that the loop
-    calls and that does no training itself.
+    calls and that does no training itself; trains: whether the loop is seen to train. A callback's loop is in another
+    file: there, loop is None and the statement is the guard.
     """
 
     file: str
-    loop: Loop
+    loop: Loop | None
     statement: ast.stmt
     guard: ast.If | None
     called: bool
     function: str
+    trains: bool = True
 
     @property
     def site(self) -> Site:
@@ -42,7 +45,8 @@ class Turn:
 def turn_of(source: SourceText, site: Site | None) -> Turn | None:
     """Where the loop that trains comes to a line; None where no loop of the same file leads to it.
 
-    Where no loop is seen to train (the training is in another file), the innermost loop around the line counts.
+    Where no loop is seen to train (the training is in another file), a condition on a step counter on the way counts,
+    else the innermost loop around the line.
     """
     if site is None:
         return None
@@ -60,7 +64,8 @@ def turn_of(source: SourceText, site: Site | None) -> Turn | None:
         guard = guard or next((node for node in reversed(inner) if isinstance(node, ast.If) and _is_guard(node)), None)
         if loops and inner and not trains(inner[-1]):
             function = scope.name if scope is not None else "<module>"
-            turn = Turn(site.file, loop or loops[-1], _outside_inner_loops(inner), guard, called, function)
+            outermost = _outside_inner_loops(inner)
+            turn = Turn(site.file, loop or loops[-1], outermost, guard, called, function, loop is not None)
             if loop is not None:
                 return turn
             other = other or turn
@@ -70,7 +75,31 @@ def turn_of(source: SourceText, site: Site | None) -> Turn | None:
         if caller is None:
             break
         line, called = caller, True
+    if guard is not None and (other is None or other.guard is not guard):
+        holder = _innermost_function(_around(tree, guard.lineno))
+        return Turn(site.file, None, guard, guard, True, holder.name if holder else "<module>", trains=False)
     return other
+
+
+def loop_that_calls(source: SourceText, file: str, line: int) -> tuple[tuple[int, int], tuple[int, int]] | None:
+    """A loop of the same file, inside one training step, that calls the function around a line; and that function.
+
+    First and last lines of both. None where a loop that trains calls it: there it runs once a step.
+    """
+    tree = _parse("\n".join(source.lines(file)))
+    scope = _innermost_function(_around(tree, line))
+    if scope is None:
+        return None
+    trains = _Trains(source.lines(file), tree)
+    for call in _calls(tree, scope.name, plain=True):
+        around = _around(tree, call)
+        holder = _innermost_function(around)
+        inside = around[around.index(holder) + 1 :] if holder is not None else around
+        loops = [node for node in inside if isinstance(node, Loop)]
+        if loops and not scope.lineno <= call <= _end(scope):
+            loop = loops[-1]
+            return None if trains(loop) else ((loop.lineno, _end(loop)), (scope.lineno, _end(scope)))
+    return None
 
 
 class _Trains:
@@ -88,7 +117,7 @@ class _Trains:
         return self._says_so(node) or bool(called & self._names)
 
     def _says_so(self, node: ast.stmt) -> bool:
-        return any(word in line for line in self._lines[node.lineno - 1 : _end(node)] for word in _TRAINS)
+        return any(_TRAINS.search(line) for line in self._lines[node.lineno - 1 : _end(node)])
 
 
 def beside(source: SourceText, site: Site) -> list[tuple[int, int]]:
@@ -142,14 +171,17 @@ def _raise_interval(source: SourceText, turn: Turn, times: int) -> str:
     assert guard is not None
     modulo = next(node for node in ast.walk(guard.test) if _is_interval(node))
     number = modulo.right  # type: ignore[attr-defined]
+    constant = isinstance(number, ast.Constant) and isinstance(number.value, int)
+    raised = str(number.value * times) if constant else f"({times} * {ast.unparse(number)})"
     line = source.lines(turn.file)[number.lineno - 1]
     start, end = (len(line.encode()[:column].decode()) for column in (number.col_offset, number.end_col_offset))
-    return diff([line.strip()], [(line[:start] + str(number.value * times) + line[end:]).strip()])
+    return diff([line.strip()], [(line[:start] + raised + line[end:]).strip()])
 
 
 def _counter(source: SourceText, turn: Turn) -> tuple[str, tuple[str, ...]]:
     """The name that counts the loop's turns; where there is none, also the loop's head before and after it gets one."""
     loop = turn.loop
+    assert loop is not None
     if isinstance(loop, (ast.For, ast.AsyncFor)):
         called = {_called(node) for node in ast.walk(loop.iter) if isinstance(node, ast.Call)}
         if "enumerate" in called and isinstance(loop.target, ast.Tuple):
@@ -176,13 +208,12 @@ def _is_guard(node: ast.If) -> bool:
 
 
 def _is_interval(node: ast.AST) -> bool:
-    """``… % 100``."""
-    return (
-        isinstance(node, ast.BinOp)
-        and isinstance(node.op, ast.Mod)
-        and isinstance(node.right, ast.Constant)
-        and isinstance(node.right.value, int)
-    )
+    """``… % 100``, or ``… % eval_interval``."""
+    if not isinstance(node, ast.BinOp) or not isinstance(node.op, ast.Mod):
+        return False
+    if isinstance(node.right, ast.Constant):
+        return isinstance(node.right.value, int)
+    return isinstance(node.right, (ast.Name, ast.Attribute)) and not isinstance(node.left, ast.Constant)
 
 
 def _is_one(node: ast.expr) -> bool:
@@ -193,8 +224,14 @@ def _called(call: ast.Call) -> str:
     return call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
 
 
-def _calls(tree: ast.Module, function: str) -> Iterator[int]:
-    return (node.lineno for node in ast.walk(tree) if isinstance(node, ast.Call) and _called(node) == function)
+def _calls(tree: ast.Module, function: str, plain: bool = False) -> Iterator[int]:
+    """Lines that call a function of this name; plain: not as a method of some object, which may be another's."""
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Call) or _called(node) != function:
+            continue
+        owner = node.func.value if isinstance(node.func, ast.Attribute) else None
+        if not plain or owner is None or (isinstance(owner, ast.Name) and owner.id == "self"):
+            yield node.lineno
 
 
 def _around(tree: ast.Module, line: int) -> list[ast.stmt]:

@@ -22,6 +22,7 @@ from slowprobe.timeline.step_stats import StepStats
 MAX_SERIES = 20_000
 MAX_HOTSPOTS = 40
 SNIPPET_LINES = 3
+UNLIKE = 2.0  # a profiled step over a usual one; recording many small operators costs up to half a step
 
 
 def build_document(run: RunRecords) -> doc.Document:
@@ -36,7 +37,7 @@ def build_document(run: RunRecords) -> doc.Document:
         verdict=verdict(evidence, examined),
         steps=_steps(evidence.steps),
         time=_time(evidence),
-        loaders=[_loader(facts) for facts in evidence.loaders],
+        loaders=_loaders(evidence.loaders),
         findings=examined.findings,
         device=None,
         outcomes=examined.outcomes,
@@ -124,6 +125,22 @@ def _time(evidence: Evidence) -> doc.Time:
     )
 
 
+def _loaders(loaders: list[LoaderFacts]) -> list[doc.Loader]:
+    """One row for all that one line made alike: an evaluation often makes its loader anew each time."""
+    rows: dict[tuple[object, ...], doc.Loader] = {}
+    for facts in loaders:
+        row = _loader(facts)
+        alike = (row.where or facts.id, row.role, row.name, row.num_workers, row.batch_size, row.persistent_workers)
+        first = rows.setdefault(alike, row)
+        if first is row:
+            continue
+        for name in ("batches", "epochs", "wait_s", "startup_s", "fetch_s", "collate_s"):
+            values = [value for value in (getattr(first, name), getattr(row, name)) if value is not None]
+            if values:
+                setattr(first, name, round(sum(values), 6))
+    return list(rows.values())
+
+
 def _loader(facts: LoaderFacts) -> doc.Loader:
     return doc.Loader(
         id=facts.id,
@@ -184,11 +201,12 @@ def _window(evidence: Evidence) -> doc.Window | None:
         ops = evidence.ops
     except EvidenceMissing:
         return None
+    operators_ms = sum(stat.self_ms for stat in ops.classes) or 1.0
     return doc.Window(
         steps=ops.steps,
         events=ops.events,
         trace=evidence.windows["clean"].path,
-        bound=ops.bound_text,
+        bound=ops.bound_text + _unlike(ops.step_ms, evidence.steps),
         ops_per_step=_rounded(ops.launches_per_step),
         median_op_us=_rounded(ops.durations.median_us),
         python_between_ops_share=_rounded(ops.shares.between_ops),
@@ -206,10 +224,21 @@ def _window(evidence: Evidence) -> doc.Window | None:
                 name=stat.name,
                 ms_per_step=_rounded(stat.self_ms),
                 count_per_step=_rounded(stat.count),
-                share=_rounded(stat.self_ms / ops.step_ms if ops.step_ms else 0.0),
+                share=_rounded(stat.self_ms / operators_ms),
             )
             for stat in ops.ops[:15]
         ],
+    )
+
+
+def _unlike(profiled_ms: float, steps: StepStats) -> str:
+    """What to say of a window that is not like the rest of the run: more than the profiler's own cost can explain."""
+    usual_ms = steps.median_ms()
+    if not usual_ms or profiled_ms < UNLIKE * usual_ms:
+        return ""
+    return (
+        f" These steps took {profiled_ms:.0f} ms each, a usual one {usual_ms:.0f} ms: the machine was busy just "
+        "then, or they are another kind of step. Their shares say less about the run."
     )
 
 

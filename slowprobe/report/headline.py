@@ -5,9 +5,12 @@ from __future__ import annotations
 from slowprobe.diagnose.engine import Examination
 from slowprobe.diagnose.evidence import Evidence
 from slowprobe.diagnose.finding import Range
+from slowprobe.diagnose.hot_lines import stretched
 from slowprobe.report.document import Overhead, Verdict
-from slowprobe.run.schema import Note, Window
+from slowprobe.run.schema import End, Note, Window
 
+UNSURE = 3  # checks not made; with fewer, "nothing found" still means something
+BUSY = 0.35  # of its computing the training thread was off the CPU; waiting for its own threads stays well below
 ENOUGH_STEPS = 10  # fewer steady steps make medians and shares rough
 
 
@@ -16,25 +19,45 @@ def verdict(evidence: Evidence, examined: Examination) -> Verdict:
     none = Range(1.0, 1.0, 1.0)
     steps = evidence.steps
     if not steps:
-        return Verdict(bottleneck="none", headline="No training step was seen.", share=0.0, speedup=none)
+        raised = _raised(evidence)
+        text = f"The script stopped with {raised} before any training step." if raised else "No training step was seen."
+        return Verdict(bottleneck="none", headline=text, share=0.0, speedup=none)
     serious = [finding for finding in examined.findings if finding.severity != "low"]
     if not serious:
+        unlooked = sum(outcome.status == "not-checked" for outcome in examined.outcomes.values())
         text = "No bottleneck worth mending was found."
+        if unlooked >= UNSURE and not evidence.run.of(Window):
+            text = (
+                f"No bottleneck was found, but {unlooked} of {len(examined.outcomes)} checks could not be made: "
+                f"the loop was over, or stopped, after {steps.count} {_unit(steps.unit, steps.count)}."
+            )
         if examined.findings:
             text += " Small savings are listed below."
         return Verdict(bottleneck="none", headline=text, share=0.0, speedup=none)
     top = serious[0]
-    low, expected, high = examined.joint.speedup
+    low, joint, high = examined.joint.speedup
     share = top.saving.seconds / examined.joint.before_s if examined.joint.before_s else 0.0
     others = len(serious) - 1
     also = "" if not others else f", {'one more finding' if others == 1 else f'{others} more findings'} included"
+    expected = joint if others else top.saving.speedup.expected  # small findings are not this one's merit
     headline = f"{top.title}: mending it would make the loop run {_times(expected)}{also}."
     return Verdict(
         bottleneck=top.bottleneck,
         headline=headline,
         share=round(share, 4),
-        speedup=Range(round(low, 3), round(expected, 3), round(high, 3)),
+        speedup=Range(round(low, 3), round(joint, 3), round(high, 3)),
     )
+
+
+def _raised(evidence: Evidence) -> str:
+    """The exception that ended the script, where it ended with one."""
+    end = evidence.run.last(End)
+    return end.exception or "" if end is not None else ""
+
+
+def _unit(unit: str, count: int) -> str:
+    plural = "es" if unit.endswith(("ch", "s")) else "s"
+    return unit if count == 1 else unit + plural
 
 
 def _times(factor: float) -> str:
@@ -71,13 +94,9 @@ def notes(evidence: Evidence) -> list[str]:
     found = [note.text for note in evidence.run.of(Note)]
     steps = evidence.steps
     if steps and steps.steady_count < ENOUGH_STEPS:
-        found.append(f"Only {steps.steady_count} steady steps were recorded: shares and savings are rough.")
-    beside = evidence.neighbours
-    if beside is not None and beside.in_the_way:
-        found.append(
-            f"The cores were {beside.busy:.0%} busy, {beside.others:.0%} with processes that are no part of this run. "
-            "Alone, the loop would be faster; what is said here holds for a machine as busy."
-        )
+        some = f"{steps.steady_count} steady {'step was' if steps.steady_count == 1 else 'steps were'}"
+        found.append(f"Only {some} recorded: shares and savings are rough.")
+    found += _busy(evidence)
     if evidence.recording.detached_ns is None:
         found.append("The run was cut short: what happened after the last write (about a second) is not known.")
     if evidence.run.lost_lines:
@@ -90,10 +109,36 @@ def notes(evidence: Evidence) -> list[str]:
     return found
 
 
+def _busy(evidence: Evidence) -> list[str]:
+    beside, off = evidence.neighbours, stretched(evidence)
+    if beside is not None and beside.in_the_way:
+        what = f"its cores were {beside.busy:.0%} busy, {beside.others:.0%} with processes that are no part of this run"
+    elif off > BUSY:
+        what = f"the training thread was off the CPU for {off:.0%} of the time that it had work"
+    else:
+        return []
+    return [
+        f"The machine was busy: {what}. All times are longer than they would be alone, and shares of short operators "
+        "less certain." + _threads(evidence)
+    ]
+
+
+def _threads(evidence: Evidence) -> str:
+    threads = int(evidence.settings.get("num_threads") or 1)
+    if threads < 2:
+        return ""
+    return (
+        f" Operators run on {threads} threads that wait for each other, which suffers most from it: if the machine is "
+        "always shared, try OMP_NUM_THREADS=1."
+    )
+
+
 def advice(evidence: Evidence) -> list[str]:
     """For a run without training steps: what was seen, and what to try."""
     if evidence.steps:
         return []
+    if _raised(evidence) not in ("", "SystemExit", "KeyboardInterrupt"):
+        return ["The script's own output says why; slowprobe changes neither output nor errors."]
     totals = evidence.recording.totals
     waits = sum(total.count for (kind, _), total in totals.items() if kind == 1)
     forwards = sum(facts.calls for facts in evidence.forwards)

@@ -10,7 +10,7 @@ import numpy as np
 from slowprobe.run.schema import LoaderCpu, Site, SpanKind
 from slowprobe.timeline.labels import Labels
 from slowprobe.timeline.partition import Partition
-from slowprobe.timeline.recording import Key, Recording
+from slowprobe.timeline.recording import Ints, Key, Recording
 from slowprobe.timeline.roles import FORWARD
 
 
@@ -56,7 +56,7 @@ class EvaluationFacts:
     """Of that, in passes run with gradients enabled."""
     forwards: list[SpanFacts]
     steps_between: float
-    """Training steps per evaluation."""
+    """Training steps from one evaluation to the next."""
 
 
 def span_facts(recording: Recording, split: Partition, kind: SpanKind) -> list[SpanFacts]:
@@ -105,8 +105,15 @@ def evaluation_facts(recording: Recording, split: Partition, labels: Labels, ste
         forward_s=sum(facts.evaluation_s for facts in forwards),
         grad_forward_s=sum(facts.evaluation_s for facts in forwards if facts.attrs.get("grad")),
         forwards=forwards,
-        steps_between=steps / count if count else 0.0,
+        steps_between=_steps_between(spans.start[labels.roots[begins]], labels.steps.start, steps, count),
     )
+
+
+def _steps_between(begins: Ints, steps: Ints, all_steps: int, count: int) -> float:
+    """The median over what was recorded in full: an evaluation before the first step would halve a mean."""
+    if len(begins) == count >= 2 and len(steps) == all_steps:
+        return float(np.median(np.diff(np.searchsorted(steps, begins))))
+    return all_steps / count if count else 0.0
 
 
 def step_cores(recording: Recording, loader: int | None = None) -> float:

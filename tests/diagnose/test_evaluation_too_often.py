@@ -107,3 +107,49 @@ def test_without_evaluation_it_does_not_apply(tmp_path):
             run.batch(loader, 1.0)
             run.train()
     assert ask(RULE, run.evidence()).status == "not-applicable"
+
+
+GENERATES = """\
+def generate(x):
+    for _ in range(3):
+        x, _ = self(x)
+
+
+def batch_end(trainer):
+    if trainer.iter_num % 20 == 0:
+        loader = DataLoader(data)
+"""
+
+
+def test_a_model_that_calls_itself_is_not_taken_for_the_loop(tmp_path):
+    """The training loop is in another file; of the places seen, the one under a condition on a counter counts."""
+    run = SyntheticRun(tmp_path, GENERATES)
+    loader, test_loader = run.loader(None), run.loader(8, function="batch_end")
+    for _ in range(12):
+        with run.epoch(loader):
+            for _ in range(20):
+                run.batch(loader, 1.0)
+                run.train(4.0, 8.0, 1.0)
+        run.evaluate(test_loader, 20, forward_ms=9.0, line=3, function="generate")
+    verdict = ask(RULE, run.evidence())
+    assert verdict.lines == [7, 8]
+    assert verdict.diagnosis.fix.diff == "-if trainer.iter_num % 20 == 0:\n+if trainer.iter_num % 140 == 0:"
+
+
+def test_without_a_place_there_is_no_diff(tmp_path):
+    verdict = ask(RULE, record(tmp_path, source="x = 1\ny = 2\nlogits = model(points)\nevaluate(model, test_loader)\n"))
+    assert verdict.diagnosis.fix.diff == ""
+
+
+def test_an_evaluation_before_the_first_steps_does_not_shorten_the_interval(tmp_path):
+    run = SyntheticRun(tmp_path, SOURCE)
+    loader, test_loader = run.loader(None), run.loader(None)
+    with run.epoch(loader):
+        for step in range(120):
+            run.batch(loader, 1.0)
+            run.train(4.0, 8.0, 1.0)
+            if step % 100 == 0:
+                run.evaluate(test_loader, 60, forward_ms=9.0, line=3)
+    diagnosis = ask(RULE, run.evidence()).diagnosis
+    assert diagnosis.evidence["training steps between two"] == 100
+    assert diagnosis.evidence["recommended: one in"] == 4  # 600 ms after 1400: 600 / 1400 * 9

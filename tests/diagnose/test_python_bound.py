@@ -53,3 +53,26 @@ def test_waiting_and_writing_are_left_to_others(tmp_path):
     assert ask(RULE, waiting).status == "passed"
     writing = with_ops(record(tmp_path / "b", line=9, function="main"), [FORWARD], 23.0)
     assert ask(RULE, writing).status == "passed"
+
+
+def test_on_a_busy_machine_every_line_is_off_the_cpu(tmp_path):
+    """Others had the cores for 60% of the time, in operators and in Python alike: the line does not wait."""
+    run = SyntheticRun(tmp_path, SOURCE)
+    for _ in range(STEPS):
+        with run.inside("backward", 0):
+            run.spend(12.0, 6, cpu_ms=4.8)
+        run.optimizer(1.0, 7)
+        run.python(10.0, 2, "metrics", cpu_ms=4.0)
+    assert ask(RULE, with_ops(run.evidence(), [FORWARD], 23.0)).lines[0] == 2
+
+
+def test_a_layer_of_torchs_own_is_not_python(tmp_path):
+    """Near miss: the one recorded step was quick, so the operators of a call to nn.LSTM explain little of its time."""
+    slow = record(tmp_path, callee="Module._wrapped_call_impl")
+    assert ask(RULE, with_ops(slow, [FORWARD], 23.0)).status == "passed"
+
+
+def test_operators_grow_with_the_steps(tmp_path):
+    """Near miss: steps are episodes, and the recorded one was a fifth of the usual length."""
+    lines = [FORWARD, line_ops(2, 1, op="aten::mm", function="metrics", forward_ms=2.0, left_ms=2.0)]
+    assert ask(RULE, with_ops(record(tmp_path), lines, 4.6)).status == "passed"

@@ -68,3 +68,29 @@ def test_operators_inside_the_optimizer_are_not_its_business(tmp_path):
 
 def test_without_a_window_it_is_not_checked(tmp_path):
     assert ask(RULE, record(tmp_path)).status == "not-checked"
+
+
+ROLLOUT = """\
+def act(state):
+    return Categorical(policy(state)).sample()
+def main():
+    for episode in range(100):
+        for t in range(1000):
+            state = env.step(act(state))
+        loss.backward()
+        optimizer.step()
+"""
+
+
+def test_a_function_that_an_inner_loop_calls(tmp_path):
+    run = SyntheticRun(tmp_path, ROLLOUT)
+    for _ in range(STEPS):
+        run.python(20.0, 2, "act")
+        run.backward(5.0, 7)
+        run.optimizer(1.0, 8)
+    lines = [line_ops(2, 100, function="act", forward_ms=18.0, left_ms=1.0)]
+    verdict = ask(RULE, with_ops(run.evidence(), lines, 26.0))
+    assert verdict.lines == [2]
+    assert "several environments" in verdict.diagnosis.fix.text
+    assert verdict.diagnosis.fix.diff.startswith("-for t in range(1000):")
+    assert verdict.saved_s == pytest.approx(20.0 * STEPS / 1000, rel=0.1)

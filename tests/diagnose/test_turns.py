@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from slowprobe.diagnose.turns import beside, rarer, turn_of
+from slowprobe.diagnose.turns import beside, loop_that_calls, rarer, turn_of
 from slowprobe.run.reader import RunRecords
 from slowprobe.run.schema import Manifest, Site, Source
 from slowprobe.timeline.sources import SourceText
@@ -162,3 +162,53 @@ def test_beside_is_the_block_of_the_statement():
     text = "for a in b:\n    c()\n    if d:\n        e()\n        f()\n    g()\n"
     assert beside(source_of(text), Site(FILE, 5, "")) == [(4, 4), (5, 5)]
     assert beside(source_of(text), Site(FILE, 2, "")) == [(2, 2), (3, 5), (6, 6)]
+
+
+CALLBACK = """\
+def eval_split(split):
+    loader = DataLoader(dataset)
+    for x in loader:
+        model.generate(x)
+def batch_end(trainer):
+    if trainer.iter_num % 500 == 0:
+        eval_split("test")
+trainer.set_callback("on_batch_end", batch_end)
+trainer.run()
+"""
+
+
+def test_a_callback_leads_to_the_condition_it_stands_under():
+    source = source_of(CALLBACK)
+    turn = turn_of(source, site(CALLBACK, "DataLoader", "eval_split"))
+    assert turn is not None and turn.site.line == 6 and not turn.trains
+    assert rarer(source, [site(CALLBACK, "generate")], 6) == (
+        "-if trainer.iter_num % 500 == 0:\n+if trainer.iter_num % 3000 == 0:"
+    )
+
+
+def test_an_interval_with_a_name_is_raised():
+    text = RANGE.replace('log.info("a")', "if step % args.every == 0:\n            torch.save(state, path)")
+    assert rarer(source_of(text), [site(text, "torch.save")], 30) == (
+        "-if step % args.every == 0:\n+if step % (30 * args.every) == 0:"
+    )
+
+
+ROLLOUT = """\
+def act(state):
+    return Categorical(policy(state)).sample()
+def finish():
+    loss.backward()
+    optimizer.step()
+def main():
+    for episode in range(100):
+        for t in range(1000):
+            state = env.step(act(state))
+        finish()
+"""
+
+
+def test_the_loop_inside_a_step_that_calls_a_function():
+    assert loop_that_calls(source_of(ROLLOUT), FILE, 2) == ((8, 9), (1, 2))
+    assert loop_that_calls(source_of(ROLLOUT), FILE, 4) is None, "this loop trains: the function runs once a step"
+    methods = ROLLOUT.replace("act(state))", "agent.act(state))")
+    assert loop_that_calls(source_of(methods), FILE, 2) is None, "the method of an object may be another's"

@@ -36,7 +36,7 @@ SHORTER = 2.0  # an interval this much longer or shorter is as good an answer: t
 RULE = Rule(
     title="Evaluation takes much of the loop's time",
     bottleneck="evaluation",
-    needs=("evaluation", "partition", "loaders", "source"),
+    needs=("evaluation", "partition", "loaders", "source", "steps"),
 )
 
 
@@ -52,9 +52,10 @@ def check(run: Any) -> Answer:
         return Passed("there was a single evaluation")
     if evaluation.grad_forward_s >= MAX_WITH_GRAD * evaluation.total_s and _builds_graphs(run):
         return NotChecked(f"evaluating takes {share:.0%} of loop time, but with gradients on: turn those off first")
-    training_s = loop_s - evaluation.total_s
-    times = math.ceil(evaluation.total_s / training_s * (1 - TARGET_SHARE) / TARGET_SHARE) if training_s > 0 else 2
-    called, call = _places(run)
+    training_s = (loop_s - evaluation.total_s) / max(run.steps.count, 1) * evaluation.steps_between
+    needed = evaluation.mean_s / training_s * (1 - TARGET_SHARE) / TARGET_SHARE if training_s > 0 else 0.0
+    times = max(2, math.ceil(needed))
+    called, call, known = _places(run)
     return Diagnosis(
         summary=(
             f"{evaluation.count} evaluations of {evaluation.mean_s:.2f} s, one every {evaluation.steps_between:.0f} "
@@ -63,7 +64,7 @@ def check(run: Any) -> Answer:
         where=place(call, called) if call != called else place(called),
         fix=Fix(
             text=f"Evaluate {times} times less often, or on a fixed part of the data.{_about_loader(run)}",
-            diff=rarer(run.source, [called], times),
+            diff=rarer(run.source, [called], times) if known else "",
         ),
         changes=[Scale("evaluation", "off_step", evaluation.total_s, _remaining(evaluation.count, times))],
         evidence={
@@ -89,13 +90,21 @@ def _builds_graphs(run: Any) -> bool:
     return any(facts.attrs.get("grad") and facts.attrs.get("trainable", 1) != 0 for facts in run.evaluation.forwards)
 
 
-def _places(run: Any) -> tuple[Site | None, Site | None]:
-    """Where the evaluation calls the model (or makes its loader), and where the loop calls the evaluation."""
+def _places(run: Any) -> tuple[Site | None, Site | None, bool]:
+    """Where the evaluation calls the model (or makes its loader), where the loop calls it, and whether that is known.
+
+    A model that generates calls itself in a loop of its own, which is nobody's training loop: of all places, one that a
+    training loop leads to is best, then one under a condition on a step counter.
+    """
     sites = [facts.where for facts in run.evaluation.forwards if facts.where is not None]
-    sites += [loader.where for loader in run.loaders if loader.role == "evaluation"]
+    sites += [loader.where for loader in run.loaders if loader.role == "evaluation" and loader.where is not None]
+    turns = [(site, turn) for site in sites if (turn := turn_of(run.source, site)) is not None]
+    for known in (lambda turn: turn.trains, lambda turn: turn.guard is not None, lambda turn: turn.called):
+        for site, turn in turns:
+            if known(turn):
+                return site, turn.site if turn.called else site, True
     called = sites[0] if sites else None
-    turn = turn_of(run.source, called)
-    return called, turn.site if turn is not None and turn.called else called
+    return called, called, False
 
 
 def _about_loader(run: Any) -> str:

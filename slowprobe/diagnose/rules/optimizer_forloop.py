@@ -29,6 +29,7 @@ from slowprobe.timeline.replay import Factor, Scale
 
 MIN_SHARE = 0.03  # of loop time: a smaller optimizer is within step-to-step noise
 SPREAD = 0.25  # the measurement runs with warm caches and without the user's other tensors around it
+UNLIKE = 4.0  # a step in the loop over one measured apart; more than cold caches explain, so the ratio may not hold
 FUSABLE = ("Adam", "AdamW", "SGD", "Adagrad")  # the optimizers whose fused=True works on the CPU (torch 2.6 and later)
 UNMEASURED = Factor(0.15, 0.35, 0.7)  # from 200 to 1,000 small tensors, for runs that were killed before measuring
 MIN_SMALL = 50  # parameters; with fewer there is no loop to speak of, and unmeasured advice would be a guess
@@ -67,6 +68,10 @@ def _diagnose(run: Any, facts: SpanFacts, number: int | None) -> Diagnosis | Non
         ratio = min(1.0, fused_ms / now_ms)
         factor = Factor(ratio * (1 - SPREAD), ratio, min(1.0, ratio * (1 + 2 * SPREAD)))
         measured = f"; fused takes {ratio:.0%} of that on this machine"
+        apart = facts.total_s / facts.calls * 1000 / now_ms
+        if apart > UNLIKE:
+            factor = Factor(factor.best, factor.expected, 1.0)
+            measured += f", but a step in the loop took {apart:.0f} times what it takes apart (a busy machine?)"
     elif params >= MIN_SMALL and not run.costs:
         factor, measured = UNMEASURED, ""
     else:

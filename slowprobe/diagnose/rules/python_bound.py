@@ -24,6 +24,7 @@ from typing import Any
 
 from slowprobe.diagnose.edits import diff
 from slowprobe.diagnose.finding import Fix, Where
+from slowprobe.diagnose.hot_lines import stretched
 from slowprobe.diagnose.op_loops import op_loops
 from slowprobe.diagnose.rule import Answer, Diagnosis, Passed, Rule
 from slowprobe.timeline.hotspots import LineTime
@@ -32,16 +33,17 @@ from slowprobe.timeline.replay import Factor, Scale
 MIN_SHARE = 0.05  # of loop time
 MIN_SAMPLES = 10  # of a line; a share from fewer is off by a third or more
 MIN_PYTHON = 0.6  # of a line's time; below, it is its operators that cost
-MAX_WAITING = 0.5  # off the CPU; above, the line waits for something
+MAX_WAITING = 0.5  # off the CPU, beyond what a busy machine does to every line; above, the line waits for something
 MAX_PLACES = 5
 VECTORISED = Factor(0.05, 0.2, 0.6)  # NumPy or torch against a Python loop: 10 to 100 times faster; rewrites vary
 _WRITES = re.compile(r"\.write\(|\.flush\(|fsync|print\(|log(ger|ging)?\.|json\.dump|torch\.save|\.writerow")
 _BUCKETS = ("python", "forward")
+_MODULE_CALL = "Module._wrapped_call_impl"
 
 RULE = Rule(
     title="Python work on the training thread holds the step up",
     bottleneck="host",
-    needs=("steps", "ops", "lines", "source", "partition", "optimizers", "backwards"),
+    needs=("steps", "ops", "lines", "source", "partition", "optimizers", "backwards", "settings"),
 )
 
 
@@ -49,16 +51,20 @@ def check(run: Any) -> Answer:
     """Find lines with CPU time that is not their operators'."""
     loop_s = run.partition.loop_s
     elsewhere = {(line.file, line.line) for loop in op_loops(run) for line in loop.lines}
+    # Where steps differ in length (episodes, sequences), the recorded one stands for as much time as it took.
+    like_it = run.steps.count * max(1.0, run.steps.mean_ms() / run.ops.step_ms if run.ops.step_ms else 1.0)
     operators_s = {
-        (line.file, line.line): (line.forward_ms + line.launch_gap_ms) * run.steps.count / 1000
-        for line in run.ops.lines
+        (line.file, line.line): (line.forward_ms + line.launch_gap_ms) * like_it / 1000 for line in run.ops.lines
     }
+    on_cpu = 1 - stretched(run)
     found: list[tuple[LineTime, float]] = []
     for line in run.lines:
         key = (line.file, line.line)
         if line.scope != "step" or line.bucket not in _BUCKETS or key in elsewhere or line.samples < MIN_SAMPLES:
             continue
-        if line.waiting > MAX_WAITING or _WRITES.search(run.source.line(*key)):
+        if line.callee == _MODULE_CALL:
+            continue  # a layer of torch's own: its time is its operators', whatever the one recorded step says
+        if 1 - line.waiting < (1 - MAX_WAITING) * on_cpu or _WRITES.search(run.source.line(*key)):
             continue
         python_s = line.seconds - operators_s.get(key, 0.0)
         if python_s >= MIN_PYTHON * line.seconds:

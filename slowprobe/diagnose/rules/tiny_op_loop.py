@@ -22,6 +22,7 @@ Sources: Hockney (1982), the r-infinity and n-half model; PyTorch Performance Tu
 from __future__ import annotations
 
 import math
+import re
 from typing import Any
 
 from slowprobe.diagnose.edits import diff
@@ -38,6 +39,7 @@ MAX_WORK = 0.9  # of it may be work on data: a busy machine stretches that part 
 # a quarter at 1,500 elements, half at 33,000; elsewhere by the logarithm. Two points, so the range is wide.
 KEPT_SMALL, SMALL = 0.25, 1_500
 KEPT_PER_DECADE = 0.19
+_ENVIRONMENT = re.compile(r"\benvs?\.step\(")
 
 RULE = Rule(
     title="A Python loop launches many small operators",
@@ -63,6 +65,21 @@ def kept_work(elements: int | None) -> float:
     return min(1.0, KEPT_SMALL + KEPT_PER_DECADE * decades)
 
 
+def _advice(run: Any, loop: OpLoop) -> str:
+    top = loop.lines[0]
+    around = run.source.loop_around(top.file, loop.header) if loop.header else None
+    body = run.source.lines(top.file)[around[0] - 1 : around[1]] if around else []
+    if any(_ENVIRONMENT.search(line) for line in body):
+        return (
+            "Each turn waits for the environment, so the turns cannot be batched; step several environments side by "
+            "side (gymnasium.vector), so that each operator serves all of them."
+        )
+    return (
+        "Replace the loop by operators over the whole dimension (a batched matmul, torch.stack, nn.LSTM or nn.GRU for "
+        "a recurrence), or wrap the module in torch.compile."
+    )
+
+
 def _left(loop: OpLoop) -> float:
     return loop.left * kept_work(loop.median_elements)
 
@@ -82,10 +99,7 @@ def _diagnose(run: Any, loop: OpLoop) -> Diagnosis:
         ),
         where=[Where(line.file, line.line, line.function, round(share, 3)) for line, share in loop.shares],
         fix=Fix(
-            text=(
-                "Replace the loop by operators over the whole dimension (a batched matmul, torch.stack, nn.LSTM or "
-                "nn.GRU for a recurrence), or wrap the module in torch.compile."
-            ),
+            text=_advice(run, loop),
             diff=diff(
                 [run.source.line(top.file, loop.header), f"    {body}"] if loop.header else [body],
                 ["# the same operators once, over all iterations: batched, stacked, or a built-in layer"],
