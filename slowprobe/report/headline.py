@@ -7,7 +7,7 @@ from slowprobe.diagnose.evidence import Evidence
 from slowprobe.diagnose.finding import Range
 from slowprobe.diagnose.hot_lines import stretched
 from slowprobe.report.document import Overhead, Verdict
-from slowprobe.run.schema import End, Note, Window
+from slowprobe.run.schema import End, Note, State, Window
 
 UNSURE = 3  # checks not made; with fewer, "nothing found" still means something
 BUSY = 0.35  # of its computing the training thread was off the CPU; waiting for its own threads stays well below
@@ -124,7 +124,8 @@ def _busy(evidence: Evidence) -> list[str]:
 
 
 def _threads(evidence: Evidence) -> str:
-    threads = int(evidence.settings.get("num_threads") or 1)
+    state = evidence.run.last(State)
+    threads = int(state.values.get("num_threads") or 1) if state is not None else 1  # type: ignore[arg-type]
     if threads < 2:
         return ""
     return (
