@@ -53,3 +53,16 @@ def test_waiting_and_writing_are_left_to_others(tmp_path):
     assert ask(RULE, waiting).status == "passed"
     writing = with_ops(record(tmp_path / "b", line=9, function="main"), [FORWARD], 23.0)
     assert ask(RULE, writing).status == "passed"
+
+
+def test_a_trainers_own_python_is_not_judged(tmp_path):
+    run = SyntheticRun(tmp_path, "model.fit(x, y)\n")
+    for _ in range(STEPS):
+        run.forward(4.0, 1)
+        run.backward(8.0, 1)
+        run.optimizer(1.0, 1)
+        run.python(20.0, 1, "<module>")
+    forward = line_ops(1, 3, op="aten::mm", function="<module>", forward_ms=4.0, left_ms=4.0)
+    verdict = ask(RULE, with_ops(run.evidence(), [forward], 33.0))
+    assert verdict.status == "not-checked"
+    assert "inside the library" in verdict.outcome.reason

@@ -10,7 +10,8 @@ the same line; the difference is Python.
 
 Stays quiet when: it comes to less than 5 % of loop time, the time is spent off the CPU (that is waiting: external-wait,
 checkpoint-blocking), the line logs or writes (logging-every-step), or it belongs to a loop of small operators
-(tiny-op-loop, python-param-loops).
+(tiny-op-loop, python-param-loops). Where one line is the whole training loop (model.fit of a trainer), the Python is
+the trainer's own, and the rule says that it does not judge it.
 
 Fix: vectorise with torch or NumPy, do it every N steps, or move it into the dataset's workers.
 
@@ -20,12 +21,13 @@ Sources: Scalene's split of Python and native time; TensorFlow profiler, "All Ot
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from typing import Any
 
 from slowprobe.diagnose.edits import diff
 from slowprobe.diagnose.finding import Fix, Where
 from slowprobe.diagnose.op_loops import op_loops
-from slowprobe.diagnose.rule import Answer, Diagnosis, Passed, Rule
+from slowprobe.diagnose.rule import Answer, Diagnosis, NotChecked, Passed, Rule
 from slowprobe.timeline.hotspots import LineTime
 from slowprobe.timeline.replay import Factor, Scale
 
@@ -37,6 +39,7 @@ MAX_PLACES = 5
 VECTORISED = Factor(0.05, 0.2, 0.6)  # NumPy or torch against a Python loop: 10 to 100 times faster; rewrites vary
 _WRITES = re.compile(r"\.write\(|\.flush\(|fsync|print\(|log(ger|ging)?\.|json\.dump|torch\.save|\.writerow")
 _BUCKETS = ("python", "forward")
+_AROUND_BACKWARD = {"optimizer", "zero_grad", "data_wait", "fetch", "collate"}
 
 RULE = Rule(
     title="Python work on the training thread holds the step up",
@@ -54,6 +57,7 @@ def check(run: Any) -> Answer:
         for line in run.ops.lines
     }
     found: list[tuple[LineTime, float]] = []
+    trainers, trainers_s = _whole_loops(run.lines), 0.0
     for line in run.lines:
         key = (line.file, line.line)
         if line.scope != "step" or line.bucket not in _BUCKETS or key in elsewhere or line.samples < MIN_SAMPLES:
@@ -61,12 +65,28 @@ def check(run: Any) -> Answer:
         if line.waiting > MAX_WAITING or _WRITES.search(run.source.line(*key)):
             continue
         python_s = line.seconds - operators_s.get(key, 0.0)
-        if python_s >= MIN_PYTHON * line.seconds:
+        if python_s < MIN_PYTHON * line.seconds:
+            continue
+        if key in trainers:
+            trainers_s += python_s
+        else:
             found.append((line, python_s))
     total = sum(seconds for _, seconds in found)
+    if total < MIN_SHARE * loop_s <= trainers_s:
+        return NotChecked(
+            f"{trainers_s / loop_s:.0%} of loop time is Python inside the library that runs the training loop"
+        )
     if total < MIN_SHARE * loop_s:
         return Passed(f"Python outside operators takes {total / loop_s:.1%} of loop time")
     return _diagnose(run, sorted(found, key=lambda entry: -entry[1]), total, loop_s)
+
+
+def _whole_loops(lines: list[LineTime]) -> set[tuple[str, int]]:
+    """The user's lines below which a library trains: backward and what only comes around it are on one line."""
+    buckets: dict[tuple[str, int], set[str]] = defaultdict(set)
+    for line in lines:
+        buckets[line.file, line.line].add(line.bucket)
+    return {key for key, seen in buckets.items() if "backward" in seen and seen & _AROUND_BACKWARD}
 
 
 def _diagnose(run: Any, found: list[tuple[LineTime, float]], total: float, loop_s: float) -> Diagnosis:
