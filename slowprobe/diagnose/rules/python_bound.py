@@ -21,11 +21,11 @@ Sources: Scalene's split of Python and native time; TensorFlow profiler, "All Ot
 from __future__ import annotations
 
 import re
-from collections import defaultdict
 from typing import Any
 
 from slowprobe.diagnose.edits import diff
 from slowprobe.diagnose.finding import Fix, Where
+from slowprobe.diagnose.hot_lines import trainer_lines
 from slowprobe.diagnose.op_loops import op_loops
 from slowprobe.diagnose.rule import Answer, Diagnosis, NotChecked, Passed, Rule
 from slowprobe.timeline.hotspots import LineTime
@@ -39,7 +39,6 @@ MAX_PLACES = 5
 VECTORISED = Factor(0.05, 0.2, 0.6)  # NumPy or torch against a Python loop: 10 to 100 times faster; rewrites vary
 _WRITES = re.compile(r"\.write\(|\.flush\(|fsync|print\(|log(ger|ging)?\.|json\.dump|torch\.save|\.writerow")
 _BUCKETS = ("python", "forward")
-_AROUND_BACKWARD = {"optimizer", "zero_grad", "data_wait", "fetch", "collate"}
 
 RULE = Rule(
     title="Python work on the training thread holds the step up",
@@ -57,7 +56,7 @@ def check(run: Any) -> Answer:
         for line in run.ops.lines
     }
     found: list[tuple[LineTime, float]] = []
-    trainers, trainers_s = _whole_loops(run.lines), 0.0
+    trainers, trainers_s = trainer_lines(run), 0.0
     for line in run.lines:
         key = (line.file, line.line)
         if line.scope != "step" or line.bucket not in _BUCKETS or key in elsewhere or line.samples < MIN_SAMPLES:
@@ -79,14 +78,6 @@ def check(run: Any) -> Answer:
     if total < MIN_SHARE * loop_s:
         return Passed(f"Python outside operators takes {total / loop_s:.1%} of loop time")
     return _diagnose(run, sorted(found, key=lambda entry: -entry[1]), total, loop_s)
-
-
-def _whole_loops(lines: list[LineTime]) -> set[tuple[str, int]]:
-    """The user's lines below which a library trains: backward and what only comes around it are on one line."""
-    buckets: dict[tuple[str, int], set[str]] = defaultdict(set)
-    for line in lines:
-        buckets[line.file, line.line].add(line.bucket)
-    return {key for key, seen in buckets.items() if "backward" in seen and seen & _AROUND_BACKWARD}
 
 
 def _diagnose(run: Any, found: list[tuple[LineTime, float]], total: float, loop_s: float) -> Diagnosis:
