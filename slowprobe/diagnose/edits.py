@@ -48,10 +48,10 @@ def wrap_statement(source: SourceText, site: Site | None, header: str) -> str:
     return diff(lines, [header, *(f"    {line}" for line in lines)]) if lines else ""
 
 
-def set_arguments(source: SourceText, site: Site | None, **arguments: str) -> str:
-    """A diff that sets keyword arguments of the (first, outermost) call in the user's statement.
+def set_arguments(source: SourceText, site: Site | None, class_name: str, **arguments: str) -> str:
+    """A diff that sets keyword arguments where the user's statement makes a `class_name`.
 
-    Empty where the statement is unknown or holds no call.
+    Empty where the statement is unknown, or where something it calls makes the object: a trainer, a factory.
     """
     lines = statement_lines(source, site)
     text = "\n".join(lines)
@@ -59,7 +59,7 @@ def set_arguments(source: SourceText, site: Site | None, **arguments: str) -> st
         tree = ast.parse(text)
     except (SyntaxError, ValueError):
         return ""
-    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and _makes(node, class_name)]
     if not calls:
         return ""
     call = calls[0]
@@ -74,6 +74,11 @@ def set_arguments(source: SourceText, site: Site | None, **arguments: str) -> st
     if missing:
         edited.insert_before_close(call, ", ".join(missing))
     return diff(lines, edited.result().splitlines())
+
+
+def _makes(call: ast.Call, class_name: str) -> bool:
+    name = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
+    return name in (class_name, "__init__")  # of a subclass: super().__init__(...)
 
 
 class _Text:

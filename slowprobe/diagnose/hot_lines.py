@@ -38,6 +38,28 @@ def stretched(run: Any) -> float:
     return sum(line.waiting * line.seconds for line in lines) / seconds
 
 
+def trainer_lines(run: Any) -> set[tuple[str, int]]:
+    """The user's lines below which a library trains (``trainer.fit(net)``): backward runs there, unnamed in the line.
+
+    Time on such a line belongs to no call in particular, and an edit of it would change more than is meant.
+    """
+    sites = [facts.where for facts in run.backwards if facts.where is not None]
+    found = [site for site in sites if not holds(run, site, ("backward", "grad"))]
+    return {(site.file, site.line) for site in found}
+
+
+def in_trainer(run: Any, site: Site | None) -> bool:
+    """Whether a library trains below the user's line `site`, so that a call there is the library's."""
+    return site is not None and (site.file, site.line) in trainer_lines(run)
+
+
+def editable(run: Any, sites: Sequence[Site | None]) -> list[Site | None]:
+    """The sites that may go under a condition on the step: where a trainer owns the loop, only what has a loop, too."""
+    if not trainer_lines(run):
+        return list(sites)
+    return [site for site in sites if not in_trainer(run, site) and turn_of(run.source, site) is not None]
+
+
 def may_wait_for_device(run: Any) -> bool:
     """Whether a line off the CPU, or one that reads a value, may wait for queued work of a device."""
     try:
@@ -56,10 +78,11 @@ def around_call(
     """
     turn = turn_of(run.source, site)
     statements = beside(run.source, site)
+    trainers = trainer_lines(run)
     own = next((span for span in statements if span[0] <= site.line <= span[1]), (site.line, site.line))
 
     def belongs(line: LineTime) -> bool:
-        if line.file != site.file or line.bucket not in BETWEEN_SPANS:
+        if line.file != site.file or line.bucket not in BETWEEN_SPANS or (line.file, line.line) in trainers:
             return False
         if own[0] <= line.line <= own[1]:
             return True
@@ -73,8 +96,8 @@ def around_call(
     return [line for line in lines if belongs(line)]
 
 
-def holds(run: Any, line: LineTime, words: Sequence[str]) -> bool:
-    """Whether the statement of a sampled line has one of `words` in it."""
+def holds(run: Any, line: LineTime | Site, words: Sequence[str]) -> bool:
+    """Whether the statement of a line has one of `words` in it."""
     first, last = run.source.statement(Site(line.file, line.line, line.function))
     return any(word in text for text in run.source.lines(line.file)[first - 1 : last] for word in words)
 

@@ -56,6 +56,12 @@ class LoaderFacts:
     """From a batch's arrival to the next request; NaN after the last batch of a pass."""
 
     @property
+    def class_name(self) -> str:
+        """DataLoader, or a subclass of it; as the user's line says it where a trainer has put its own in its place."""
+        name = self.name.partition("(")[0]
+        return "DataLoader" if name.startswith("DataLoader") else name
+
+    @property
     def make_s(self) -> float | None:
         """Mean seconds to make one batch in one process; None when unseen."""
         if not len(self.fetch):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import linecache
 import time
 import weakref
 from collections.abc import Callable, Iterator
@@ -18,7 +19,7 @@ from torch.utils.data import DataLoader, Subset, TensorDataset
 
 from slowprobe.capture.session import Options, Session
 from slowprobe.run.reader import load_run
-from slowprobe.run.schema import KINDS, Chunk
+from slowprobe.run.schema import KINDS, Chunk, Subject
 
 DATA = TensorDataset(torch.arange(32.0).reshape(8, 4))
 Made = Iterator[DataLoader[Any]]
@@ -126,3 +127,17 @@ def test_a_dataset_goes_when_its_loop_is_over(tmp_path: Path) -> None:
             assert gone() is None
         finally:
             gc.enable()
+
+
+def test_a_trainers_copy_of_a_loader_has_the_users_line(tmp_path: Path) -> None:
+    library: dict[str, Any] = {}
+    exec(compile("def prepare(make, loader): return make(loader.dataset, batch_size=2)", "<library>", "exec"), library)
+    with recorded(tmp_path / "run"):
+        loader = DataLoader(DATA, batch_size=2)
+        prepared = library["prepare"](DataLoader, loader)
+        for _ in prepared:
+            pass
+    sites = [subject.site for subject in load_run(tmp_path / "run").of(Subject) if subject.kind == "data_wait"]
+    assert [linecache.getline(site.file, site.line).strip() for site in sites if site is not None] == [
+        "loader = DataLoader(DATA, batch_size=2)"
+    ]

@@ -120,3 +120,17 @@ def test_without_samples_the_save_calls_are_enough(tmp_path):
     verdict = ask(RULE, evidence)
     assert verdict.lines == [3]
     assert verdict.saved_s == pytest.approx(STEPS * 0.010 * 49 / 50, rel=0.01)
+
+
+def test_a_trainers_own_checkpoints_are_weighed_alone_and_its_line_is_not_edited(tmp_path):
+    run = SyntheticRun(tmp_path, "trainer.fit(net)\n")
+    for _ in range(6):
+        for _ in range(10):
+            run.forward(4.0, 1)
+            run.backward(8.0, 1)
+            run.optimizer(1.0, 1)
+            run.python(20.0, 1, "<module>")
+        run.save(400.0, 1, "<module>")
+    verdict = ask(RULE, run.evidence())
+    assert verdict.diagnosis.fix.diff == ""
+    assert verdict.saved_s <= 6 * 0.4

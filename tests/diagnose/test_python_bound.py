@@ -76,3 +76,16 @@ def test_operators_grow_with_the_steps(tmp_path):
     """Near miss: steps are episodes, and the recorded one was a fifth of the usual length."""
     lines = [FORWARD, line_ops(2, 1, op="aten::mm", function="metrics", forward_ms=2.0, left_ms=2.0)]
     assert ask(RULE, with_ops(record(tmp_path), lines, 4.6)).status == "passed"
+
+
+def test_a_trainers_own_python_is_not_judged(tmp_path):
+    run = SyntheticRun(tmp_path, "model.fit(x, y)\n")
+    for _ in range(STEPS):
+        run.forward(4.0, 1)
+        run.backward(8.0, 1)
+        run.optimizer(1.0, 1)
+        run.python(20.0, 1, "<module>")
+    forward = line_ops(1, 3, op="aten::mm", function="<module>", forward_ms=4.0, left_ms=4.0)
+    verdict = ask(RULE, with_ops(run.evidence(), [forward], 33.0))
+    assert verdict.status == "not-checked"
+    assert "inside the library" in verdict.outcome.reason

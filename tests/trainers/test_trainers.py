@@ -23,7 +23,7 @@ class Case:
     steps: int
     loaders: tuple[tuple[str, int, int], ...] = ()
     arguments: tuple[str, ...] = ()
-    buckets: tuple[str, ...] = ("forward", "backward", "optimizer")
+    buckets: tuple[str, ...] = ("forward", "backward", "optimizer", "python")
 
     @property
     def name(self) -> str:
@@ -43,7 +43,12 @@ CASES = [
     Case("skorch_fit", "skorch", "batch", 60, (("training", 60, 2), ("evaluation", 16, 2))),
     # Keras builds the model with a batch of a loader of its own, and starts an iterator after each pass, too.
     Case(
-        "keras_fit", "keras", "batch", 60, (("training", 60, 4), ("evaluation", 1, 1)), buckets=("forward", "backward")
+        "keras_fit",
+        "keras",
+        "batch",
+        60,
+        (("training", 60, 4), ("evaluation", 1, 1)),
+        buckets=("forward", "backward", "python"),
     ),
     Case("sb3_ppo", "stable_baselines3", "optimizer step", 48),
     Case("geometric", "torch_geometric", "batch", 40, (("training", 40, 2),)),
@@ -66,6 +71,6 @@ def test_trainer(case: Case, tmp_path: Path) -> None:
         shapes = [(loader["role"], loader["batches"], loader["epochs"]) for loader in report["loaders"]]
         assert sorted(shapes) == sorted(case.loaders)
     assert {bucket["id"] for bucket in report["time"]["buckets"]} >= set(case.buckets)
-    for finding in report["findings"]:
-        for place in finding["where"]:
-            assert "site-packages" not in place["file"], finding
+    places = [place for finding in report["findings"] for place in finding["where"]]
+    for place in [*places, *report["hotspots"]]:
+        assert "site-packages" not in place["file"], place

@@ -9,13 +9,12 @@ from typing import Any
 
 from slowprobe.capture.by_identity import ByIdentity
 from slowprobe.capture.patches import Patches
-from slowprobe.capture.probes.loader_remade import RemadeLoaders
+from slowprobe.capture.probes.loader_origin import LoaderOrigins
 from slowprobe.capture.probes.requests import Requests
 from slowprobe.capture.probes.wrapping import like
 from slowprobe.capture.recorder import KIND
 from slowprobe.capture.subjects import Attributes, Subjects
 from slowprobe.capture.worker import WorkerEntry
-from slowprobe.run.schema import Site
 
 LOADER_START, FETCH, COLLATE = KIND["loader_start"], KIND["fetch"], KIND["collate"]
 _MARK = "_slowprobe_subject"
@@ -34,9 +33,8 @@ class LoaderProbe:
         self._recorder = requests.recorder
         self._subjects = subjects
         self._enter_worker = enter_worker
-        self._sites = ByIdentity[Site]()
         self._numbers = ByIdentity[int]()
-        self._remade = RemadeLoaders(subjects.sites)
+        self._origins = LoaderOrigins(subjects.sites)
         self.without_workers: set[int] = set()
         """The loaders, by subject, whose batches the training process makes."""
         self._iterators: weakref.WeakSet[Any] = weakref.WeakSet()
@@ -63,11 +61,7 @@ class LoaderProbe:
     def _construct(self, original: Callable[..., None]) -> Callable[..., None]:
         def __init__(loader: Any, *args: Any, **kwargs: Any) -> None:
             try:
-                caller = sys._getframe(1)
-                site = self._subjects.sites.of_caller(caller)
-                if site is not None:
-                    self._sites.set(loader, site)
-                self._remade.made(loader, caller)
+                self._origins.made(loader, args[0] if args else kwargs.get("dataset"), sys._getframe(1))
             except Exception as error:
                 self._recorder.fail(error)
             original(loader, *args, **kwargs)
@@ -118,12 +112,12 @@ class LoaderProbe:
         known = self._numbers.get(loader)
         if known is None:
             described = _described(loader)
-            known = self._remade.number(loader, described)
+            known = self._origins.number(loader, described)
             if known is None:
                 known = self._subjects.number(
-                    "data_wait", object(), _name(loader), lambda: described, self._sites.get(loader), depth=2
+                    "data_wait", object(), _name(loader), lambda: described, self._origins.site(loader), depth=2
                 )
-            self._remade.remember(loader, described, known)
+            self._origins.remember(loader, described, known)
             self._numbers.set(loader, known)
             if loader.num_workers == 0:
                 self.without_workers.add(known)
@@ -134,7 +128,7 @@ class LoaderProbe:
             subject = self._subject(loader)
             setattr(iterator, _MARK, subject)
             self._iterators.add(iterator)
-            self._remade.started(subject, iterator)
+            self._origins.started(subject, iterator)
             fetcher = getattr(iterator, "_dataset_fetcher", None)
             if fetcher is not None:
                 self._wrap_fetcher(fetcher, subject)

@@ -24,7 +24,7 @@ from collections import defaultdict
 from typing import Any
 
 from slowprobe.diagnose.finding import Fix
-from slowprobe.diagnose.hot_lines import around_call, sampled_lines, scale_lines, shares
+from slowprobe.diagnose.hot_lines import around_call, editable, sampled_lines, scale_lines, shares
 from slowprobe.diagnose.rule import Answer, Diagnosis, NotApplicable, Passed, Rule
 from slowprobe.diagnose.turns import rarer
 from slowprobe.run.schema import Site
@@ -41,7 +41,7 @@ AROUND = ("deepcopy(", "state_dict(", ".cpu(", "os.replace(", "os.rename(", ".re
 RULE = Rule(
     title="Checkpoints block the loop",
     bottleneck="checkpoint",
-    needs=("steps", "saves", "lines", "partition", "source"),
+    needs=("steps", "saves", "backwards", "lines", "partition", "source"),
 )
 
 
@@ -82,7 +82,7 @@ def check(run: Any) -> Answer:
                 f"Write a checkpoint every {interval} steps. If all of them are needed, write them in the background: "
                 "torch.distributed.checkpoint.async_save, or a thread that saves a copy."
             ),
-            diff=rarer(run.source, [saves[0].where], times),
+            diff=rarer(run.source, editable(run, [saves[0].where]), times),
         ),
         changes=[
             *(Scale("checkpoint", "off_step", _seconds(facts), factor) for facts in saves),

@@ -23,6 +23,7 @@ from typing import Any
 
 from slowprobe.diagnose.edits import place
 from slowprobe.diagnose.finding import Fix
+from slowprobe.diagnose.hot_lines import editable
 from slowprobe.diagnose.rule import Answer, Diagnosis, NotApplicable, NotChecked, Passed, Rule
 from slowprobe.diagnose.turns import rarer, turn_of
 from slowprobe.run.schema import Site
@@ -36,7 +37,7 @@ SHORTER = 2.0  # an interval this much longer or shorter is as good an answer: t
 RULE = Rule(
     title="Evaluation takes much of the loop's time",
     bottleneck="evaluation",
-    needs=("evaluation", "partition", "loaders", "source", "steps"),
+    needs=("evaluation", "backwards", "partition", "loaders", "source", "steps"),
 )
 
 
@@ -64,7 +65,7 @@ def check(run: Any) -> Answer:
         where=place(call, called) if call != called else place(called),
         fix=Fix(
             text=f"Evaluate {times} times less often, or on a fixed part of the data.{_about_loader(run)}",
-            diff=rarer(run.source, [called], times) if known else "",
+            diff=rarer(run.source, editable(run, [called]), times) if known else "",
         ),
         changes=[Scale("evaluation", "off_step", evaluation.total_s, _remaining(evaluation.count, times))],
         evidence={

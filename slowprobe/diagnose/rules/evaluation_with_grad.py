@@ -38,7 +38,7 @@ from typing import Any
 
 from slowprobe.diagnose.edits import wrap_statement
 from slowprobe.diagnose.finding import Fix
-from slowprobe.diagnose.hot_lines import shares
+from slowprobe.diagnose.hot_lines import in_trainer, shares
 from slowprobe.diagnose.rule import Answer, Diagnosis, NotApplicable, Passed, Rule
 from slowprobe.run.schema import Site
 from slowprobe.timeline.replay import Factor, Scale
@@ -51,7 +51,7 @@ MIN_SHARE = 0.03  # of loop time in such passes; below, even the best case saves
 RULE = Rule(
     title="Evaluation runs with gradients on",
     bottleneck="evaluation",
-    needs=("evaluation", "partition", "source"),
+    needs=("evaluation", "backwards", "partition", "source"),
 )
 
 
@@ -81,7 +81,7 @@ def check(run: Any) -> Answer:
         where=shares({facts.where: facts.evaluation_s for facts in with_grad if facts.where is not None}),
         fix=Fix(
             text="Evaluate under torch.inference_mode(): around the call, or as a decorator of the function.",
-            diff=wrap_statement(run.source, first, "with torch.inference_mode():"),
+            diff="" if in_trainer(run, first) else wrap_statement(run.source, first, "with torch.inference_mode():"),
         ),
         changes=[Scale("evaluation", "off_step", seconds, SUMMED if summed else DROPPED)],
         basis="stated range",

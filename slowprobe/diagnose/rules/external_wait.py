@@ -24,7 +24,7 @@ from typing import Any
 
 from slowprobe.diagnose.edits import diff, statement_lines
 from slowprobe.diagnose.finding import Fix
-from slowprobe.diagnose.hot_lines import holds, may_wait_for_device, sampled_lines, scale_lines, shares
+from slowprobe.diagnose.hot_lines import holds, in_trainer, may_wait_for_device, sampled_lines, scale_lines, shares
 from slowprobe.diagnose.rule import Answer, Diagnosis, Passed, Rule
 from slowprobe.run.schema import Site
 from slowprobe.timeline.facts import SpanFacts
@@ -52,7 +52,7 @@ RANKS = ("dist.", "all_reduce", "all_gather", "broadcast(", "barrier(")
 RULE = Rule(
     title="The loop waits for something outside training",
     bottleneck="external",
-    needs=("steps", "sleeps", "externals", "lines", "partition", "source", "settings"),
+    needs=("steps", "sleeps", "externals", "backwards", "lines", "partition", "source", "settings"),
 )
 
 
@@ -146,13 +146,13 @@ def _of_lines(run: Any, lines: list[LineTime]) -> Diagnosis | None:
 
 
 def _without(run: Any, facts: SpanFacts) -> str:
-    lines = statement_lines(run.source, facts.where)
+    lines = [] if in_trainer(run, facts.where) else statement_lines(run.source, facts.where)
     return diff(lines, []) if lines else ""
 
 
 def _in_background(run: Any, facts: SpanFacts) -> str:
     """The call submitted to an executor, where it stands alone and its result is not used."""
-    lines = statement_lines(run.source, facts.where)
+    lines = [] if in_trainer(run, facts.where) else statement_lines(run.source, facts.where)
     text = "\n".join(lines)
     try:
         statement = ast.parse(text).body[0]

@@ -23,7 +23,15 @@ from collections import defaultdict
 from typing import Any
 
 from slowprobe.diagnose.finding import Fix, Where
-from slowprobe.diagnose.hot_lines import around_call, holds, may_wait_for_device, sampled_lines, scale_lines, shares
+from slowprobe.diagnose.hot_lines import (
+    around_call,
+    editable,
+    holds,
+    may_wait_for_device,
+    sampled_lines,
+    scale_lines,
+    shares,
+)
 from slowprobe.diagnose.rule import Answer, Diagnosis, NotApplicable, Passed, Rule
 from slowprobe.diagnose.turns import beside, rarer, turn_of
 from slowprobe.run.schema import Site
@@ -42,7 +50,7 @@ WRITES = (".write(", ".writelines(", ".writerow(", ".flush(", "fsync(", "json.du
 RULE = Rule(
     title="Logging in every step",
     bottleneck="logging",
-    needs=("steps", "logs", "lines", "partition", "source", "settings"),
+    needs=("steps", "logs", "backwards", "lines", "partition", "source", "settings"),
 )
 
 
@@ -72,7 +80,7 @@ def check(run: Any) -> Answer:
         where=where,
         fix=Fix(
             text=f"Log every {EVERY} steps. Values that are only wanted in the log need not be computed in between.",
-            diff=rarer(run.source, _together(run, where, frequent), EVERY),
+            diff=rarer(run.source, editable(run, _together(run, where, frequent)), EVERY),
         ),
         changes=[
             *(Scale("log", "step", facts.scopes["step"], REMAINING) for facts in frequent),

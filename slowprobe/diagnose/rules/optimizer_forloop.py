@@ -77,6 +77,8 @@ def _diagnose(run: Any, facts: SpanFacts, number: int | None) -> Diagnosis | Non
     else:
         return None
     share = facts.loop_s / run.partition.loop_s
+    edit = set_arguments(run.source, facts.where, str(facts.attrs.get("class")), fused="True")
+    inside = "" if edit else " What this line calls makes the optimizer: hand it fused=True through its settings."
     return Diagnosis(
         title=f"{facts.name} updates {params} parameters one at a time",
         summary=(
@@ -85,8 +87,8 @@ def _diagnose(run: Any, facts: SpanFacts, number: int | None) -> Diagnosis | Non
         ),
         where=place(facts.where),
         fix=Fix(
-            text=f"Ask for the fused implementation of {facts.name}: same mathematics, one kernel a parameter.",
-            diff=set_arguments(run.source, facts.where, fused="True"),
+            text=f"Ask for the fused implementation of {facts.name}: same mathematics, one kernel a parameter.{inside}",
+            diff=edit,
         ),
         changes=[Scale("optimizer", scope, seconds, factor) for scope, seconds in facts.scopes.items() if seconds > 0],
         basis="calibrated replay" if measured else "stated range",

@@ -10,7 +10,8 @@ the same line; the difference is Python.
 
 Stays quiet when: it comes to less than 5 % of loop time, the time is spent off the CPU (that is waiting: external-wait,
 checkpoint-blocking), the line logs or writes (logging-every-step), or it belongs to a loop of small operators
-(tiny-op-loop, python-param-loops).
+(tiny-op-loop, python-param-loops). Where one line is the whole training loop (model.fit of a trainer), the Python is
+the trainer's own, and the rule says that it does not judge it.
 
 Fix: vectorise with torch or NumPy, do it every N steps, or move it into the dataset's workers.
 
@@ -24,9 +25,9 @@ from typing import Any
 
 from slowprobe.diagnose.edits import diff
 from slowprobe.diagnose.finding import Fix, Where
-from slowprobe.diagnose.hot_lines import stretched
+from slowprobe.diagnose.hot_lines import stretched, trainer_lines
 from slowprobe.diagnose.op_loops import op_loops
-from slowprobe.diagnose.rule import Answer, Diagnosis, Passed, Rule
+from slowprobe.diagnose.rule import Answer, Diagnosis, NotChecked, Passed, Rule
 from slowprobe.timeline.hotspots import LineTime
 from slowprobe.timeline.replay import Factor, Scale
 
@@ -58,6 +59,7 @@ def check(run: Any) -> Answer:
     }
     on_cpu = 1 - stretched(run)
     found: list[tuple[LineTime, float]] = []
+    trainers, trainers_s = trainer_lines(run), 0.0
     for line in run.lines:
         key = (line.file, line.line)
         if line.scope != "step" or line.bucket not in _BUCKETS or key in elsewhere or line.samples < MIN_SAMPLES:
@@ -67,9 +69,17 @@ def check(run: Any) -> Answer:
         if 1 - line.waiting < (1 - MAX_WAITING) * on_cpu or _WRITES.search(run.source.line(*key)):
             continue
         python_s = line.seconds - operators_s.get(key, 0.0)
-        if python_s >= MIN_PYTHON * line.seconds:
+        if python_s < MIN_PYTHON * line.seconds:
+            continue
+        if key in trainers:
+            trainers_s += python_s
+        else:
             found.append((line, python_s))
     total = sum(seconds for _, seconds in found)
+    if total < MIN_SHARE * loop_s <= trainers_s:
+        return NotChecked(
+            f"{trainers_s / loop_s:.0%} of loop time is Python inside the library that runs the training loop"
+        )
     if total < MIN_SHARE * loop_s:
         return Passed(f"Python outside operators takes {total / loop_s:.1%} of loop time")
     return _diagnose(run, sorted(found, key=lambda entry: -entry[1]), total, loop_s)

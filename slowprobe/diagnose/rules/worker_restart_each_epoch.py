@@ -70,7 +70,7 @@ def _diagnose(run: Any, loader: LoaderFacts) -> Diagnosis | None:
         where=place(loader.where),
         fix=Fix(
             text="Keep the workers from one pass to the next.",
-            diff=set_arguments(run.source, loader.where, persistent_workers="True"),
+            diff=set_arguments(run.source, loader.where, loader.class_name, persistent_workers="True"),
         ),
         changes=changes,
         evidence={

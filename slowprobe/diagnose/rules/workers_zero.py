@@ -80,7 +80,9 @@ def _diagnose(run: Any, loader: LoaderFacts) -> Diagnosis | None:
         where=place(loader.where),
         fix=Fix(
             text=f"Give the DataLoader {processes} and keep {'them' if workers > 1 else 'it'} between epochs.",
-            diff=set_arguments(run.source, loader.where, num_workers=str(workers), persistent_workers="True"),
+            diff=set_arguments(
+                run.source, loader.where, loader.class_name, num_workers=str(workers), persistent_workers="True"
+            ),
         ),
         changes=[change],
         evidence={

@@ -1,14 +1,16 @@
-"""Tells a DataLoader that was made again (for the next epoch, evaluation or fold) from another loader."""
+"""Where DataLoaders come from: the user's line, and whether one was made again for the next epoch or evaluation."""
 
 from __future__ import annotations
 
 import weakref
 from collections.abc import Hashable
+from contextlib import suppress
 from types import FrameType
 from typing import Any
 
 from slowprobe.capture.by_identity import ByIdentity
 from slowprobe.capture.sites import Sites
+from slowprobe.run.schema import Site
 
 _MAX_FRAMES = 60
 _SETTINGS = ("class", "num_workers", "batch_size", "shuffle", "collate", "pin_memory", "persistent_workers")
@@ -16,8 +18,8 @@ _SETTINGS = ("class", "num_workers", "batch_size", "shuffle", "collate", "pin_me
 Path = tuple[Hashable, ...]
 
 
-class RemadeLoaders:
-    """Remembers how loaders came to be made; `made` is to be called from the constructor.
+class LoaderOrigins:
+    """Remembers how loaders came to be made; `made` is to be called by the constructor.
 
     A loader stands for an earlier one that came by the same calls to the same settings and is not being iterated now,
     if its dataset is the same one too, or the earlier one's is gone.
@@ -26,18 +28,36 @@ class RemadeLoaders:
     def __init__(self, sites: Sites) -> None:
         self._sites = sites
         self._paths = ByIdentity[Path]()
+        self._made_at = ByIdentity[Site]()
+        self._fed_at = ByIdentity[Site]()
         self._latest: dict[Hashable, tuple[weakref.ref[Any], Any, int]] = {}
         self._iterators: dict[int, weakref.ref[Any]] = {}
 
-    def made(self, loader: Any, frame: FrameType | None) -> None:
-        """`loader` is being made by `frame`."""
+    def made(self, loader: Any, dataset: Any, frame: FrameType) -> None:
+        """`loader` is being made by `frame` for `dataset`."""
+        site = self._sites.of_caller(frame)
+        with suppress(TypeError):  # a dataset that is a list
+            if site is not None and self._sites.is_user(frame.f_code):
+                self._fed_at.set(dataset, site)
+            else:  # a trainer replaces the user's loader by one of its own
+                site = self._fed_at.get(dataset) or site
+        if site is not None:
+            self._made_at.set(loader, site)
+        self._paths.set(loader, self._path(frame))
+
+    def site(self, loader: Any) -> Site | None:
+        """The user's line that made the loader, or the one that a trainer replaced by it."""
+        return self._made_at.get(loader)
+
+    def _path(self, caller: FrameType) -> Path:
+        frame: FrameType | None = caller
         path: list[Hashable] = []
         while frame is not None and len(path) < _MAX_FRAMES:
             code = frame.f_code
             # Of a library's functions the line does not matter: trainers make one loader in several places.
             path.append((code.co_filename, code.co_qualname, frame.f_lineno if self._sites.is_user(code) else 0))
             frame = frame.f_back
-        self._paths.set(loader, tuple(path))
+        return tuple(path)
 
     def number(self, loader: Any, described: dict[str, Any]) -> int | None:
         """The subject of the earlier loader; None where this is the first of its kind."""
