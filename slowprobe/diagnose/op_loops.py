@@ -82,8 +82,12 @@ def _window_excess(run: Any) -> tuple[float, float]:
     waited = run.steps.median_ms("data_wait") + run.steps.median_ms("fetch") + run.steps.median_ms("collate")
     plain = run.steps.median_ms() - waited
     profiled = run.ops.step_ms * (1 - run.ops.shares.data)
-    if not launches or profiled <= plain:
+    if not launches or not profiled:
         return 0.0, 1.0
+    if (
+        profiled <= plain
+    ):  # steps of different lengths (episodes), or the others met a busy machine: all parts grow alike
+        return 0.0, plain / profiled
     excess = min(MAX_EXCESS_MS, (profiled - plain) / launches)
     return excess, plain / (profiled - excess * launches)
 

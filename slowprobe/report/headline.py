@@ -29,7 +29,8 @@ def verdict(evidence: Evidence, examined: Examination) -> Verdict:
         if unlooked >= UNSURE and not evidence.run.of(Window):
             text = (
                 f"No bottleneck was found, but {unlooked} of {len(examined.outcomes)} checks could not be made: "
-                f"the loop was over, or stopped, after {steps.count} {_unit(steps.unit, steps.count)}."
+                f"the loop was over, or stopped, after {steps.count} {_unit(steps.unit, steps.count)}"
+                f"{_passes(evidence)}."
             )
         if examined.findings:
             text += " Small savings are listed below."
@@ -47,6 +48,14 @@ def verdict(evidence: Evidence, examined: Examination) -> Verdict:
         share=round(share, 4),
         speedup=Range(round(low, 3), round(joint, 3), round(high, 3)),
     )
+
+
+def _passes(evidence: Evidence) -> str:
+    """Where an optimizer step calls a closure many times (L-BFGS), how much of the loop was seen all the same."""
+    passes = sum(facts.calls for facts in evidence.backwards)
+    if evidence.steps.unit != "optimizer step" or passes < 2 * evidence.steps.count:
+        return ""
+    return f" of {passes / evidence.steps.count:.0f} backward passes"
 
 
 def _raised(evidence: Evidence) -> str:

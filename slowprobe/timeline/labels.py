@@ -119,11 +119,14 @@ def label_run(recording: Recording, roles: Roles) -> Labels:
         )
         eval_of_span = inside & evaluation[owner]
         step_of_span = np.where(inside, step_of_root[owner], steps.index_of(spans.start) if len(steps) else -1)
+        # Opening a window makes thousands of objects: a collection meanwhile is slowprobe's doing, not the loop's.
+        kind_of_span = np.where((spans.kind == GC) & inside & (kind[owner] == OWN), OWN, spans.kind)
     else:
         scope_of_span = np.zeros(len(spans), dtype=np.int64)
         eval_of_span = np.zeros(len(spans), dtype=bool)
         step_of_span = np.full(len(spans), -1, dtype=np.int64)
-    combos = scope_of_span * 1000 + spans.kind * 2 + eval_of_span
+        kind_of_span = spans.kind
+    combos = scope_of_span * 1000 + kind_of_span * 2 + eval_of_span
     unique, index = np.unique(combos, return_inverse=True)
     numbers = [number(SCOPES[c // 1000], _span_bucket(c // 1000, c % 1000 // 2, bool(c % 2))) for c in unique.tolist()]
     span = np.asarray(numbers, dtype=np.int64)[index.ravel()] if len(unique) else np.empty(0, dtype=np.int64)

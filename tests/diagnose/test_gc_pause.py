@@ -41,3 +41,34 @@ def test_a_frozen_heap_passes(tmp_path):
 def test_one_long_pause_in_a_long_run_passes(tmp_path):
     """Near miss: 10 ms once in 1.4 s of loop is below one percent."""
     assert ask(RULE, record(tmp_path, pause_ms=10.0, every=100)).status == "passed"
+
+
+def test_collections_of_slowprobes_own_and_of_imports_pass(tmp_path):
+    """Near miss: 300 ms of collections, but while a profiler window was opened, and before the loop."""
+    run = SyntheticRun(tmp_path, SOURCE)
+    run.collect(400.0)
+    loader = run.loader(1)
+    with run.epoch(loader):
+        for step in range(STEPS):
+            run.batch(loader, 1.0, 0.1)
+            run.train(4.0, 8.0, 1.0)
+            if step == 20:
+                with run.inside("slowprobe", 0):
+                    run.spend(20.0)
+                    run.collect(300.0)
+    evidence = run.evidence()
+    assert ask(RULE, evidence).status == "passed"
+    assert evidence.partition.bucket_s("slowprobe", "off_step") == pytest.approx(0.32, rel=0.01)
+
+
+def test_the_figures_are_those_of_the_loop(tmp_path):
+    run = SyntheticRun(tmp_path, SOURCE)
+    run.collect(400.0)
+    loader = run.loader(1)
+    with run.epoch(loader):
+        for _ in range(STEPS):
+            run.batch(loader, 1.0, 0.1)
+            run.train(4.0, 8.0, 1.0)
+            run.collect(5.0)
+    summary = ask(RULE, run.evidence()).diagnosis.summary
+    assert summary.startswith("100 collections") and summary.endswith("the longest takes 5 ms.")

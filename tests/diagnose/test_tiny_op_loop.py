@@ -94,3 +94,14 @@ def test_a_function_that_an_inner_loop_calls(tmp_path):
     assert "several environments" in verdict.diagnosis.fix.text
     assert verdict.diagnosis.fix.diff.startswith("-for t in range(1000):")
     assert verdict.saved_s == pytest.approx(20.0 * STEPS / 1000, rel=0.1)
+
+
+def test_a_recorded_step_shorter_than_usual_stands_for_its_share(tmp_path):
+    """Episodes: the one in the window took a third of a usual step, so the loop's operators are three times as many."""
+    run = SyntheticRun(tmp_path, SOURCE)
+    for _ in range(STEPS):
+        run.forward(10.0)
+        run.backward(20.0, 9)
+    lines = [line_ops(4, 100, forward_ms=3.0, backward_ms=6.0, left_ms=0.5)]
+    share = ask(RULE, with_ops(run.evidence(), lines, 10.0)).diagnosis.evidence["share of the step"]
+    assert share == pytest.approx(0.9, rel=0.05)

@@ -42,6 +42,16 @@ def test_nothing_found_is_no_verdict_where_little_was_looked_at(tmp_path):
     assert "checks could not be made" in said and "after 1 optimizer step." in said
 
 
+def test_a_step_with_a_closure_says_how_often_it_ran(tmp_path):
+    run = SyntheticRun(tmp_path, "optimizer.step(closure)\n")
+    for _ in range(13):
+        run.forward(5.0, 1)
+        run.backward(5.0, 1)
+    run.optimizer(1.0, 1, "LBFGS")
+    evidence = run.evidence()
+    assert "after 1 optimizer step of 13 backward passes." in verdict(evidence, examine(evidence)).headline
+
+
 def test_a_busy_machine_is_noted(tmp_path):
     assert any("off the CPU for 60%" in note for note in notes(record(tmp_path / "busy", cpu=0.4)))
     assert not any("busy" in note for note in notes(record(tmp_path / "quiet", cpu=0.9)))

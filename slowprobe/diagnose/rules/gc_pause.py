@@ -19,9 +19,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from slowprobe.diagnose.edits import diff, place
 from slowprobe.diagnose.finding import Fix
 from slowprobe.diagnose.rule import Answer, Diagnosis, Passed, Rule
+from slowprobe.timeline.recording import KIND
 from slowprobe.timeline.replay import Factor, Scale
 
 MIN_SHARE = 0.01  # of loop time
@@ -30,7 +33,7 @@ LEFT = Factor(0.0, 0.05, 0.3)  # a collection an epoch remains, over what has be
 RULE = Rule(
     title="Garbage collection stops the training thread",
     bottleneck="host",
-    needs=("steps", "collections", "partition", "loaders", "forwards"),
+    needs=("steps", "partition", "loaders", "forwards", "recording", "labels"),
 )
 
 
@@ -39,11 +42,11 @@ def check(run: Any) -> Answer:
     loop_s = run.partition.loop_s
     paused = {scope: run.partition.bucket_s("gc", scope) for scope in ("step", "off_step")}
     total = sum(paused.values())
-    longest = max((facts.longest_s for facts in run.collections), default=0.0)
+    longest, counted = _in_loop(run)
     if total < MIN_SHARE * loop_s:
         return Passed(f"collections take {total / loop_s:.2%} of loop time; the longest {longest * 1000:.1f} ms")
     sites = [loader.where for loader in run.loaders if loader.primary] or [facts.where for facts in run.forwards[:1]]
-    calls = sum(facts.calls for facts in run.collections)
+    calls = sum(number for number, _ in counted.values())
     return Diagnosis(
         summary=(
             f"{calls} collections stop the loop for {total:.2f} s, {total / loop_s:.1%} of its time; the longest takes "
@@ -70,10 +73,20 @@ def check(run: Any) -> Answer:
             "longest, ms": round(longest * 1000, 2),
             "by generation": {
                 "columns": ["generation", "collections", "seconds"],
-                "rows": [
-                    [str(facts.attrs.get("generation")), facts.calls, round(facts.seconds, 4)]
-                    for facts in run.collections
-                ],
+                "rows": [[name, number, round(seconds, 4)] for name, (number, seconds) in sorted(counted.items())],
             },
         },
     )
+
+
+def _in_loop(run: Any) -> tuple[float, dict[str, tuple[int, float]]]:
+    """The longest collection inside the loop, and by generation their number and seconds; imports collect, too."""
+    spans, labels = run.recording.spans, run.labels
+    mine = [number for number, (_, bucket) in enumerate(labels.names) if bucket == "gc"]
+    inside = np.isin(labels.span, mine)
+    counted: dict[str, tuple[int, float]] = {}
+    for subject in np.unique(spans.subject[inside]).tolist():
+        of_it = inside & (spans.kind == KIND["gc"]) & (spans.subject == subject)
+        generation = str(run.recording.subject(subject).attrs.get("generation"))
+        counted[generation] = (int(of_it.sum()), float(spans.duration[of_it].sum() / 1e9))
+    return float(spans.duration[inside].max(initial=0) / 1e9), counted
