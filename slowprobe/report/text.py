@@ -14,6 +14,7 @@ from slowprobe.report.untrusted import clean, cleaned
 WIDTH = 88
 TOP_FINDINGS = 3
 TOP_BUCKETS = 8
+TOP_NOTES = 2
 _BAR = 24
 _STYLES = {"bold": "1", "dim": "2", "high": "1;31", "medium": "1;33", "low": "1;36", "good": "1;32"}
 
@@ -45,6 +46,9 @@ class _Page:
         if document.time.loop_s > 0:
             yield ""
             yield from self.loop(document)
+        for note in document.notes[:TOP_NOTES]:
+            yield ""
+            yield from self.wrapped(f"Note: {clean(note, 400)}")
         yield ""
         yield from self.wrapped(clean(document.overhead.text, 300))
 
