@@ -48,7 +48,7 @@ class _Page:
             yield from self.loop(document)
         for note in document.notes[:TOP_NOTES]:
             yield ""
-            yield from self.wrapped(f"Note: {clean(note, 300)}")
+            yield from self.wrapped(f"Note: {clean(note, 400)}")
         yield ""
         yield from self.wrapped(clean(document.overhead.text, 300))
 

@@ -11,11 +11,14 @@ _END = np.iinfo(np.int64).max
 Flags = npt.NDArray[np.bool_]
 
 
-def cut_passes(requests: Ints, openers: Ints, stops: Ints, work: Ints, training: Ints) -> tuple[Ints, Ints, Flags, int]:
+def cut_passes(
+    requests: Ints, openers: Ints, stops: Ints, work: Ints, training: Ints, breaks: Ints
+) -> tuple[Ints, Ints, Flags, int]:
     """Start, end and whether first of its pass for each step; and how many requests began no step.
 
     All arguments are start times in order: requests for a batch, starts of an iterator, requests that found no batch;
-    `work` is anything of a training step, `training` what only a step has: backward and optimizer.
+    `work` is anything of a training step, `training` what only a step has: backward and optimizer. `breaks` are the
+    times at which the recording goes on after spans that were left out: of a pass across one, nothing can be said.
     """
     starts: list[Ints] = []
     ends: list[Ints] = []
@@ -27,7 +30,9 @@ def cut_passes(requests: Ints, openers: Ints, stops: Ints, work: Ints, training:
         mine = _within(requests, begin, finish)
         if not len(mine):
             continue
-        if len(begins) > 2 and not len(_within(training, int(mine[0]), finish)):
+        untrained = not len(_within(training, int(mine[0]), finish))
+        whole = not len(_within(breaks, int(mine[0]), finish)) and not np.isin(finish, breaks)
+        if len(begins) > 2 and untrained and whole:
             dropped += len(mine)  # somebody looked at a batch, or measured the accuracy on the training data
             continue
         stop = _within(stops, int(mine[0]), finish)[:1]

@@ -58,7 +58,8 @@ def find_steps(
         mine = np.isin(subject, subjects)
         requests, openers, stops = (start[(kind == of) & mine] for of in (WAIT, START, STOP))
         training = start[np.isin(kind, (BACKWARD, OPTIMIZER)) & ~evaluation]
-        starts, ends, first, dropped = cut_passes(requests, openers, stops, start[working], training)
+        breaks = spans.start[1:][np.diff(spans.stretch) > 0]
+        starts, ends, first, dropped = cut_passes(requests, openers, stops, start[working], training, breaks)
     else:
         bounds = (spans.kind == roles.boundaries[0][0]) & np.isin(spans.subject, subjects)
         ends = np.sort(spans.end[bounds])

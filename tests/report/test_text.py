@@ -71,3 +71,10 @@ def test_markdown_names_stay_text() -> None:
     assert r"**\[x\]\(https://evil.example\) \<img\> \@everyone \`**" in markdown.render(document)
     document.findings[0].fix = samples.Fix("f", "+```\n+# out of the fence")
     assert "````diff\n+```\n" in markdown.render(document)
+
+
+def test_notes_are_shown() -> None:
+    document = samples.healthy()
+    document.notes = ["The machine was busy.", "Only 3 steady steps were recorded.", "a third"]
+    summary = text.render(document)
+    assert "\nNote: The machine was busy.\n" in summary and "Note: Only 3" in summary and "a third" not in summary
