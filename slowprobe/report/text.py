@@ -14,7 +14,7 @@ from slowprobe.report.untrusted import clean, cleaned
 WIDTH = 88
 TOP_FINDINGS = 3
 TOP_BUCKETS = 8
-TOP_NOTES = 3
+TOP_NOTES = 2
 _BAR = 24
 _STYLES = {"bold": "1", "dim": "2", "high": "1;31", "medium": "1;33", "low": "1;36", "good": "1;32"}
 
