@@ -1,6 +1,6 @@
 """What slowprobe costs: always-on probes per step, a whole profiled run, and the import.
 
-    python benchmarks/overhead.py [--rounds 80] [--script-seconds 60] [--pairs 3]
+    python benchmarks/overhead.py [--rounds 21] [--script-seconds 60] [--pairs 3]
 
 Bare and recorded are measured side by side, interleaved, in one run; medians and their spread are printed.
 """
@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 
 STEP_MS = (1, 10, 100)
-WARM_UP = 8
+WARM_UP_S, BLOCK_S = 1.3, 1.0  # past what happens once: modules are learned, files read, the first second written
 LOOP = """
 import sys, time, torch
 from torch.utils.data import DataLoader, TensorDataset
@@ -44,7 +44,7 @@ print(total)
 def main() -> None:
     """Print the three tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=80)
+    parser.add_argument("--rounds", type=int, default=21)
     parser.add_argument("--script-seconds", type=float, default=60)
     parser.add_argument("--pairs", type=int, default=3)
     arguments = parser.parse_args()
@@ -67,13 +67,14 @@ def always_on(rounds: int) -> None:
     print("|---:|---:|---:|---:|---:|")
     for step_ms in STEP_MS:
         loop = _Loop(step_ms)
-        steps = max(3, int(100 / step_ms))
+        warm_up, steps = (max(8, int(seconds * 1000 / step_ms)) for seconds in (WARM_UP_S, BLOCK_S))
         loop.run(steps)
         bare, recorded = [], []
         for number in range(rounds):
             first, second = (bare, recorded) if number % 2 else (recorded, bare)
             for block in (first, second):
-                block.append(_recorded(loop, steps) if block is recorded else loop.run(WARM_UP + steps, WARM_UP))
+                run = _recorded if block is recorded else _Loop.run
+                block.append(run(loop, warm_up + steps, warm_up))
         cost = sorted((b - a) * 1e6 for a, b in zip(bare, recorded, strict=True))
         low, high = _median_interval(len(cost))
         ratio = statistics.median(b / a for a, b in zip(bare, recorded, strict=True))
@@ -84,7 +85,7 @@ def always_on(rounds: int) -> None:
     print()
 
 
-def _recorded(loop: _Loop, steps: int) -> float:
+def _recorded(loop: _Loop, steps: int, warm_up: int) -> float:
     from slowprobe.capture.session import Options, Session
 
     with tempfile.TemporaryDirectory() as folder:
@@ -92,7 +93,7 @@ def _recorded(loop: _Loop, steps: int) -> float:
             (Path(folder) / name).mkdir()
         session = Session(Path(folder), time.perf_counter_ns(), Options(trace=False))
         session.start()
-        seconds = loop.run(WARM_UP + steps, WARM_UP)  # modules are learned, first subjects are described
+        seconds = loop.run(steps, warm_up)
         session.stop()
     return seconds
 
@@ -170,8 +171,8 @@ def whole_run(seconds: float, pairs: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
         script = Path(folder) / "loop.py"
         script.write_text(LOOP)
-        calibrated = _timed([sys.executable, str(script), "2"])
-        work = max(1.0, seconds - 4) / max(calibrated - 4, 0.5) * 2
+        once, twice = (_timed([sys.executable, str(script), work]) for work in ("5", "15"))
+        work = 5 + (seconds - once) / max(twice - once, 0.5) * 10
         print(f"Whole run, {pairs} interleaved pairs\n")
         print("| bare s | profiled s | cost s | ratio |")
         print("|---:|---:|---:|---:|")
