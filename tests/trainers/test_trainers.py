@@ -51,7 +51,7 @@ CASES = [
         buckets=("forward", "backward", "python"),
     ),
     Case("sb3_ppo", "stable_baselines3", "optimizer step", 48),
-    Case("stateful_loader", "torchdata", "batch", 20, (("training", 20, 2),), ("0",)),
+    Case("stateful_loader", "torchdata", "batch", 20, (("training", 20, 2),), ("0",), ("fetch", "forward", "backward")),
     Case("stateful_loader", "torchdata", "batch", 20, (("training", 20, 2),), ("2",)),
     Case("geometric", "torch_geometric", "batch", 40, (("training", 40, 2),)),
 ]

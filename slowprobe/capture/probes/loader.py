@@ -17,7 +17,7 @@ from slowprobe.capture.subjects import Attributes, Subjects
 from slowprobe.capture.worker import WorkerEntry
 
 LOADER_START, FETCH, COLLATE = KIND["loader_start"], KIND["fetch"], KIND["collate"]
-_MARK = "_slowprobe_subject"
+_MARK, _LATE = "_slowprobe_subject", "_slowprobe_late"
 
 
 class LoaderProbe:
@@ -46,12 +46,14 @@ class LoaderProbe:
 
         patches.replace(dataloader.DataLoader, "__init__", self._construct)
         patches.replace(dataloader.DataLoader, "__iter__", self._start)
+        patches.replace(dataloader._BaseDataLoaderIter, "__init__", self._begin)
         patches.replace(dataloader._BaseDataLoaderIter, "__next__", self._next)
 
     def detach(self) -> None:
         """Take the wrappers off iterators that are still alive."""
         for iterator in list(self._iterators):
-            vars(iterator).pop(_MARK, None)
+            for name in (_MARK, _LATE):
+                vars(iterator).pop(name, None)
         for fetcher in list(self._fetchers):
             vars(fetcher).pop("fetch", None)
             original = vars(fetcher).pop("_slowprobe_collate", None)
@@ -98,12 +100,37 @@ class LoaderProbe:
 
         return like(__iter__, original)
 
+    def _begin(self, original: Callable[..., None]) -> Callable[..., None]:
+        """For loaders with an ``__iter__`` of their own (torchdata's StatefulDataLoader): a pass begins here."""
+        recorder = self._recorder
+
+        def __init__(iterator: Any, loader: Any, *args: Any, **kwargs: Any) -> None:
+            if not recorder.here() or recorder.depth[LOADER_START]:
+                original(iterator, loader, *args, **kwargs)
+                return
+            try:
+                subject = self._subject(loader)
+            except Exception as error:
+                recorder.fail(error)
+                subject = 0
+            recorder.open(LOADER_START, subject)
+            try:
+                original(iterator, loader, *args, **kwargs)
+            finally:
+                recorder.close(LOADER_START)
+            self._mark(iterator, loader)
+            vars(iterator)[_LATE] = subject  # its fetcher is made after this
+
+        return like(__init__, original)
+
     def _next(self, original: Callable[[Any], Any]) -> Callable[[Any], Any]:
         recorder, ask = self._recorder, self._requests.ask
 
         def __next__(iterator: Any) -> Any:
             if not recorder.here():
                 return original(iterator)
+            if _LATE in vars(iterator):
+                self._mark_fetcher(iterator, vars(iterator).pop(_LATE))
             return ask(getattr(iterator, _MARK, 0), original, iterator)
 
         return like(__next__, original)
@@ -129,6 +156,13 @@ class LoaderProbe:
             setattr(iterator, _MARK, subject)
             self._iterators.add(iterator)
             self._origins.started(subject, iterator)
+        except Exception as error:
+            self._recorder.fail(error)
+            return
+        self._mark_fetcher(iterator, subject)
+
+    def _mark_fetcher(self, iterator: Any, subject: int) -> None:
+        try:
             fetcher = getattr(iterator, "_dataset_fetcher", None)
             if fetcher is not None:
                 self._wrap_fetcher(fetcher, subject)
