@@ -14,7 +14,7 @@ from slowprobe.capture.recorder import SUBJECT_BITS
 from slowprobe.capture.sites import PACKAGE, absolute
 from slowprobe.run.schema import Frames, Samples
 
-MAX_STACKS = 20_000
+MAX_STACKS = MAX_PLACES = 20_000
 _MAX_DEPTH = 80
 _MAX_FRAMES = 400
 _OWN = -1  # the number of slowprobe's own frames
@@ -59,7 +59,7 @@ class StackSampler:
         self._cpu_clock = thread_cpu_clock(thread)
         self._rows: dict[tuple[int, bool, int], list[int]] = {}
         self._places: dict[tuple[int, int], tuple[int, CodeType]] = {}
-        self._frames: dict[tuple[int, int], int] = {}
+        self._frames: dict[tuple[str, int, str], int] = {}
         self._stacks: dict[tuple[int, ...], int] = {}
         self._files: set[str] = set()
         self._new = Frames()
@@ -96,7 +96,10 @@ class StackSampler:
         known, path = self._places, []
         for code, instruction in places:
             place = known.get((id(code), instruction))
-            if place is None:  # code is kept alive, so that its address stays its own
+            if place is None:
+                if len(known) >= MAX_PLACES:  # a script that makes code as it runs; what is known is only a short cut
+                    known.clear()
+                # The code is kept alive, so that its address stays its own; its hash would read all of it.
                 place = known[id(code), instruction] = self._frame(code, instruction), code
             if place[0] >= 0:
                 path.append(place[0])
@@ -118,12 +121,13 @@ class StackSampler:
         if code.co_filename.startswith(PACKAGE):
             return _OWN
         line = next((line for start, end, line in code.co_lines() if start <= instruction < end), None) or 0
-        known = self._frames.get((id(code), line))
+        frame = absolute(code.co_filename), line, code.co_qualname
+        known = self._frames.get(frame)
         if known is not None:
             return known
-        number = self._frames[id(code), line] = len(self._frames)
-        file = absolute(code.co_filename)
-        self._new.frames.append((number, file, line, code.co_qualname))
+        number = self._frames[frame] = len(self._frames)
+        file = frame[0]
+        self._new.frames.append((number, *frame))
         if file not in self._files:
             self._files.add(file)
             self.new_files.append(file)

@@ -25,18 +25,18 @@ def library_prefixes() -> list[str]:
 
 
 class Sites:
-    """Tells user code from library code; answers are remembered per code object."""
+    """Tells user code from library code; answers are remembered per file name."""
 
     def __init__(self) -> None:
         self._prefixes = tuple(prefix + os.sep for prefix in library_prefixes())
-        self._is_user: dict[int, tuple[CodeType, bool]] = {}  # by address: a code object's hash reads all of it
+        self._is_user: dict[str, bool] = {}
 
     def is_user(self, code: CodeType) -> bool:
         """Whether `code` is neither slowprobe's nor a library's."""
-        known = self._is_user.get(id(code))
+        known = self._is_user.get(code.co_filename)
         if known is None:
-            known = self._is_user[id(code)] = code, self.is_user_file(code.co_filename)
-        return known[1]
+            known = self._is_user[code.co_filename] = self.is_user_file(code.co_filename)
+        return known
 
     def is_user_file(self, name: str) -> bool:
         """The same for a file name."""

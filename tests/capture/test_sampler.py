@@ -6,6 +6,9 @@ import subprocess
 import sys
 import threading
 import time
+from typing import Any
+
+import pytest
 
 from slowprobe.capture.sampler import StackSampler
 from slowprobe.run.schema import Frames, Samples
@@ -81,3 +84,16 @@ def test_merges_samples_of_one_stack() -> None:
     assert all(row[:3] == [7, 5, 1] for row in samples.rows)
     assert sum(row[5] for row in samples.rows) == samples.end_ns - samples.start_ns
     assert sampler.take() == []
+
+
+def test_code_made_anew_all_the_time_is_kept_within_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("slowprobe.capture.sampler.MAX_PLACES", 50)
+    sampler = StackSampler(threading.get_ident(), 0, lambda: (1, True))
+    source = "def made(sample):\n    sample()\n"
+    for _ in range(200):
+        space: dict[str, Any] = {}
+        exec(compile(source, "/home/someone/made.py", "exec"), space)
+        space["made"](sampler.sample)
+    assert len(sampler._places) <= 50
+    frames = [frame for record in sampler.take() if isinstance(record, Frames) for frame in record.frames]
+    assert sum(file == "/home/someone/made.py" for _, file, *_ in frames) == 1
