@@ -12,12 +12,13 @@ import sys
 from pathlib import Path
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
+LOOP = re.compile(r"^loop (\d+\.\d+) s$", re.MULTILINE)
 
 
 def loop_seconds(path: Path) -> float:
     """Run one example in a process of its own and read the time it prints last."""
     output = subprocess.run([sys.executable, str(path)], stdout=subprocess.PIPE, text=True, check=True).stdout
-    match = re.search(r"^loop (\d+\.\d+) s$", output, re.MULTILINE)
+    match = LOOP.search(output)
     if match is None:
         raise SystemExit(f"{path.name} printed no loop time")
     return float(match[1])

@@ -9,7 +9,6 @@ ratio to the bare run of the same round. --traceml adds a command that gets the 
 from __future__ import annotations
 
 import argparse
-import re
 import shlex
 import statistics
 import subprocess
@@ -17,9 +16,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from examples import EXAMPLES
+from examples import EXAMPLES, LOOP
 
-LOOP = re.compile(r"^loop (\d+\.\d+) s$", re.MULTILINE)
 ALWAYS_ON = """
 import runpy, sys, torch
 path = sys.argv[1]
