@@ -97,11 +97,6 @@ class Evidence:
         return span_facts(self.recording, self.partition, "external")
 
     @cached_property
-    def collections(self) -> list[SpanFacts]:
-        """Garbage collections by generation."""
-        return span_facts(self.recording, self.partition, "gc")
-
-    @cached_property
     def compiles(self) -> list[SpanFacts]:
         """torch.compile compilations."""
         return span_facts(self.recording, self.partition, "compile")
