@@ -21,8 +21,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from slowprobe.capture.recorder import KIND, SUBJECT_BITS, Recorder
+from slowprobe.capture.recorder import KIND, Recorder
 from slowprobe.capture.sites import Sites
+from slowprobe.capture.span_key import span_key, split_key
 from slowprobe.capture.subjects import Subjects
 from slowprobe.capture.totals import Totals
 from slowprobe.diagnose.evidence import Evidence
@@ -47,7 +48,6 @@ from slowprobe.run.writer import JOURNAL, WORKERS, JournalWriter, prepare_folder
 LIBRARY = "/usr/lib/python3.11"
 SCRIPT = "/home/someone/train.py"
 SAMPLE_MS = 10.0
-_MASK = (1 << SUBJECT_BITS) - 1
 _LIBRARY_FRAME = (f"{LIBRARY}/threading.py", 1, "run")
 
 
@@ -140,7 +140,7 @@ class SyntheticRun:
             if callee is not None:
                 stack.append((f"{LIBRARY}/library.py", 1, callee))
             recorder = self.recorder
-            key = recorder.stack[-1][0] if recorder.stack else recorder.last_root_key
+            key = recorder.stack[-1] if recorder.stack else recorder.last_key
             row = self._samples[key, bool(recorder.stack), self._stack(stack)]
             cpu_ns = ns if cpu_ms is None else round(cpu_ms * 1e6)
             for index, value in enumerate((max(1, round(ms / SAMPLE_MS)), ns, cpu_ns, cpu_ns)):
@@ -156,9 +156,9 @@ class SyntheticRun:
     def inside(self, kind: str, subject: int) -> Iterator[None]:
         """A span around whatever is recorded meanwhile."""
         number = KIND[kind]  # type: ignore[index]
-        self.recorder.open(number, subject)
+        self.recorder.open(span_key(number, subject))
         yield
-        self.recorder.close(number)
+        self.recorder.close(span_key(number, subject))
         if not self.recorder.stack and self.now_ns >= self._next_chunk_ns:
             self.write_chunk()
 
@@ -355,7 +355,7 @@ class SyntheticRun:
     def write_chunk(self, final: bool = False) -> None:
         """What the session's background thread does once a second."""
         self._journal.write(*self._totals.add(self.recorder.take()))
-        still_open = [[key >> SUBJECT_BITS, key & _MASK, start] for key, start, _ in self.recorder.stack]
+        still_open = self.recorder.open_rows()
         self._journal.write(*self._totals.chunk(self.now_ns, still_open, final=final), *self._sampled(), vital=True)
         self._next_chunk_ns = self.now_ns + self._chunk_ns
 
@@ -393,10 +393,7 @@ class SyntheticRun:
         return self._frames[key]
 
     def _sampled(self) -> list[Record]:
-        rows = [
-            [*((-1, 0) if key < 0 else (key >> SUBJECT_BITS, key & _MASK)), int(is_open), stack, *row]
-            for (key, is_open, stack), row in self._samples.items()
-        ]
+        rows = [[*split_key(key), int(is_open), stack, *row] for (key, is_open, stack), row in self._samples.items()]
         self._samples.clear()
         since, self._sampled_since_ns = self._sampled_since_ns, self.now_ns
         return [Samples(start_ns=since, end_ns=self.now_ns, rows=rows)] if rows else []

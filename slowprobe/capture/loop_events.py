@@ -12,6 +12,7 @@ from slowprobe.capture.turns import Turns
 from slowprobe.capture.window import WindowProbe
 from slowprobe.run.schema import State
 
+_CHECK_EVERY = 64  # backward passes
 _STATE_TURNS = 2  # settings are read once the loop runs; scripts set them on the way there
 
 
@@ -32,6 +33,8 @@ class LoopEvents:
         self._guard = guard
         self._steps = steps
         self._end = end
+        self.listening = True
+        """Whether requests and steps still lead to anything; once they do not, probes keep them to themselves."""
         self._turns = Turns(self._on_turn)
         self.backwards = 0
         self.forward: ForwardProbe | None = None
@@ -64,18 +67,27 @@ class LoopEvents:
         """A backward pass has ended."""
         self.backwards += 1
         try:
-            self._turns.backward()
+            if self.listening:
+                self._turns.backward()
+            elif self.backwards % _CHECK_EVERY == 0:
+                self._check_log()
         except Exception as error:
             self._recorder.fail(error)
+
+    def _check_log(self) -> None:
+        if self._recorder.crowded:
+            self._recorder.fail(MemoryError("the disk is too slow for what is recorded"))
 
     def _on_turn(self) -> None:
         if self._turns.count == self._turns.first_count + _STATE_TURNS:
             self._guard("state", lambda: self._write(read_state(self._recorder.origin_ns)))
         if self._recorder.stack:
             return  # a closure inside optimizer.step: not between two steps
-        if self._recorder.crowded:
-            self._recorder.fail(MemoryError("the disk is too slow for what is recorded"))
+        self._check_log()
         if self._steps is not None and self._turns.count >= self._steps:
             self._end()
         elif self.window is not None:
             self.window.turn()
+        if self._turns.count > self._turns.first_count + _STATE_TURNS and self._steps is None:
+            learning = self.forward is not None and self.forward.learning
+            self.listening = learning or not (self.window is None or self.window.done)

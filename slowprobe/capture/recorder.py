@@ -1,111 +1,131 @@
-"""Spans of the training thread: opened and closed by the probes, a microsecond each."""
+"""Spans of the training thread: opened and closed by the probes, half a microsecond each."""
 
 from __future__ import annotations
 
 import os
 import threading
 import time
-from array import array
 from collections.abc import Callable
 
+import numpy as np
+
+from slowprobe.capture.span_key import SUBJECT_BITS, span_key, split_key, subject_of
+from slowprobe.capture.span_rows import ENDED, RENAMED, Ints, SpanRows
 from slowprobe.run.schema import KINDS, SpanKind
 
 KIND: dict[SpanKind, int] = {kind: number for number, kind in enumerate(KINDS)}
-SUBJECT_BITS = 32
-_GC = KIND["gc"]
-FIELDS = 5  # key, start, duration, self, depth
-_MAX_BUFFER = 4_000_000  # integers (32 MB); reached only when the flushing thread is starved
+_MAX_LOG = 4_000_000  # numbers (150 MB); reached only when the flushing thread is starved
+_NO_THREAD = 0
 
 
 class Recorder:
-    """A stack of open spans and a flat buffer of closed ones, for one thread.
+    """A stack of open spans and a log of their beginnings and ends, for one thread.
 
-    Probes ask `here()` first: calls on other threads and in forked children are not recorded. A span that an exception
-    left open is closed when an outer one closes. Nothing here raises into the training: a fault disables the recorder
-    and is kept in `fault`.
+    The training thread only appends; what a span lasted, and how much of it nested ones took, is worked out by `take`
+    on the flushing thread. Probes ask first whether they are on the recorded thread (`here()`, or, where every
+    microsecond counts, ``get_ident() == recorder.thread``): calls on other threads and in forked children are not
+    recorded. A span that an exception left open is closed when an outer one closes. Nothing here raises into the
+    training: a fault disables the recorder and is kept in `fault`.
     """
+
+    __slots__ = ("_log", "_rows", "_write", "clock", "fault", "last_key", "origin_ns", "pid", "stack", "thread")
 
     def __init__(self, clock: Callable[[], int] = time.perf_counter_ns, origin_ns: int = 0) -> None:
         self.clock = clock
         self.origin_ns = origin_ns
         self.thread = threading.get_ident()
+        """The recorded thread; that of nobody once recording is off."""
         self.pid = os.getpid()
-        self.enabled = True
         self.fault: str | None = None
-        self.stack: list[list[int]] = []
-        self.depth = [0] * len(KINDS)
-        """How many spans of each kind are open."""
-        self.last_root_key = -1
-        self.closed = 0
-        self._buffer = array("q")
+        self.stack: list[int] = []
+        """The keys of the open spans, outermost first."""
+        self.last_key = -1
+        """The span that ended last; the last outermost one where none is open."""
+        self._log: list[int] = []
+        self._write = self._log.extend  # a pair at once: a collection or a signal must not come between its halves
+        self._rows = SpanRows(origin_ns)
+
+    @property
+    def enabled(self) -> bool:
+        """Whether anything is recorded."""
+        return self.thread != _NO_THREAD
+
+    def disable(self) -> None:
+        """Record nothing more."""
+        self.thread = _NO_THREAD
 
     def here(self) -> bool:
         """Whether the caller runs on the recorded thread while recording is on."""
-        return self.enabled and threading.get_ident() == self.thread
+        return threading.get_ident() == self.thread
 
     def adopt(self) -> None:
         """Record the calling thread from now on; what another one had open ends here."""
         self.thread = threading.get_ident()
         self.close_all()
 
-    def open(self, kind: int, subject: int = 0) -> None:
+    def inside(self, *kinds: int) -> bool:
+        """Whether a span of one of `kinds` is open."""
+        for key in self.stack:  # noqa: SIM110 (a generator costs more than the rest of this)
+            if key >> SUBJECT_BITS in kinds:
+                return True
+        return False
+
+    def open(self, key: int) -> None:
         """Begin a span."""
         try:
-            self.depth[kind] += 1
-            self.stack.append([kind << SUBJECT_BITS | subject, self.clock(), 0])
+            self._write((key, self.clock()))  # before the stack: a Ctrl-C in between must not end a span twice
+            self.stack.append(key)
         except Exception as error:
             self.fail(error)
 
-    def close(self, kind: int, as_kind: int | None = None) -> None:
-        """End the innermost open span of `kind`, and those an exception left open inside it."""
+    def close(self, key: int, as_kind: int | None = None) -> None:
+        """End the innermost open span `key`, and those that an exception left open inside it."""
         try:
-            end = self.clock()
+            now = self.clock()
             stack = self.stack
-            if not self.depth[kind]:
-                return  # opened before recording began
-            while stack:
-                key, start, nested = stack.pop()
-                closing = key >> SUBJECT_BITS
-                self.depth[closing] -= 1
-                found = closing == kind
-                if found and as_kind is not None:
-                    key = as_kind << SUBJECT_BITS | (key & 0xFFFFFFFF)
-                duration = end - start
-                if stack:
-                    stack[-1][2] += duration
-                elif closing != _GC:
-                    self.last_root_key = key
-                self.closed += 1
-                self._buffer.extend((key, start - self.origin_ns, duration, duration - nested, len(stack)))
-                if found:
-                    return
-            self.depth[kind] = 0  # an interrupt came between counting a span and opening it
+            if not stack or stack[-1] != key:
+                if key not in stack:
+                    return  # opened before recording began
+                while stack[-1] != key:
+                    stack.pop()
+                    self._write((ENDED, now))
+            stack.pop()
+            if as_kind is None:
+                self._write((ENDED, now))
+            else:
+                key = span_key(as_kind, subject_of(key))
+                self._write((RENAMED - key, now))
+            self.last_key = key
         except Exception as error:
             self.fail(error)
 
     def close_all(self) -> None:
         """End every open span (the run is over)."""
         while self.stack and self.fault is None:
-            self.close(self.stack[-1][0] >> SUBJECT_BITS)
+            self.close(self.stack[-1])
 
     def open_rows(self) -> list[list[int]]:
-        """The open spans, outermost first: [kind, subject, since_ns]."""
-        mask = (1 << SUBJECT_BITS) - 1
-        return [[key >> SUBJECT_BITS, key & mask, start - self.origin_ns] for key, start, _ in list(self.stack)]
+        """The spans open at the last `take`, outermost first: [kind, subject, since_ns]."""
+        return [[*split_key(key), since] for key, since in self._rows.still_open()]
 
-    def take(self) -> array[int]:
-        """The closed spans since the last call, `FIELDS` integers each; called from the flushing thread."""
-        whole = len(self._buffer) // FIELDS * FIELDS
-        taken = self._buffer[:whole]
-        del self._buffer[:whole]  # in place: the training thread may hold the array, about to add to its end
-        return taken
+    def take(self) -> Ints:
+        """The spans closed since the last call, a row of `FIELDS` each; called from the flushing thread."""
+        whole = len(self._log) // 2 * 2
+        taken = self._log[:whole]
+        del self._log[:whole]  # in place: the training thread may be about to add to its end
+        return self._rows.add(np.array(taken, dtype=np.int64).reshape(-1, 2))
+
+    @property
+    def closed(self) -> int:
+        """How many spans have ended."""
+        return self._rows.closed + sum(code < 0 for code in self._log[::2])
 
     @property
     def crowded(self) -> bool:
-        """Whether the buffer waits too long for the flushing thread."""
-        return len(self._buffer) > _MAX_BUFFER
+        """Whether the log waits too long for the flushing thread."""
+        return len(self._log) > _MAX_LOG
 
     def fail(self, error: BaseException) -> None:
         """Stop recording for good; the training goes on."""
-        self.enabled = False
+        self.disable()
         self.fault = f"{type(error).__name__}: {error}"

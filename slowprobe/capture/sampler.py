@@ -10,8 +10,8 @@ import time
 from collections.abc import Callable
 from types import CodeType
 
-from slowprobe.capture.recorder import SUBJECT_BITS
 from slowprobe.capture.sites import PACKAGE, absolute
+from slowprobe.capture.span_key import split_key
 from slowprobe.run.schema import Frames, Samples
 
 MAX_STACKS = MAX_PLACES = 20_000
@@ -19,7 +19,6 @@ _MAX_DEPTH = 80
 _MAX_FRAMES = 400
 _OWN = -1  # the number of slowprobe's own frames
 _FRAMES_COLLECT = sys.version_info < (3, 12)
-_SUBJECT_MASK = (1 << SUBJECT_BITS) - 1
 # Where a thread that waits stands, as this one does in its own beat.
 _WAITING = ("threading.py", "queue.py", "selectors.py", "connection.py", "socket.py", "subprocess.py", "popen_fork.py")
 
@@ -137,7 +136,7 @@ class StackSampler:
         """The records since the last call; empty when there was nothing."""
         if not self._rows:
             return []
-        rows = [[*_split(key), int(is_open), stack, *row] for (key, is_open, stack), row in self._rows.items()]
+        rows = [[*split_key(key), int(is_open), stack, *row] for (key, is_open, stack), row in self._rows.items()]
         records: list[Frames | Samples] = [self._new] if self._new.stacks else []
         records.append(
             Samples(start_ns=self._since_ns - self._origin_ns, end_ns=self._last_ns - self._origin_ns, rows=rows)
@@ -167,7 +166,3 @@ def _read_places(thread: int) -> tuple[list[tuple[CodeType, int]], bool]:
     finally:
         if collecting:
             gc.enable()
-
-
-def _split(key: int) -> tuple[int, int]:
-    return (-1, 0) if key < 0 else (key >> SUBJECT_BITS, key & _SUBJECT_MASK)

@@ -22,6 +22,7 @@ from slowprobe.capture.probes.watched import Watched
 from slowprobe.capture.pulse import Pulse
 from slowprobe.capture.recorder import KIND, Recorder
 from slowprobe.capture.sites import Sites
+from slowprobe.capture.span_key import span_key
 from slowprobe.capture.subjects import Subjects
 from slowprobe.capture.torch_import import call_when_imported
 from slowprobe.capture.torch_probes import TorchProbes, give_way_to_other_profilers
@@ -61,7 +62,7 @@ class Session:
         self._subjects = Subjects(self._journal.write, self._sites)
         self._events = LoopEvents(self.recorder, self._journal.write, self._guard, options.steps, self._end_early)
         self._loader_cpu = LoaderCpuMeter()
-        self._requests = Requests(self.recorder, self._loader_cpu, self._events.request)
+        self._requests = Requests(self.recorder, self._loader_cpu, self._events)
         self._upkeep = Upkeep(self.recorder, self._journal, self._subjects, self._loader_cpu, self.note)
         self._pulse = Pulse(self._upkeep.sample, self._flush, self._on_fault)
         self._patches = Patches()
@@ -102,7 +103,7 @@ class Session:
         if self._window is not None:
             self._guard("window", self._window.abandon)
         self.recorder.close_all()
-        self.recorder.enabled = False
+        self.recorder.disable()
         self._pulse.stop()  # first: it wraps what is imported later
         self._guard("detach", self._detach)
         self._upkeep.turn_taking.restore()
@@ -119,7 +120,7 @@ class Session:
         global active
         if active is self:
             active = None  # the child may record itself
-        self.recorder.enabled = False
+        self.recorder.disable()
         self._running = False
         self._journal.fault = "forked"
 
@@ -157,7 +158,7 @@ class Session:
         recorder, here = self.recorder, self.recorder.here()  # another thread may have imported torch
         own = self._subjects.number("slowprobe", "slowprobe", "slowprobe")
         if here:
-            recorder.open(KIND["slowprobe"], own)
+            recorder.open(span_key(KIND["slowprobe"], own))
         self._torch_compiling = torch.compiler.is_compiling
         if self._options.trace:
             window = WindowProbe(recorder, self.folder / TRACES, own, self._sites, self._journal.write)
@@ -170,12 +171,12 @@ class Session:
         if self._calls is not None:
             self._calls.catch_up()
         if here:
-            recorder.close(KIND["slowprobe"])
+            recorder.close(span_key(KIND["slowprobe"], own))
 
     def _adopt(self) -> bool:
         """Follow training to another thread, when it begins there."""
         recorder = self.recorder
-        busy = self._events.backwards or recorder.depth[KIND["backward"]]  # a checkpoint's, on a thread of autograd
+        busy = self._events.backwards or recorder.inside(KIND["backward"])  # a checkpoint's, on a thread of autograd
         if busy or not recorder.enabled or os.getpid() != recorder.pid:
             return False
         name = threading.current_thread().name
@@ -198,6 +199,7 @@ class Session:
     def _enter_worker(self, loader: Any, subject: int) -> WorkerEntry | None:
         if self._torch is not None:
             self._torch.forward.learn()
+            self._events.listening = True
         self._worker_files += loader.num_workers
         if self._worker_files > MAX_WORKER_FILES:
             return None
@@ -232,7 +234,7 @@ class Session:
     def _on_fault(self, topic: str, error: BaseException) -> None:
         self.note(topic, f"{topic} stopped: {type(error).__name__}: {error}", "error")
         if topic == "flush":
-            self.recorder.enabled = False  # nobody takes the spans any more
+            self.recorder.disable()  # nobody takes the spans any more
 
     def _guard(self, topic: str, work: Callable[[], Any]) -> bool:
         try:

@@ -29,13 +29,14 @@ class Sites:
 
     def __init__(self) -> None:
         self._prefixes = tuple(prefix + os.sep for prefix in library_prefixes())
-        self._is_user: dict[str, bool] = {}
+        self.known_files: dict[str, bool] = {}
+        """What `is_user` has answered so far, by file name."""
 
     def is_user(self, code: CodeType) -> bool:
         """Whether `code` is neither slowprobe's nor a library's."""
-        known = self._is_user.get(code.co_filename)
+        known = self.known_files.get(code.co_filename)
         if known is None:
-            known = self._is_user[code.co_filename] = self.is_user_file(code.co_filename)
+            known = self.known_files[code.co_filename] = self.is_user_file(code.co_filename)
         return known
 
     def is_user_file(self, name: str) -> bool:

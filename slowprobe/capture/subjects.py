@@ -61,12 +61,16 @@ class Subjects:
 
     def at_caller(self, kind: SpanKind, api: str, depth: int) -> int:
         """The number of the call site `depth` frames up, one subject for each user line that calls `api`."""
-        frame: Any = _frame(depth + 2)
-        if frame is None:  # called by the interpreter itself: an atexit function, a finalizer
+        try:
+            frame: Any = sys._getframe(depth + 1)
+        except ValueError:  # called by the interpreter itself: an atexit function, a finalizer
             return self.number(kind, ("nowhere", api), api, lambda: {"api": api})
-        inner = frame
+        inner, known_files = frame, self.sites.known_files
         for _ in range(12):
-            if inner is None or self.sites.is_user(inner.f_code):
+            if inner is None:
+                break
+            user = known_files.get(inner.f_code.co_filename)
+            if user or (user is None and self.sites.is_user(inner.f_code)):
                 break
             inner = inner.f_back
         frame = inner or frame

@@ -16,7 +16,8 @@ from slowprobe.capture.probes.loader import LoaderProbe
 from slowprobe.capture.probes.module import ForwardProbe
 from slowprobe.capture.probes.optimizer import OptimizerProbe
 from slowprobe.capture.probes.requests import Requests
-from slowprobe.capture.recorder import KIND, SUBJECT_BITS, Recorder
+from slowprobe.capture.recorder import KIND, Recorder
+from slowprobe.capture.span_key import span_key
 from slowprobe.capture.subjects import Subjects
 from slowprobe.capture.window import WindowProbe
 from slowprobe.capture.worker import WorkerEntry
@@ -40,7 +41,7 @@ class TorchProbes:
         is_compiling = torch.compiler.is_compiling
         self.forward = events.forward = ForwardProbe(recorder, subjects, is_compiling)
         self.loaders = LoaderProbe(requests, subjects, enter_worker)
-        self.optimizers = OptimizerProbe(recorder, subjects, is_compiling, events.step)
+        self.optimizers = OptimizerProbe(recorder, subjects, is_compiling, events)
         add(self.loaders)
         add(self.optimizers)
         add(BackwardProbe(recorder, subjects, is_compiling, events.backward, adopt))
@@ -52,7 +53,7 @@ class TorchProbes:
         import torch
 
         def share(kind: int, subject: int) -> float:
-            return run_ns.get(kind << SUBJECT_BITS | subject, 0) / elapsed_ns
+            return run_ns.get(span_key(kind, subject), 0) / elapsed_ns
 
         optimizers = {
             subject: (dict(described), share(KIND["optimizer"], subject))

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from array import array
 from collections import deque
 
 import numpy as np
-import numpy.typing as npt
 
-from slowprobe.capture.recorder import FIELDS, KIND, SUBJECT_BITS
+from slowprobe.capture.recorder import KIND
+from slowprobe.capture.span_key import SUBJECT_BITS, split_key
+from slowprobe.capture.span_rows import Ints
 from slowprobe.run.schema import Chunk, Spans
 
 HEAD_SPANS = 200_000  # every span of the first minutes: start-up, the settled loop, its epochs
@@ -17,11 +17,9 @@ TAIL_SPANS = 20_000  # the end of the run is kept whole: shutdown is read from i
 _GC = KIND["gc"]
 _SUBJECT_MASK = (1 << SUBJECT_BITS) - 1
 
-Ints = npt.NDArray[np.int64]
-
 
 class Totals:
-    """Reads the recorder's buffers in order; holds sums and the tail of the run, nothing that grows with its length.
+    """Reads the recorder's rows in order; holds sums and the tail of the run, nothing that grows with its length.
 
     Bound: chunks get longer as the run does (`chunk_seconds`), so their number grows with the logarithm of the run's
     length; single spans stop at HEAD_SPANS + LATER_SPANS + TAIL_SPANS.
@@ -50,11 +48,10 @@ class Totals:
         """How long a chunk lasts once the run has lasted `elapsed_s`."""
         return max(1.0, elapsed_s / 600)
 
-    def add(self, buffer: array[int]) -> list[Spans]:
-        """Take over a buffer of closed spans; return those to be written one by one."""
-        if not len(buffer):
+    def add(self, table: Ints) -> list[Spans]:
+        """Take over closed spans, a row each (`SpanRows`); return those to be written one by one."""
+        if not len(table):
             return []
-        table = np.frombuffer(buffer.tobytes(), dtype=np.int64).reshape(-1, FIELDS)
         self._add_spans(table)
         outermost = table[:, 4] == 0
         collections = table[:, 0] >> SUBJECT_BITS == _GC
@@ -78,8 +75,8 @@ class Totals:
             if self._tail:
                 records += self._write(np.concatenate(self._tail)[-TAIL_SPANS:])
         end_ns = self._last_end
-        spans = [[*_split(key), *row] for key, row in self._spans.items()]
-        gaps = [[*_split(before), *_split(after), *row] for (before, after), row in self._gaps.items()]
+        spans = [[*split_key(key), *row] for key, row in self._spans.items()]
+        gaps = [[*split_key(before), *split_key(after), *row] for (before, after), row in self._gaps.items()]
         records.append(
             Chunk(start_ns=self._start_ns, end_ns=end_ns, spans=spans, gaps=gaps, raw=self._raw, open=open_rows)
         )
@@ -159,7 +156,3 @@ class Totals:
                 depth=table[:, 4].tolist(),
             )
         ]
-
-
-def _split(key: int) -> tuple[int, int]:
-    return (-1, 0) if key < 0 else (key >> SUBJECT_BITS, key & _SUBJECT_MASK)

@@ -48,9 +48,9 @@ class Upkeep:
     def _context(self) -> tuple[int, bool]:
         stack = self._recorder.stack
         try:
-            return stack[-1][0], True
+            return stack[-1], True
         except IndexError:
-            return self._recorder.last_root_key, False
+            return self._recorder.last_key, False
 
     def flush(self, final_ns: int | None = None) -> None:
         """Write what was recorded since the last time; `final_ns` is when the recording ended."""

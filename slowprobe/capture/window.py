@@ -15,6 +15,7 @@ from slowprobe.capture.line_marks import LineMarks
 from slowprobe.capture.profiler_noise import without_profiler_noise
 from slowprobe.capture.recorder import KIND, Recorder
 from slowprobe.capture.sites import Sites
+from slowprobe.capture.span_key import span_key
 from slowprobe.run.schema import Note, Window
 
 SLOWPROBE = KIND["slowprobe"]
@@ -38,7 +39,7 @@ class WindowProbe:
         self._recorder = recorder
         self._sites = sites
         self._folder = folder
-        self._subject = subject
+        self._key = span_key(SLOWPROBE, subject)
         self._write = write
         self._role: Role | None = None
         self._next: Role | None = "sizing"
@@ -56,6 +57,11 @@ class WindowProbe:
         """Whether a window is recording."""
         return self._profiler is not None
 
+    @property
+    def done(self) -> bool:
+        """Whether no window is open and none will be."""
+        return self._profiler is None and self._next is None
+
     def turn(self) -> None:
         """The loop has come round: between two steps, outside every span."""
         now = time.perf_counter_ns()
@@ -68,16 +74,16 @@ class WindowProbe:
                 if self._turns_left > 0:
                     self._begin_mark()
                 else:
-                    self._recorder.open(SLOWPROBE, self._subject)
+                    self._recorder.open(self._key)
                     self._close(now)
-                    self._recorder.close(SLOWPROBE)
+                    self._recorder.close(self._key)
             elif self._next is not None and self._settled(now):
-                self._recorder.open(SLOWPROBE, self._subject)
+                self._recorder.open(self._key)
                 self._open()
-                self._recorder.close(SLOWPROBE)
+                self._recorder.close(self._key)
         except Exception as error:
             self._give_up(f"a profiler window failed: {type(error).__name__}: {error}")
-            self._recorder.close(SLOWPROBE)
+            self._recorder.close(self._key)
 
     def _settled(self, now: int) -> bool:
         elapsed_s = (now - self._first_ns) / 1e9

@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from slowprobe.capture.pulse import Pulse
-from slowprobe.capture.recorder import KIND, SUBJECT_BITS
+from slowprobe.capture.recorder import KIND
 from slowprobe.capture.sampler import StackSampler
 from slowprobe.capture.sites import strip_traceback
+from slowprobe.capture.span_key import span_key
 from slowprobe.run.schema import WorkerBatches, WorkerHello
 from slowprobe.run.writer import JournalWriter
 
@@ -104,7 +105,7 @@ class WorkerRecorder:
             self._sampler.skip()
 
     def _timed_fetch(self, original: Callable[..., Any]) -> Callable[..., Any]:
-        fetching = KIND["fetch"] << SUBJECT_BITS | self._loader
+        fetching = span_key(KIND["fetch"], self._loader)
 
         def fetch(fetcher: Any, index: Any) -> Any:
             collate = fetcher.collate_fn
@@ -160,7 +161,7 @@ class WorkerRecorder:
 
     def collating(self) -> int:
         """A collate call begins; returns the context to go back to."""
-        before, self._context = self._context, KIND["collate"] << SUBJECT_BITS | self._loader
+        before, self._context = self._context, span_key(KIND["collate"], self._loader)
         return before
 
 

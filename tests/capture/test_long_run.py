@@ -10,6 +10,7 @@ import pytest
 from run_folder import make
 
 from slowprobe.capture.recorder import KIND, Recorder
+from slowprobe.capture.span_key import span_key
 from slowprobe.capture.totals import Totals
 from slowprobe.run.reader import load_run
 from slowprobe.run.schema import Chunk
@@ -29,13 +30,13 @@ def drive(folder: Path, steps: int) -> None:
     next_chunk = 0.0
     for step in range(1, steps + 1):
         for kind in kinds:
-            recorder.open(kind, kind + 1)
+            recorder.open(span_key(kind, kind + 1))
             now[0] += STEP_NS // 10 + step % 1000
-            recorder.close(kind)
+            recorder.close(span_key(kind, kind + 1))
         if step % 1000 == 0:
-            recorder.open(KIND["save"], 40)
+            recorder.open(span_key(KIND["save"], 40))
             now[0] += STEP_NS
-            recorder.close(KIND["save"])
+            recorder.close(span_key(KIND["save"], 40))
         now[0] += STEP_NS // 4
         if step % STEPS_A_FLUSH == 0:
             journal.write(*totals.add(recorder.take()))

@@ -5,13 +5,14 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import Any
 
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from slowprobe.capture import totals
-from slowprobe.capture.recorder import FIELDS, KIND, Recorder
+from slowprobe.capture.recorder import KIND, Recorder
+from slowprobe.capture.span_key import span_key, split_key
+from slowprobe.capture.span_rows import ENDED
 from slowprobe.capture.totals import Totals
 from slowprobe.run.schema import Chunk, Spans
 
@@ -41,52 +42,76 @@ def recorder(clock: Clock) -> Recorder:
 
 def rows(recorder: Recorder) -> list[tuple[int, ...]]:
     """(kind, subject, start, duration, self, depth) of the spans closed since the last call."""
-    table = np.asarray(recorder.take()).reshape(-1, FIELDS).tolist()
-    return [(key >> 32, key & 0xFFFFFFFF, *rest) for key, *rest in table]
+    return [(*split_key(key), *rest) for key, *rest in recorder.take().tolist()]
 
 
 def test_self_time_excludes_nested_spans(recorder: Recorder, clock: Clock) -> None:
-    recorder.open(FORWARD, 1)
+    recorder.open(span_key(FORWARD, 1))
     clock.now = 10
-    recorder.open(LOG, 2)
+    recorder.open(span_key(LOG, 2))
     clock.now = 14
-    recorder.close(LOG)
+    recorder.close(span_key(LOG, 2))
     clock.now = 20
-    recorder.close(FORWARD)
+    recorder.close(span_key(FORWARD, 1))
     assert rows(recorder) == [(LOG, 2, 10, 4, 4, 1), (FORWARD, 1, 0, 20, 16, 0)]
-    assert recorder.depth == [0] * len(KIND) and recorder.stack == []
+    assert recorder.stack == []
     assert rows(recorder) == []
 
 
 def test_span_left_open_by_an_exception_is_closed_by_the_outer_one(recorder: Recorder, clock: Clock) -> None:
-    recorder.open(FORWARD, 1)
+    recorder.open(span_key(FORWARD, 1))
     clock.now = 5
-    recorder.open(LOG, 2)
-    recorder.open(LOG, 3)
+    recorder.open(span_key(LOG, 2))
+    recorder.open(span_key(LOG, 3))
     clock.now = 9
-    recorder.close(FORWARD)
+    recorder.close(span_key(FORWARD, 1))
     assert rows(recorder) == [(LOG, 3, 5, 4, 4, 2), (LOG, 2, 5, 4, 0, 1), (FORWARD, 1, 0, 9, 5, 0)]
-    assert not any(recorder.depth)
+    assert recorder.stack == []
 
 
 def test_end_without_begin_is_nothing(recorder: Recorder) -> None:
-    recorder.open(FORWARD, 1)
-    recorder.close(BACKWARD)
+    recorder.open(span_key(FORWARD, 1))
+    recorder.close(span_key(BACKWARD, 1))
     assert len(recorder.stack) == 1 and rows(recorder) == []
 
 
-def test_count_left_by_an_interrupt_heals(recorder: Recorder) -> None:
-    recorder.depth[FORWARD] += 1  # Ctrl-C between counting and opening
-    recorder.close(FORWARD)
-    assert recorder.depth[FORWARD] == 0
+def test_a_beginning_that_an_interrupt_kept_from_the_stack_leaves_later_spans_whole(
+    recorder: Recorder, clock: Clock
+) -> None:
+    recorder.open(span_key(FORWARD, 1))
+    recorder.stack.pop()  # Ctrl-C between logging the beginning and noting it
+    for start in (10, 20):
+        clock.now = start
+        recorder.open(span_key(LOG, 2))
+        clock.now = start + 4
+        recorder.close(span_key(LOG, 2))
+    assert [row[:5] for row in rows(recorder)] == [(LOG, 2, 10, 4, 4), (LOG, 2, 20, 4, 4)]
+
+
+def test_spans_that_outlast_several_pieces_of_the_log_are_whole(recorder: Recorder, clock: Clock) -> None:
+    recorder.open(span_key(FORWARD, 1))
+    recorder.open(span_key(LOG, 2))
+    for _ in range(3):
+        clock.now += 10
+        recorder.open(span_key(GC, 3))
+        clock.now += 2
+        recorder.close(span_key(GC, 3))
+        assert len(rows(recorder)) == 1
+        assert recorder.open_rows() == [[FORWARD, 1, 0], [LOG, 2, 0]]
+    recorder.close(span_key(LOG, 2))
+    clock.now += 5
+    assert rows(recorder) == [(LOG, 2, 0, 36, 30, 1)]
+    recorder.close(span_key(FORWARD, 1))
+    assert rows(recorder) == [(FORWARD, 1, 0, 41, 5, 0)]
+    assert recorder.open_rows() == []
 
 
 def test_a_request_that_ends_the_pass_changes_its_kind(recorder: Recorder, clock: Clock) -> None:
-    recorder.open(WAIT, 4)
+    recorder.open(span_key(WAIT, 4))
     clock.now = 3
-    recorder.close(WAIT, as_kind=END)
+    recorder.close(span_key(WAIT, 4), as_kind=END)
     assert rows(recorder) == [(END, 4, 0, 3, 3, 0)]
-    assert recorder.last_root_key == END << 32 | 4
+    assert recorder.last_key == END << 32 | 4
 
 
 def test_a_fault_disables_and_never_raises(recorder: Recorder) -> None:
@@ -94,20 +119,21 @@ def test_a_fault_disables_and_never_raises(recorder: Recorder) -> None:
         raise RuntimeError("no clock")
 
     recorder.clock = broken
-    recorder.open(FORWARD, 1)
-    recorder.close(FORWARD)
+    recorder.open(span_key(FORWARD, 1))
+    recorder.close(span_key(FORWARD, 1))
     assert not recorder.enabled and not recorder.here()
     assert recorder.fault is not None and "no clock" in recorder.fault
 
 
 def test_taking_keeps_what_is_added_meanwhile(recorder: Recorder) -> None:
-    """The training thread may hold the buffer, about to add, at the moment the flushing thread takes it."""
-    held = recorder._buffer
-    recorder.open(FORWARD, 1)
-    recorder.close(FORWARD)
-    assert len(recorder.take()) == FIELDS
-    held.extend(range(FIELDS))
-    assert len(recorder.take()) == FIELDS
+    """The training thread may hold the log, about to add, at the moment the flushing thread takes it."""
+    held = recorder._write
+    recorder.open(span_key(FORWARD, 1))
+    recorder.close(span_key(FORWARD, 1))
+    assert len(recorder.take()) == 1
+    held((span_key(LOG, 1), 5))
+    held((ENDED, 6))
+    assert len(recorder.take()) == 1
 
 
 ACTIONS = st.lists(
@@ -132,15 +158,14 @@ def test_totals_add_up_to_the_time_covered(actions: list[Any], rest: int) -> Non
     for action, first, second in actions:
         clock.now += 1
         if action == "open" and len(recorder.stack) < 6:
-            recorder.open(first, second)
+            recorder.open(span_key(first, second))
         elif action == "close" and recorder.stack:
             index = max(0, len(recorder.stack) - 1 - first)  # sometimes an outer one: an exception went through
-            kind = recorder.stack[index][0] >> 32
-            recorder.close(kind)
+            recorder.close(recorder.stack[index])
         elif action == "collect":
-            recorder.open(GC, 9)
+            recorder.open(span_key(GC, 9))
             clock.now += first
-            recorder.close(GC)
+            recorder.close(span_key(GC, 9))
         elif action == "pass":
             clock.now += first
         elif action == "flush":
@@ -177,9 +202,9 @@ def test_totals_stay_exact_when_spans_thin_out(counts: list[int], head: int, tai
         for index, count in enumerate(counts):
             for _ in range(count):
                 clock.now += 3
-                recorder.open(FORWARD, 1)
+                recorder.open(span_key(FORWARD, 1))
                 clock.now += 7
-                recorder.close(FORWARD)
+                recorder.close(span_key(FORWARD, 1))
             written += sums.add(recorder.take())
             written += sums.chunk(clock.now, [], final=index == len(counts) - 1)
         total = sum(counts)

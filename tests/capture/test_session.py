@@ -214,7 +214,7 @@ FAULTS = [
     "slowprobe.capture.probes.loader.LoaderProbe._wrap_fetcher",
     "slowprobe.capture.probes.loader.describe",
     "slowprobe.capture.probes.optimizer.describe",
-    "slowprobe.capture.probes.optimizer.OptimizerProbe._number",
+    "slowprobe.capture.probes.optimizer.OptimizerProbe._key",
     "slowprobe.capture.probes.module.describe",
     "slowprobe.capture.probes.module.ForwardProbe._settle",
     "slowprobe.capture.subjects.Sites.of_caller",
@@ -319,9 +319,9 @@ def test_memory_stays_bounded_when_flushing_fails(
     session = record(trace=False)
     train(epochs=1)
     time.sleep(0.1)
-    held = len(session.recorder._buffer)
+    held = len(session.recorder._log)
     assert train() == alone
-    assert len(session.recorder._buffer) <= held
+    assert len(session.recorder._log) <= held
 
 
 @pytest.mark.parametrize(

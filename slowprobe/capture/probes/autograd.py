@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from threading import get_ident
 from typing import Any
 
 from slowprobe.capture.patches import Patches
 from slowprobe.capture.probes.wrapping import like
 from slowprobe.capture.recorder import KIND, Recorder
+from slowprobe.capture.span_key import span_key
 from slowprobe.capture.subjects import Subjects
 
 BACKWARD = KIND["backward"]
@@ -43,18 +45,19 @@ class BackwardProbe:
 
     def _wrap(self, api: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
         recorder, subjects, is_compiling = self._recorder, self._subjects, self._is_compiling
-        adopt = self._adopt
+        adopt, on_backward = self._adopt, self._on_backward
 
         def make(original: Callable[..., Any]) -> Callable[..., Any]:
             def wrapper(*args: Any, **kwargs: Any) -> Any:
-                if is_compiling() or not (recorder.here() or adopt()) or recorder.depth[BACKWARD]:
+                if is_compiling() or not (get_ident() == recorder.thread or adopt()) or recorder.inside(BACKWARD):
                     return original(*args, **kwargs)
-                recorder.open(BACKWARD, subjects.at_caller("backward", api, 1))
+                key = span_key(BACKWARD, subjects.at_caller("backward", api, 1))
+                recorder.open(key)
                 try:
                     result = original(*args, **kwargs)
                 finally:
-                    recorder.close(BACKWARD)
-                self._on_backward()
+                    recorder.close(key)
+                on_backward()
                 return result
 
             return like(wrapper, original)

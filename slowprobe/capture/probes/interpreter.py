@@ -13,6 +13,7 @@ from slowprobe.capture.probes.dynamo import hide_from_dynamo
 from slowprobe.capture.probes.module import ForwardProbe
 from slowprobe.capture.probes.wrapping import like
 from slowprobe.capture.recorder import KIND, Recorder
+from slowprobe.capture.span_key import span_key
 from slowprobe.capture.subjects import Subjects
 
 GC, COMPILE = KIND["gc"], KIND["compile"]
@@ -23,10 +24,13 @@ class GcProbe:
 
     def __init__(self, recorder: Recorder, subjects: Subjects) -> None:
         self._recorder = recorder
-        self._numbers = [
-            subjects.number("gc", generation, f"generation {generation}", partial(dict, generation=generation))
+        self._keys = [
+            span_key(
+                GC, subjects.number("gc", generation, f"generation {generation}", partial(dict, generation=generation))
+            )
             for generation in range(3)
         ]
+        self._before = -1
 
     def attach(self, patches: Patches) -> None:
         """Register with the collector."""
@@ -38,12 +42,16 @@ class GcProbe:
             gc.callbacks.remove(self._on_event)
 
     def _on_event(self, phase: str, info: dict[str, int]) -> None:
-        if not self._recorder.here():
+        recorder = self._recorder
+        if not recorder.here():
             return
+        key = self._keys[min(info.get("generation", 0), 2)]
         if phase == "start":
-            self._recorder.open(GC, self._numbers[min(info.get("generation", 0), 2)])
+            self._before = recorder.last_key
+            recorder.open(key)
         else:
-            self._recorder.close(GC)
+            recorder.close(key)
+            recorder.last_key = self._before  # a collection says nothing of where the loop is
 
 
 class CompileProbe:
@@ -58,6 +66,7 @@ class CompileProbe:
         self._subjects = subjects
         self._forward = forward
         self._registered: Any = None
+        self._key = -1
 
     def attach(self, patches: Patches) -> None:
         """Wrap torch.compile, and register at once where torch._dynamo is there already."""
@@ -104,11 +113,12 @@ class CompileProbe:
         if self._recorder.here():
             try:
                 self._forward.suspend()
-                self._recorder.open(COMPILE, self._subjects.at_caller("compile", "torch.compile", 1))
+                self._key = span_key(COMPILE, self._subjects.at_caller("compile", "torch.compile", 1))
+                self._recorder.open(self._key)
             except Exception as error:
                 self._recorder.fail(error)
 
     def _end(self, arguments: Any) -> None:
         if self._recorder.here():
-            self._recorder.close(COMPILE)
+            self._recorder.close(self._key)
             self._forward.resume()

@@ -5,19 +5,22 @@ from __future__ import annotations
 import sys
 import weakref
 from collections.abc import Callable
+from threading import get_ident
 from typing import Any
 
 from slowprobe.capture.by_identity import ByIdentity
 from slowprobe.capture.patches import Patches
 from slowprobe.capture.probes.loader_origin import LoaderOrigins
-from slowprobe.capture.probes.requests import Requests
+from slowprobe.capture.probes.requests import DATA_WAIT, Requests
 from slowprobe.capture.probes.wrapping import like
 from slowprobe.capture.recorder import KIND
+from slowprobe.capture.span_key import span_key
 from slowprobe.capture.subjects import Attributes, Subjects
 from slowprobe.capture.worker import WorkerEntry
 
 LOADER_START, FETCH, COLLATE = KIND["loader_start"], KIND["fetch"], KIND["collate"]
-_MARK, _LATE = "_slowprobe_subject", "_slowprobe_late"
+_KEY, _LATE, _FETCH_KEY = "_slowprobe_key", "_slowprobe_late", "_slowprobe_fetch_key"
+_UNKNOWN = span_key(DATA_WAIT)
 
 
 class LoaderProbe:
@@ -43,19 +46,22 @@ class LoaderProbe:
     def attach(self, patches: Patches) -> None:
         """Wrap the torch classes."""
         from torch.utils.data import dataloader
+        from torch.utils.data._utils import fetch
 
         patches.replace(dataloader.DataLoader, "__init__", self._construct)
         patches.replace(dataloader.DataLoader, "__iter__", self._start)
         patches.replace(dataloader._BaseDataLoaderIter, "__init__", self._begin)
         patches.replace(dataloader._BaseDataLoaderIter, "__next__", self._next)
+        for fetcher in (fetch._MapDatasetFetcher, fetch._IterableDatasetFetcher):
+            patches.replace(fetcher, "fetch", self._fetch)
 
     def detach(self) -> None:
         """Take the wrappers off iterators that are still alive."""
         for iterator in list(self._iterators):
-            for name in (_MARK, _LATE):
+            for name in (_KEY, _LATE):
                 vars(iterator).pop(name, None)
         for fetcher in list(self._fetchers):
-            vars(fetcher).pop("fetch", None)
+            vars(fetcher).pop(_FETCH_KEY, None)
             original = vars(fetcher).pop("_slowprobe_collate", None)
             if original is not None:
                 fetcher.collate_fn = original
@@ -86,7 +92,7 @@ class LoaderProbe:
             except Exception as error:
                 recorder.fail(error)
                 return original(loader)
-            recorder.open(LOADER_START, subject)
+            recorder.open(span_key(LOADER_START, subject))
             try:
                 if replaced is not None:
                     loader.worker_init_fn = replaced
@@ -94,7 +100,7 @@ class LoaderProbe:
             finally:
                 if replaced is not None:
                     loader.worker_init_fn = initial
-                recorder.close(LOADER_START)
+                recorder.close(span_key(LOADER_START, subject))
             self._mark(iterator, loader)
             return iterator
 
@@ -105,7 +111,7 @@ class LoaderProbe:
         recorder = self._recorder
 
         def __init__(iterator: Any, loader: Any, *args: Any, **kwargs: Any) -> None:
-            if not recorder.here() or recorder.depth[LOADER_START]:
+            if not recorder.here() or recorder.inside(LOADER_START):
                 original(iterator, loader, *args, **kwargs)
                 return
             try:
@@ -113,11 +119,11 @@ class LoaderProbe:
             except Exception as error:
                 recorder.fail(error)
                 subject = 0
-            recorder.open(LOADER_START, subject)
+            recorder.open(span_key(LOADER_START, subject))
             try:
                 original(iterator, loader, *args, **kwargs)
             finally:
-                recorder.close(LOADER_START)
+                recorder.close(span_key(LOADER_START, subject))
             self._mark(iterator, loader)
             vars(iterator)[_LATE] = subject  # its fetcher is made after this
 
@@ -127,11 +133,12 @@ class LoaderProbe:
         recorder, ask = self._recorder, self._requests.ask
 
         def __next__(iterator: Any) -> Any:
-            if not recorder.here():
+            if get_ident() != recorder.thread:
                 return original(iterator)
-            if _LATE in vars(iterator):
-                self._mark_fetcher(iterator, vars(iterator).pop(_LATE))
-            return ask(getattr(iterator, _MARK, 0), original, iterator)
+            known = vars(iterator)
+            if _LATE in known:
+                self._mark_fetcher(iterator, known.pop(_LATE))
+            return ask(known.get(_KEY, _UNKNOWN), original, iterator)
 
         return like(__next__, original)
 
@@ -153,7 +160,7 @@ class LoaderProbe:
     def _mark(self, iterator: Any, loader: Any) -> None:
         try:
             subject = self._subject(loader)
-            setattr(iterator, _MARK, subject)
+            setattr(iterator, _KEY, span_key(DATA_WAIT, subject))
             self._iterators.add(iterator)
             self._origins.started(subject, iterator)
         except Exception as error:
@@ -169,33 +176,37 @@ class LoaderProbe:
         except Exception as error:
             self._recorder.fail(error)
 
-    def _wrap_fetcher(self, fetcher: Any, subject: int) -> None:
+    def _fetch(self, original: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
         recorder = self._recorder
-        # Weakly: a fetcher that held itself would keep its dataset in memory until the next collection.
-        bound, collate = weakref.WeakMethod(fetcher.fetch), fetcher.collate_fn
+
+        def fetch(fetcher: Any, index: Any) -> Any:
+            key = vars(fetcher).get(_FETCH_KEY)
+            if key is None or get_ident() != recorder.thread:
+                return original(fetcher, index)
+            recorder.open(key)
+            try:
+                return original(fetcher, index)
+            finally:
+                recorder.close(key)
+
+        return like(fetch, original)
+
+    def _wrap_fetcher(self, fetcher: Any, subject: int) -> None:
+        recorder, key = self._recorder, span_key(COLLATE, subject)
+        collate = fetcher.collate_fn
 
         def timed_collate(items: Any) -> Any:
-            if not recorder.here():
+            if get_ident() != recorder.thread:
                 return collate(items)
-            recorder.open(COLLATE, subject)
+            recorder.open(key)
             try:
                 return collate(items)
             finally:
-                recorder.close(COLLATE)
-
-        def timed_fetch(index: Any) -> Any:
-            fetch: Any = bound()
-            if not recorder.here():
-                return fetch(index)
-            recorder.open(FETCH, subject)
-            try:
-                return fetch(index)
-            finally:
-                recorder.close(FETCH)
+                recorder.close(key)
 
         fetcher._slowprobe_collate = collate
         fetcher.collate_fn = timed_collate
-        fetcher.fetch = timed_fetch
+        setattr(fetcher, _FETCH_KEY, span_key(FETCH, subject))
         self._fetchers.add(fetcher)
 
 

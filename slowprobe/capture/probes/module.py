@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable
+from threading import get_ident
 from typing import Any
 
 from slowprobe.capture.patches import Patches
 from slowprobe.capture.probes.wrapping import like
 from slowprobe.capture.recorder import KIND, Recorder
+from slowprobe.capture.span_key import span_key
 from slowprobe.capture.subjects import Attributes, Subjects
 
 FORWARD = KIND["forward"]
@@ -33,7 +35,9 @@ class ForwardProbe:
         self._suspended = False
         self._left = 0
         self._classes: set[type] = set()
-        self._numbers: dict[int, tuple[weakref.ref[Any], dict[tuple[bool, bool], int]]] = {}
+        self._keys: dict[int, tuple[weakref.ref[Any], dict[tuple[bool, bool], int]]] = {}
+        self.inside = False
+        """Whether the recorded thread is in a forward pass: modules called now are not outermost."""
 
     def attach(self, patches: Patches) -> None:
         """Begin to learn."""
@@ -89,35 +93,38 @@ class ForwardProbe:
         recorder, is_compiling = self._recorder, self._is_compiling
 
         def __call__(module: Any, *args: Any, **kwargs: Any) -> Any:
-            if recorder.depth[FORWARD] or is_compiling() or not recorder.here():
+            if is_compiling() or self.inside or get_ident() != recorder.thread:
                 return original(module, *args, **kwargs)
-            recorder.open(FORWARD, self._number(module))
+            key = self._key(module)
+            self.inside = True
+            recorder.open(key)
             try:
                 return original(module, *args, **kwargs)
             finally:
-                recorder.close(FORWARD)
+                self.inside = False
+                recorder.close(key)
 
         wrapper = like(__call__, original)
         wrapper._slowprobe = True  # type: ignore[attr-defined]
         return wrapper
 
-    def _number(self, module: Any) -> int:
+    def _key(self, module: Any) -> int:
         try:
-            flags = (bool(module.training), bool(self._grad_enabled()))
-            entry = self._numbers.get(id(module))  # by identity: a module may define equality as it likes
+            flags = (bool(module.training), self._grad_enabled())
+            entry = self._keys.get(id(module))  # by identity: a module may define equality as it likes
             if entry is None or entry[0]() is not module:
-                entry = self._numbers[id(module)] = (weakref.ref(module), {})
-            known = entry[1]
-            number = known.get(flags)
-            if number is None:
+                entry = self._keys[id(module)] = (weakref.ref(module), {})
+            key = entry[1].get(flags)
+            if key is None:
                 self._classes.add(type(module))
-                number = known[flags] = self._subjects.number(
+                number = self._subjects.number(
                     "forward", object(), type(module).__name__, lambda: describe(module, *flags), depth=2
                 )
-            return number
+                key = entry[1][flags] = span_key(FORWARD, number)
+            return key
         except Exception as error:
             self._recorder.fail(error)
-            return 0
+            return span_key(FORWARD)
 
 
 def describe(module: Any, training: bool, grad: bool) -> Attributes:

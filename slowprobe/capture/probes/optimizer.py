@@ -5,12 +5,15 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from functools import partial, wraps
+from threading import get_ident
 from typing import Any
 
 from slowprobe.capture.by_identity import ByIdentity
+from slowprobe.capture.loop_events import LoopEvents
 from slowprobe.capture.patches import Patches
 from slowprobe.capture.probes.wrapping import like, timed_method
 from slowprobe.capture.recorder import KIND, Recorder
+from slowprobe.capture.span_key import span_key, subject_of
 from slowprobe.capture.subjects import Attributes, Subjects
 from slowprobe.run.schema import Site
 
@@ -18,20 +21,17 @@ OPTIMIZER, CLOSURE = KIND["optimizer"], KIND["closure"]
 
 
 class OptimizerProbe:
-    """Uses torch's global step hooks; `on_step(subject)` is called after each step, outside its span."""
+    """Uses torch's global step hooks; `events` is told of each step after it, outside its span."""
 
     def __init__(
-        self,
-        recorder: Recorder,
-        subjects: Subjects,
-        is_compiling: Callable[[], bool],
-        on_step: Callable[[int], None],
+        self, recorder: Recorder, subjects: Subjects, is_compiling: Callable[[], bool], events: LoopEvents
     ) -> None:
         self._recorder = recorder
         self._subjects = subjects
         self._is_compiling = is_compiling
-        self._on_step = on_step
-        self._numbers = ByIdentity[int]()
+        self._events = events
+        self._keys = ByIdentity[int]()
+        self._zero_grad_keys: dict[str, int] = {}
         self._sites = ByIdentity[Site]()
         self._hooks: list[Any] = []
         self._in_hook = False
@@ -53,14 +53,14 @@ class OptimizerProbe:
             patches.replace(
                 owner,
                 "zero_grad",
-                lambda original: timed_method(original, recorder, "zero_grad", self._zero_grad, is_compiling),
+                lambda original: timed_method(original, recorder, self._zero_grad, is_compiling),
             )
         scaler = torch.amp.GradScaler
         for name in ("unscale_", "update"):
             patches.replace(
                 scaler,
                 name,
-                lambda original: timed_method(original, recorder, "scaler", self._scaler, is_compiling),
+                lambda original: timed_method(original, recorder, self._scaler, is_compiling),
             )
 
     def detach(self) -> None:
@@ -89,49 +89,52 @@ class OptimizerProbe:
         return like(__init__, original)
 
     def _before(self, optimizer: Any, args: Any, kwargs: Any) -> tuple[Any, Any] | None:
-        if self._is_compiling() or not self._recorder.here():
+        if self._is_compiling() or get_ident() != self._recorder.thread:
             return None
         try:
-            number = self._number(optimizer)
-            self._recorder.open(OPTIMIZER, number)
+            key = self._key(optimizer)
+            self._recorder.open(key)
             if "closure" in kwargs:
-                return args, {**kwargs, "closure": self._timed(kwargs["closure"], number)}
+                return args, {**kwargs, "closure": self._timed(kwargs["closure"], key)}
             if len(args) > 1:
-                return (args[0], self._timed(args[1], number), *args[2:]), kwargs
+                return (args[0], self._timed(args[1], key), *args[2:]), kwargs
         except Exception as error:
             self._recorder.fail(error)
         return None
 
-    def _timed(self, closure: Any, number: int) -> Any:
+    def _timed(self, closure: Any, optimizer: int) -> Any:
         """A closure with a span around it: what it does besides forward and backward is not the optimizer's."""
         if not callable(closure):
             return closure
         recorder = self._recorder
+        key = span_key(CLOSURE, subject_of(optimizer))
 
         @wraps(closure)
         def timed(*args: Any, **kwargs: Any) -> Any:
-            if not recorder.here() or not recorder.depth[OPTIMIZER]:
+            if not recorder.here() or optimizer not in recorder.stack:
                 return closure(*args, **kwargs)
-            recorder.open(CLOSURE, number)
+            recorder.open(key)
             try:
                 return closure(*args, **kwargs)
             finally:
-                recorder.close(CLOSURE)
+                recorder.close(key)
 
         return timed
 
     def _after(self, optimizer: Any, args: Any, kwargs: Any) -> None:
-        if self._is_compiling() or not self._recorder.here():
+        if self._is_compiling() or get_ident() != self._recorder.thread:
             return
-        self._recorder.close(OPTIMIZER)
-        self._in_hook = True
-        self._on_step(self._numbers.get(optimizer) or 0)
-        self._in_hook = False
+        key = self._keys.get(optimizer) or 0
+        self._recorder.close(key)
+        if self._events.listening:
+            self._in_hook = True
+            self._events.step(subject_of(key))
+            self._in_hook = False
 
-    def _number(self, optimizer: Any) -> int:
-        known = self._numbers.get(optimizer)
-        if known is None:
-            known = self._subjects.number(
+    def _key(self, optimizer: Any) -> int:
+        key = self._keys.get(optimizer)
+        if key is None:
+            number = self._subjects.number(
                 "optimizer",
                 object(),
                 type(optimizer).__name__,
@@ -139,9 +142,10 @@ class OptimizerProbe:
                 self._sites.get(optimizer),
                 depth=2,
             )
-            self._numbers.set(optimizer, known)
-            self._described[known] = self._latest
-        return known
+            key = span_key(OPTIMIZER, number)
+            self._keys.set(optimizer, key)
+            self._described[number] = self._latest
+        return key
 
     def _describe(self, optimizer: Any) -> Attributes:
         self._latest = describe(optimizer)
@@ -149,10 +153,14 @@ class OptimizerProbe:
 
     def _zero_grad(self, owner: Any) -> int:
         name = type(owner).__name__
-        return self._subjects.number("zero_grad", name, name)
+        key = self._zero_grad_keys.get(name)
+        if key is None:
+            key = span_key(KIND["zero_grad"], self._subjects.number("zero_grad", name, name))
+            self._zero_grad_keys[name] = key
+        return key
 
     def _scaler(self, owner: Any) -> int:
-        return self._subjects.number("scaler", "scaler", "GradScaler")
+        return span_key(KIND["scaler"], self._subjects.number("scaler", "scaler", "GradScaler"))
 
 
 def describe(optimizer: Any) -> Attributes:

@@ -6,7 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 from slowprobe.capture.loader_cpu import LoaderCpuMeter
+from slowprobe.capture.loop_events import LoopEvents
 from slowprobe.capture.recorder import KIND, Recorder
+from slowprobe.capture.span_key import subject_of
 
 DATA_WAIT, LOADER_END = KIND["data_wait"], KIND["loader_end"]
 EVERY = 8
@@ -14,34 +16,35 @@ EVERY = 8
 
 
 class Requests:
-    """Puts a span around each request; `on_request(subject)` is called before it, outside the span."""
+    """Puts a span around each request, and tells `events` of it before, outside the span."""
 
-    def __init__(self, recorder: Recorder, meter: LoaderCpuMeter, on_request: Callable[[int], None]) -> None:
+    def __init__(self, recorder: Recorder, meter: LoaderCpuMeter, events: LoopEvents) -> None:
         self.recorder = recorder
         self._meter = meter
-        self._on_request = on_request
+        self._events = events
         self._asked = 0
 
-    def ask(self, subject: int, make: Callable[..., Any], *args: Any) -> Any:
-        """``make(*args)``, recorded; the request that finds no batch any more is a span of its own kind."""
-        recorder = self.recorder
-        self._on_request(subject)
+    def ask(self, key: int, make: Callable[[Any], Any], batches: Any) -> Any:
+        """``make(batches)``, recorded as a span `key`; the request that finds no batch any more gets another kind."""
+        recorder, events = self.recorder, self._events
+        if events.listening:
+            events.request(subject_of(key))
         self._asked = asked = self._asked + 1
         reads = asked % EVERY
         if reads <= 1:
-            self._read(self._meter.request, subject)
-        recorder.open(DATA_WAIT, subject)
+            self._read(self._meter.request, subject_of(key))
+        recorder.open(key)
         try:
-            batch = make(*args)
+            batch = make(batches)
         except StopIteration:
-            recorder.close(DATA_WAIT, as_kind=LOADER_END)
+            recorder.close(key, LOADER_END)
             raise
         except BaseException:
-            recorder.close(DATA_WAIT)
+            recorder.close(key)
             raise
-        recorder.close(DATA_WAIT)
+        recorder.close(key)
         if not reads:
-            self._read(self._meter.arrival, subject, batch)
+            self._read(self._meter.arrival, subject_of(key), batch)
         return batch
 
     def _read(self, read: Callable[..., None], *about: Any) -> None:

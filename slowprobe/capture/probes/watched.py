@@ -7,6 +7,7 @@ from typing import Generic, TypeVar
 
 from slowprobe.capture.probes.requests import DATA_WAIT, Requests
 from slowprobe.capture.recorder import KIND
+from slowprobe.capture.span_key import span_key
 
 T = TypeVar("T")
 LOADER_START = KIND["loader_start"]
@@ -17,23 +18,23 @@ class Watched(Generic[T]):
 
     def __init__(self, batches: Iterable[T], requests: Requests, subject: int) -> None:
         self._requests = requests
-        self._subject = subject
+        self._key = span_key(DATA_WAIT, subject)
         recorder = requests.recorder
         recording = recorder.here()
         if recording:
-            recorder.open(LOADER_START, subject)
+            recorder.open(span_key(LOADER_START, subject))
         try:
             self._batches = iter(batches)
         finally:
             if recording:
-                recorder.close(LOADER_START)
+                recorder.close(span_key(LOADER_START, subject))
 
     def __iter__(self) -> Iterator[T]:
         return self
 
     def __next__(self) -> T:
         recorder = self._requests.recorder
-        if not recorder.here() or recorder.depth[DATA_WAIT]:
+        if not recorder.here() or recorder.inside(DATA_WAIT):
             return next(self._batches)
-        batch: T = self._requests.ask(self._subject, next, self._batches)
+        batch: T = self._requests.ask(self._key, next, self._batches)
         return batch

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from threading import get_ident
 from typing import Any
 
 from slowprobe.capture.recorder import KIND, Recorder
+from slowprobe.capture.span_key import span_key
 from slowprobe.capture.subjects import Subjects
 from slowprobe.run.schema import SpanKind
 
-_WAIT, _SAVE, _LOG, _EXTERNAL = KIND["data_wait"], KIND["save"], KIND["log"], KIND["external"]
+_THEIRS = KIND["data_wait"], KIND["save"], KIND["log"], KIND["external"]
 
 
 def like(wrapper: Callable[..., Any], original: Callable[..., Any]) -> Callable[..., Any]:
@@ -23,21 +25,20 @@ def like(wrapper: Callable[..., Any], original: Callable[..., Any]) -> Callable[
 def timed_method(
     original: Callable[..., Any],
     recorder: Recorder,
-    kind: SpanKind,
-    subject: Callable[[Any], int],
+    key_of: Callable[[Any], int],
     is_compiling: Callable[[], bool],
 ) -> Callable[..., Any]:
-    """`original` with a span around it; `subject(self)` says what the span is about."""
-    number = KIND[kind]
+    """`original` with a span around it; ``key_of(self)`` is the key of the span."""
 
     def wrapper(owner: Any, *args: Any, **kwargs: Any) -> Any:
-        if is_compiling() or not recorder.here():
+        if is_compiling() or get_ident() != recorder.thread:
             return original(owner, *args, **kwargs)
-        recorder.open(number, subject(owner))
+        key = key_of(owner)
+        recorder.open(key)
         try:
             return original(owner, *args, **kwargs)
         finally:
-            recorder.close(number)
+            recorder.close(key)
 
     return like(wrapper, original)
 
@@ -56,15 +57,15 @@ def timed_call(
     While torch.compile traces, the original is called directly, so that the graph is the same as without slowprobe.
     """
     number = KIND[kind]
-    depth = recorder.depth
 
     def wrapper(*args: Any, **kwargs: Any) -> Any:
-        if depth[_WAIT] or depth[_SAVE] or depth[_LOG] or depth[_EXTERNAL] or is_compiling() or not recorder.here():
+        if is_compiling() or get_ident() != recorder.thread or recorder.inside(*_THEIRS):
             return original(*args, **kwargs)
-        recorder.open(number, subjects.at_caller(kind, api, 1))
+        key = span_key(number, subjects.at_caller(kind, api, 1))
+        recorder.open(key)
         try:
             return original(*args, **kwargs)
         finally:
-            recorder.close(number)
+            recorder.close(key)
 
     return like(wrapper, original)
