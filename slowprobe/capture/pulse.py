@@ -1,4 +1,4 @@
-"""The background thread: samples the stack, and carries what was recorded to disk once a second."""
+"""The background thread: samples the stack, and carries what was recorded to disk."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ from collections.abc import Callable
 PERIOD_S = 0.01  # 100 Hz at most
 LONGEST_PERIOD_S = 0.1
 EARLY_S = 20.0
-EARLY_SHARE = 0.006  # of the time goes to sampling at first, while short runs are decided
+EARLY_SHARE = 0.004  # of the time goes to sampling at first, while short runs are decided
 LATER_SHARE = 0.002  # then lines are known, and the samples only keep their shares up to date
 FLUSH_PERIOD_S = 1.0
+LATER_FLUSH_S = 2.0  # what a kill loses at most, once a run is no longer a short one
 
 
 class Pulse(threading.Thread):
-    """Calls `sample` as often as its cost allows and `flush` once a second, until `stop`.
+    """Calls `sample` as often as its cost allows and `flush` every second or two, until `stop`.
 
     A deep stack or a slow machine makes a sample dearer (20 to 200 µs), and samples rarer. Sampling times are jittered,
     so that a loop whose period divides the sampling period is still seen everywhere.
@@ -48,11 +49,12 @@ class Pulse(threading.Thread):
             ):
                 break
             if sampling:
-                begin = time.perf_counter()
+                begin = time.thread_time()  # what passes while the training thread has the interpreter costs nothing
                 sampling = self._guarded("sampler", self._sample)
-                cost_s += 0.1 * (time.perf_counter() - begin - cost_s)
+                cost_s += 0.1 * (time.thread_time() - begin - cost_s)
             if flushing and time.monotonic() >= next_flush:
-                next_flush = time.monotonic() + FLUSH_PERIOD_S
+                now = time.monotonic()
+                next_flush = now + (FLUSH_PERIOD_S if now - began < EARLY_S else LATER_FLUSH_S)
                 flushing = self._guarded("flush", self._flush)
         self.cpu_ns = time.thread_time_ns()
 

@@ -113,7 +113,7 @@ class Recorder:
         whole = len(self._log) // 2 * 2
         taken = self._log[:whole]
         del self._log[:whole]  # in place: the training thread may be about to add to its end
-        return self._rows.add(np.array(taken, dtype=np.int64).reshape(-1, 2))
+        return self._rows.add(np.fromiter(taken, dtype=np.int64, count=whole).reshape(-1, 2))
 
     @property
     def closed(self) -> int:

@@ -37,14 +37,15 @@ class SpanRows:
         codes, times = log[:, 0], log[:, 1]
         begins = codes >= 0
         depth = np.cumsum(np.where(begins, 1, -1)) - begins  # a beginning and its end lie at the same depth
-        order = np.argsort(depth, kind="stable")  # and follow each other there
+        order = np.argsort(depth.astype(np.int16), kind="stable")  # and follow each other there (small: radix sort)
         at = np.flatnonzero(~begins[order])
-        ends, starts = order[at], order[at - 1]
-        in_time = np.argsort(ends)
-        ends, starts = ends[in_time], starts[in_time]
+        ends = np.flatnonzero(~begins)
+        starts = np.empty_like(ends)
+        starts[(np.cumsum(~begins) - 1)[order[at]]] = order[at - 1]
         key = np.where(codes[ends] <= RENAMED, RENAMED - codes[ends], codes[starts])
         duration, depth = times[ends] - times[starts], depth[ends]
-        open_at = np.setdiff1d(np.flatnonzero(begins), starts)
+        begins[starts] = False
+        open_at = np.flatnonzero(begins)
         nested = self._nested(starts, ends, duration, depth, len(open_at))
         self._open = log[open_at]
         self.closed += len(ends)
