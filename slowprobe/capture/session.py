@@ -221,7 +221,9 @@ class Session:
         from slowprobe.capture.cost import measure_costs
 
         samples, cpu_ns = self._upkeep.sampler.taken, self._pulse.cpu_ns
-        costs = measure_costs(self.recorder.closed, samples, cpu_ns, self._attached_ns, detach_ns)
+        costs = measure_costs(
+            self._torch_compiling, self.recorder.closed, samples, cpu_ns, self._attached_ns, detach_ns
+        )
         self._journal.write(costs, vital=True)
 
     def _calibrate(self, elapsed_ns: int) -> None:
