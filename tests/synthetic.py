@@ -73,11 +73,19 @@ class SyntheticRun:
     """One run of `source` as file `SCRIPT`; the clock starts at 0 and `startup_ms` pass before anything is recorded."""
 
     def __init__(
-        self, folder: Path, source: str = "", *, cores: int = 8, chunk_ms: float = 1000.0, startup_ms: float = 100.0
+        self,
+        folder: Path,
+        source: str = "",
+        *,
+        cores: int = 8,
+        chunk_ms: float = 1000.0,
+        startup_ms: float = 100.0,
+        span_cost_ns: float = 0.0,
     ) -> None:
         self.folder = folder / "run"
         self.source = source
         self.now_ns = 0
+        self._span_cost_ns = span_cost_ns
         self._chunk_ns = int(chunk_ms * 1e6)
         self._next_chunk_ns = self._chunk_ns
         self._sampled_since_ns = 0
@@ -370,7 +378,8 @@ class SyntheticRun:
         for loader in self._loaders:
             self._write_workers(loader)
         ended_ns = self.now_ns
-        self._journal.write(Calibration(values={"slowprobe.spans": float(self.recorder.closed)}))
+        costs = {"slowprobe.spans": float(self.recorder.closed), "slowprobe.span_ns": self._span_cost_ns}
+        self._journal.write(Calibration(values=costs))
         self._journal.write(End(at_ns=ended_ns, detached_ns=ended_ns + 1_000_000), vital=True)
         self._journal.write(Exit(at_ns=ended_ns + 3_000_000, exit_code=0), vital=True)
         self._journal.close()

@@ -14,7 +14,8 @@ from slowprobe.timeline.labels import Labels, label_run
 from slowprobe.timeline.loaders import LoaderFacts, loader_facts
 from slowprobe.timeline.neighbours import Neighbours, neighbours
 from slowprobe.timeline.ops import OpWindow, read_window
-from slowprobe.timeline.partition import Partition, costs, partition
+from slowprobe.timeline.partition import Partition, partition
+from slowprobe.timeline.probe_cost import costs
 from slowprobe.timeline.recording import Recording
 from slowprobe.timeline.replay import Replay
 from slowprobe.timeline.roles import Roles, assign_roles
@@ -54,7 +55,7 @@ class Evidence:
     @cached_property
     def steps(self) -> StepStats:
         """The training steps."""
-        return step_stats(self.recording, self.roles, self.labels)
+        return step_stats(self.recording, self.roles, self.labels, self.partition.probes)
 
     @cached_property
     def loaders(self) -> list[LoaderFacts]:

@@ -78,9 +78,9 @@ def overhead(evidence: Evidence) -> Overhead:
     costs = evidence.costs
     split = evidence.partition
     windows_s = sum((w.resumed_ns - w.opened_ns) - (w.end_ns - w.start_ns) for w in evidence.run.of(Window)) / 1e9
-    probes_s = costs.get("slowprobe.spans", 0.0) * costs.get("slowprobe.span_ns", 0.0) / 1e9
+    probes_s = sum(split.probes.values())
     sampler_s = costs.get("slowprobe.background_cpu_ns", 0.0) / 1e9
-    ends_s = split.bucket_s("slowprobe") - windows_s
+    ends_s = split.bucket_s("slowprobe") - windows_s - probes_s
     total = probes_s + sampler_s + windows_s + max(0.0, ends_s)
     count = max(evidence.steps.count, 1)
     share = total / split.wall_s if split.wall_s else 0.0

@@ -8,12 +8,13 @@ kept spans of a key stand for the others of the same key.
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
-from slowprobe.run.schema import KINDS, Calibration, State
+from slowprobe.run.schema import KINDS, State
 from slowprobe.timeline.labels import PYTHON, Label, Labels
+from slowprobe.timeline.probe_cost import costs, take_out_probes
 from slowprobe.timeline.recording import BOUNDARY, KIND, Key, Recording
 
 BACKWARD = KIND["backward"]
@@ -52,6 +53,8 @@ class Partition:
     seconds: dict[Label, float]
     by_key: dict[Key, dict[Label, float]]
     """Self seconds of every span key, by label."""
+    probes: dict[Label, float] = field(default_factory=dict)
+    """Seconds that the probes took, by the label they were taken out of; they are in slowprobe's own bucket."""
 
     def bucket_s(self, bucket: str, scope: str | None = None) -> float:
         """Seconds in a bucket, of one scope or all."""
@@ -63,7 +66,7 @@ class Partition:
 
     @property
     def loop_s(self) -> float:
-        """The training loop: its steps and what happens between them, without slowprobe's own windows."""
+        """The training loop: its steps and what happens between them, without slowprobe's own windows and probes."""
         return self.scope_s("step", "off_step") - self.bucket_s("slowprobe", "off_step")
 
     @property
@@ -100,7 +103,8 @@ def partition(recording: Recording, labels: Labels) -> Partition:
     _divide_startup(recording, seconds)
     _divide_backward(recording, seconds)
     _after_detach(recording, seconds)
-    return Partition(recording.end_ns / 1e9, dict(seconds), by_key)
+    probes = take_out_probes(recording, by_key, seconds)
+    return Partition(recording.end_ns / 1e9, dict(seconds), by_key, probes)
 
 
 def _divide_startup(recording: Recording, seconds: dict[Label, float]) -> None:
@@ -174,8 +178,3 @@ def _share_out(
         return
     for number, part in mix.items():
         seconds[names[number]] += ns / 1e9 * part / weight
-
-
-def costs(recording: Recording) -> dict[str, float]:
-    """All calibration values of the run in one table."""
-    return {name: value for record in recording.run.of(Calibration) for name, value in record.values.items()}

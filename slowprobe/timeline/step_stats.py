@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from slowprobe.timeline.labels import Labels
+from slowprobe.timeline.labels import Label, Labels
 from slowprobe.timeline.recording import Recording
 from slowprobe.timeline.roles import WAIT, Roles
 
@@ -56,8 +56,10 @@ class StepStats:
         return float(function(chosen)) if len(chosen) else 0.0  # type: ignore[operator]
 
 
-def step_stats(recording: Recording, roles: Roles, labels: Labels) -> StepStats:
-    """Add up the labelled spans and gaps of each step."""
+def step_stats(
+    recording: Recording, roles: Roles, labels: Labels, probes: dict[Label, float] | None = None
+) -> StepStats:
+    """Add up the labelled spans and gaps of each step. probes: seconds to take out again (`Partition.probes`)."""
     steps = labels.steps
     spans = recording.spans
     size = len(steps)
@@ -75,9 +77,12 @@ def step_stats(recording: Recording, roles: Roles, labels: Labels) -> StepStats:
     if size:
         add(labels.span, labels.span_step, spans.self_ns)
         add(labels.gap, labels.gap_step, np.maximum(labels.gap_ns, 0))
-    wall = np.sum(list(parts.values()), axis=0) if parts else np.zeros(size)
     bounds = sum(recording.totals[key].count for key in roles.boundaries if key in recording.totals)
     count = bounds - steps.dropped
+    for (scope, bucket), seconds in (probes or {}).items():
+        if scope == "step" and bucket in parts and count > 0:
+            parts[bucket] = np.maximum(parts[bucket] - seconds * 1e3 / count, 0.0)
+    wall = np.sum(list(parts.values()), axis=0) if parts else np.zeros(size)
     feeds = [key for key in roles.boundaries if key[0] == WAIT]
     if not feeds and roles.primary is not None:
         feeds = [(WAIT, roles.primary)]
