@@ -8,7 +8,7 @@ from typing import Any
 from slowprobe.errors import SlowprobeError
 from slowprobe.run.reader import RunRecords
 from slowprobe.run.schema import State, Window, WorkerHello
-from slowprobe.timeline.facts import EvaluationFacts, SpanFacts, evaluation_facts, span_facts, step_cores
+from slowprobe.timeline.facts import EvaluationFacts, SpanFacts, evaluation_facts, save_facts, span_facts, step_cores
 from slowprobe.timeline.hotspots import LineTime, UserCode, line_times, worker_line_times
 from slowprobe.timeline.labels import Labels, label_run
 from slowprobe.timeline.loaders import LoaderFacts, loader_facts
@@ -79,7 +79,7 @@ class Evidence:
     @cached_property
     def saves(self) -> list[SpanFacts]:
         """Checkpoint calls by user line."""
-        return span_facts(self.recording, self.partition, "save")
+        return save_facts(self.recording, self.partition, self.labels)
 
     @cached_property
     def logs(self) -> list[SpanFacts]:
