@@ -117,7 +117,7 @@ class Evidence:
     @cached_property
     def worker_lines(self) -> list[LineTime]:
         """The same inside loader workers."""
-        return worker_line_times(self.worker_recordings, UserCode(self.run.manifest.prefixes))
+        return worker_line_times(self.worker_recordings, UserCode(self.run.manifest))
 
     @cached_property
     def windows(self) -> dict[str, Window]:
@@ -135,7 +135,7 @@ class Evidence:
             return read_window(
                 self.run.folder / clean.path,
                 path if path is not None and path.is_file() else None,
-                UserCode(self.run.manifest.prefixes),
+                UserCode(self.run.manifest),
             )
         except SlowprobeError as error:
             raise EvidenceMissing(str(error)) from None

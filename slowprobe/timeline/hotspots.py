@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from slowprobe.run.schema import Manifest
+from slowprobe.run.user_code import is_users
 from slowprobe.timeline.labels import Labels
 from slowprobe.timeline.partition import Partition
 from slowprobe.timeline.recording import BOUNDARY, KIND, Frame, Key, Recording, SampleRow
@@ -38,14 +39,14 @@ class LineTime:
 class UserCode:
     """Tells the user's files from libraries by the folders recorded in the manifest."""
 
-    def __init__(self, prefixes: list[str]) -> None:
-        self._prefixes = tuple(prefix + os.sep for prefix in prefixes)
+    def __init__(self, manifest: Manifest) -> None:
+        self._prefixes, self._user_folders = manifest.prefixes, manifest.user_folders
         self._known: dict[str, bool] = {}
 
     def __call__(self, file: str) -> bool:
         known = self._known.get(file)
         if known is None:
-            known = not file.startswith("<") and not file.startswith(self._prefixes)
+            known = not file.startswith("<") and is_users(file, self._prefixes, self._user_folders)
             self._known[file] = known
         return known
 
@@ -59,7 +60,7 @@ class UserCode:
 
 def line_times(recording: Recording, labels: Labels, split: Partition) -> list[LineTime]:
     """The user's lines by time, most first. Samples are weighted so that each bucket adds up to its exact seconds."""
-    is_user = UserCode(recording.run.manifest.prefixes)
+    is_user = UserCode(recording.run.manifest)
     label_of = _label_contexts(recording, labels, split)
     rows: dict[tuple[str, str], list[SampleRow]] = defaultdict(list)
     for row in recording.sampled.rows:
