@@ -18,4 +18,5 @@ def make(folder: Path) -> Path:
         pid=1,
         host={},
         prefixes=["/lib"],
+        user_folders=[],
     )

@@ -1,28 +1,47 @@
 """Short experiments on synthetic tensors after the recording: what an edit would cost on this machine.
 
 They run in the recorded process (torch is loaded there), once recording has ended: no user code, no random numbers, no
-global setting left changed. Together they are bounded by `BUDGET_S`.
+global setting left changed. The script waits meanwhile, so they share `budget_s` and work on replicas: as many rounds
+as fit, at least one, on few tensors, and the result is scaled to all of them.
 """
 
 from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
-BUDGET_S = 0.6
+MAX_BUDGET_S = 0.3
+MIN_BUDGET_S = 0.1  # what a few rounds of everything need on a quiet machine; also the limit inside a running training
+MAX_RUN_SHARE = 0.01  # of the recording
 MAX_ELEMENTS = 2_000_000  # 32 MB with gradients and two moments; larger parameters are stood in for by a part of them
+ELEMENTS_PER_S = 20_000_000  # what can be made and stepped a dozen times within its time
 MIN_SHARE = 0.02  # of the run: an optimizer that takes less is not worth an experiment
-MAX_TENSORS = 20
-_ROUNDS = 7
+MAX_TENSORS = 100  # of an optimizer: some 6 ms for a step of AdamW; the cost of starting operators adds up over tensors
+MAX_BATCH_TENSORS = 8
+_ROUNDS = 11
 _FUSED = ("Adam", "AdamW", "SGD", "Adagrad")  # the optimizers with fused=True on the CPU
+
+Experiment = Callable[[float], dict[str, float]]
+"""Takes the time at which it should be over."""
+
+
+def budget_s(elapsed_s: float, goes_on: bool) -> float:
+    """What all experiments may take after a recording of `elapsed_s`; `goes_on`: the training runs on after it."""
+    longest = MIN_BUDGET_S if goes_on else MAX_BUDGET_S
+    return min(longest, max(MIN_BUDGET_S, MAX_RUN_SHARE * elapsed_s))
 
 
 def calibrate(
-    optimizers: dict[int, tuple[dict[str, Any], float]], loaders: dict[int, tuple[int, float]], threads: int, cores: int
+    optimizers: dict[int, tuple[dict[str, Any], float]],
+    loaders: dict[int, tuple[int, float]],
+    threads: int,
+    cores: int,
+    budget: float = MAX_BUDGET_S,
 ) -> dict[str, float]:
-    """Run the experiments that this run calls for.
+    """Run the experiments that this run calls for, in about `budget` seconds.
 
     optimizers: description (as `probes.optimizer.describe` gives it) and share of the run, by subject. loaders: tensors
     in a batch and share of the run spent on waiting, by subject, of loaders without workers. Values:
@@ -33,26 +52,45 @@ def calibrate(
     """
     import torch
 
-    deadline = time.perf_counter() + BUDGET_S
+    deadline = time.perf_counter() + budget
     values: dict[str, float] = {}
-    for subject, (tensors, share) in loaders.items():
-        if share >= MIN_SHARE and tensors and time.perf_counter() < deadline:
-            values[f"loader.{subject}.hand_over_ms"] = _hand_over_ms(torch, tensors)
-    with torch.no_grad():
-        for subject, (described, share) in optimizers.items():
-            if share >= MIN_SHARE and _can_fuse(torch, described) and time.perf_counter() < deadline:
-                values.update(_optimizer(torch, f"optimizer.{subject}", described))
-        largest = max(optimizers.values(), key=lambda entry: entry[0].get("params", 0), default=None)
-        if largest is not None and int(largest[0].get("params", 0)) >= 20 and time.perf_counter() < deadline:
-            values.update(_foreach(torch, largest[0]))
-        if threads != cores and time.perf_counter() < deadline:
-            values.update(_threads(torch, threads, cores))
-    if torch.is_anomaly_enabled() and time.perf_counter() < deadline:
-        values.update(_anomaly(torch))
+    waiting = _called_for(torch, optimizers, loaders, threads, cores)
+    while waiting and (now := time.perf_counter()) < deadline:
+        values.update(waiting[0](now + (deadline - now) / len(waiting)))
+        del waiting[0]
     return values
 
 
-def _hand_over_ms(torch: Any, tensors: int) -> float:
+def _called_for(
+    torch: Any,
+    optimizers: dict[int, tuple[dict[str, Any], float]],
+    loaders: dict[int, tuple[int, float]],
+    threads: int,
+    cores: int,
+) -> list[Experiment]:
+    """The experiments, those for the largest shares of the run first."""
+    shared: list[tuple[float, Experiment]] = [
+        (share, partial(_hand_over, torch, f"loader.{subject}", tensors))
+        for subject, (tensors, share) in loaders.items()
+        if share >= MIN_SHARE and tensors
+    ]
+    shared += [
+        (share, partial(_optimizer, torch, f"optimizer.{subject}", described))
+        for subject, (described, share) in optimizers.items()
+        if share >= MIN_SHARE and _can_fuse(torch, described)
+    ]
+    found = [experiment for _, experiment in sorted(shared, key=lambda entry: -entry[0])]
+    if torch.is_anomaly_enabled():
+        found.append(partial(_anomaly, torch))
+    largest = max(optimizers.values(), key=lambda entry: entry[0].get("params", 0), default=None)
+    if largest is not None and int(largest[0].get("params", 0)) >= 20:
+        found.append(partial(_foreach, torch, largest[0]))
+    if threads != cores:
+        found.append(partial(_threads, torch, threads, cores))
+    return found
+
+
+def _hand_over(torch: Any, prefix: str, tensors: int, until: float) -> dict[str, float]:
     """A batch's way through torch's shared memory: file descriptors sent over sockets, both ends in this process."""
     from multiprocessing import resource_sharer
     from multiprocessing.reduction import ForkingPickler
@@ -60,13 +98,15 @@ def _hand_over_ms(torch: Any, tensors: int) -> float:
     import torch.multiprocessing  # makes the pickler know tensors
 
     ours = resource_sharer._resource_sharer._listener is None  # type: ignore[attr-defined,unused-ignore]
-    batch = [torch.zeros(1024, dtype=torch.float32, device="cpu") for _ in range(min(tensors, MAX_TENSORS))]
+    batch = [torch.zeros(1024, dtype=torch.float32, device="cpu") for _ in range(min(tensors, MAX_BATCH_TENSORS))]
     try:
-        (spent,) = _medians_ms(lambda: ForkingPickler.loads(ForkingPickler.dumps([part.clone() for part in batch])))
+        (spent,) = _medians_ms(
+            until, lambda: ForkingPickler.loads(ForkingPickler.dumps([part.clone() for part in batch]))
+        )
     finally:
         if ours:
-            resource_sharer.stop(timeout=1)
-    return spent * tensors / len(batch)
+            resource_sharer.stop(timeout=MIN_BUDGET_S)
+    return {f"{prefix}.hand_over_ms": spent * tensors / len(batch)}
 
 
 def _can_fuse(torch: Any, described: dict[str, Any]) -> bool:
@@ -83,18 +123,27 @@ def _can_fuse(torch: Any, described: dict[str, Any]) -> bool:
     )
 
 
-def _tensors(torch: Any, described: dict[str, Any]) -> list[Any]:
-    sizes = [int(size) for size in described.get("sizes", ())]
-    scale = min(1.0, MAX_ELEMENTS / max(sum(sizes), 1))
-    return [torch.full((max(1, int(size * scale)),), 0.5, dtype=torch.float32, device="cpu") for size in sizes]
+def _replica(described: dict[str, Any], until: float) -> tuple[list[int], float]:
+    """Sizes of at most MAX_TENSORS tensors that stand for all of them, each for as many, and how many that is."""
+    sizes = sorted((int(size) for size in described.get("sizes", ())), reverse=True)
+    count = min(len(sizes), MAX_TENSORS)
+    groups = [sizes[len(sizes) * i // count : len(sizes) * (i + 1) // count] for i in range(count)]
+    means = [statistics.fmean(group) for group in groups]
+    most = min(MAX_ELEMENTS, ELEMENTS_PER_S * max(until - time.perf_counter(), 0.0))
+    cut = min(1.0, most / max(sum(means), 1))
+    return [max(1, round(mean * cut)) for mean in means], len(sizes) / max(count, 1)
 
 
-def _medians_ms(*runs: Callable[[], Any]) -> list[float]:
+def _full(torch: Any, sizes: Sequence[int]) -> list[Any]:
+    return [torch.full((size,), 0.5, dtype=torch.float32, device="cpu") for size in sizes]
+
+
+def _medians_ms(until: float, *runs: Callable[[], Any]) -> list[float]:
     """Median milliseconds of each, interleaved, after one warm-up."""
     for run in runs:
         run()
     times: list[list[float]] = [[] for _ in runs]
-    for _ in range(_ROUNDS):
+    while not times[0] or (len(times[0]) < _ROUNDS and time.perf_counter() < until):
         for number, run in enumerate(runs):
             begin = time.perf_counter()
             run()
@@ -102,61 +151,63 @@ def _medians_ms(*runs: Callable[[], Any]) -> list[float]:
     return [statistics.median(each) for each in times]
 
 
-def _optimizer(torch: Any, prefix: str, described: dict[str, Any]) -> dict[str, float]:
+def _optimizer(torch: Any, prefix: str, described: dict[str, Any], until: float) -> dict[str, float]:
     cls = getattr(torch.optim, str(described["class"]))
     arguments: dict[str, Any] = {"lr": 1e-4}
     if described.get("momentum"):
         arguments["momentum"] = described["momentum"]
+    sizes, times = _replica(described, until)
 
     def stepper(**flags: Any) -> Callable[[], Any]:
-        params = [torch.nn.Parameter(tensor) for tensor in _tensors(torch, described)]
+        params = [torch.nn.Parameter(tensor) for tensor in _full(torch, sizes)]
         for param in params:
             param.grad = torch.full_like(param, 1e-3)
         step: Callable[[], Any] = cls(params, **arguments, **flags).step
         return step
 
     foreach = described.get("foreach")
-    default, fused = _medians_ms(stepper(**({} if foreach is None else {"foreach": foreach})), stepper(fused=True))
-    return {f"{prefix}.default_ms": default, f"{prefix}.fused_ms": fused}
+    now = stepper(**({} if foreach is None else {"foreach": foreach}))
+    with torch.no_grad():
+        default, fused = _medians_ms(until, now, stepper(fused=True))
+    return {f"{prefix}.default_ms": default * times, f"{prefix}.fused_ms": fused * times}
 
 
-def _foreach(torch: Any, described: dict[str, Any]) -> dict[str, float]:
-    averages, params = _tensors(torch, described), _tensors(torch, described)
+def _foreach(torch: Any, described: dict[str, Any], until: float) -> dict[str, float]:
+    sizes, times = _replica(described, until)
+    averages, params = _full(torch, sizes), _full(torch, sizes)
 
     def loop() -> None:
         for average, param in zip(averages, params, strict=True):
             average.mul_(0.99).add_(param, alpha=0.01)
 
-    together, one_by_one = _medians_ms(lambda: torch._foreach_lerp_(averages, params, 0.01), loop)
-    return {"foreach.foreach_ms": together, "foreach.loop_ms": one_by_one, "foreach.tensors": float(len(params))}
+    with torch.no_grad():
+        together, one_by_one = _medians_ms(until, lambda: torch._foreach_lerp_(averages, params, 0.01), loop)
+    return {
+        "foreach.foreach_ms": together * times,
+        "foreach.loop_ms": one_by_one * times,
+        "foreach.tensors": len(params) * times,
+    }
 
 
-def _threads(torch: Any, threads: int, cores: int) -> dict[str, float]:
-    left = torch.full((768, 768), 0.5, dtype=torch.float32, device="cpu")
-
-    def with_threads(number: int) -> Callable[[], Any]:
-        def run() -> None:
-            torch.set_num_threads(number)
-            torch.mm(left, left)
-            begin = time.perf_counter()
-            for _ in range(3):
-                torch.mm(left, left)
-            spent[number].append(time.perf_counter() - begin)
-
-        return run
-
+def _threads(torch: Any, threads: int, cores: int, until: float) -> dict[str, float]:
+    left = torch.full((512, 512), 0.5, dtype=torch.float32, device="cpu")
     spent: dict[int, list[float]] = {threads: [], cores: []}
     try:
-        for _ in range(_ROUNDS):
-            with_threads(threads)()
-            with_threads(cores)()
+        while not spent[cores] or (len(spent[cores]) < _ROUNDS and time.perf_counter() < until):
+            for number in (threads, cores):
+                torch.set_num_threads(number)
+                torch.mm(left, left)
+                begin = time.perf_counter()
+                torch.mm(left, left)
+                torch.mm(left, left)
+                spent[number].append(time.perf_counter() - begin)
     finally:
         torch.set_num_threads(threads)
-    now, every = (statistics.median(spent[number]) * 1000 / 3 for number in (threads, cores))
+    now, every = (statistics.median(spent[number]) * 1000 / 2 for number in (threads, cores))
     return {"threads.now_ms": now, "threads.all_ms": every, "threads.now": float(threads), "threads.all": float(cores)}
 
 
-def _anomaly(torch: Any) -> dict[str, float]:
+def _anomaly(torch: Any, until: float) -> dict[str, float]:
     weight = torch.full((8, 8), 0.1, dtype=torch.float32, device="cpu", requires_grad=True)
     nodes = 60
 
@@ -170,5 +221,5 @@ def _anomaly(torch: Any) -> dict[str, float]:
 
         return run
 
-    plain, checked = _medians_ms(chain(False), chain(True))
+    plain, checked = _medians_ms(until, chain(False), chain(True))
     return {"anomaly.node_us": max(0.0, checked - plain) * 1000 / nodes}

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from slowprobe.capture.machine import describe_host
-from slowprobe.capture.sites import library_prefixes
+from slowprobe.capture.sites import library_prefixes, user_folders
 from slowprobe.run.folder import create_run, default_folder, rank_folder
 
 
@@ -30,4 +30,5 @@ def new_run(
         pid=os.getpid(),
         host=describe_host(),
         prefixes=library_prefixes(),
+        user_folders=user_folders(script),
     )

@@ -9,26 +9,53 @@ from pathlib import Path
 from types import CodeType, FrameType, TracebackType
 
 from slowprobe.run.schema import Site
+from slowprobe.run.user_code import is_users, is_within
 
 PACKAGE = str(Path(__file__).resolve().parent.parent)
 _MAX_FRAMES = 60
 
 
 def library_prefixes() -> list[str]:
-    """Folders whose code is not the user's: standard library, site-packages, slowprobe itself."""
+    """Folders whose code is not the user's: standard library, site-packages, slowprobe itself, and temporary folders.
+
+    Into the last, libraries write modules of their own making (torch_geometric, torch.compile).
+    """
+    return sorted({*_installed(), *_temporary_folders()})
+
+
+def user_folders(script: str) -> list[str]:
+    """The user's folders inside temporary ones: that of the script, what is on sys.path, a notebook's cells."""
+    temporary, installed = _temporary_folders(), _installed()
+    folders = {absolute(folder or os.curdir) for folder in sys.path}
+    if os.path.exists(script):
+        folders |= {os.path.dirname(absolute(script)), str(Path(script).resolve().parent)}
+    else:  # a module: Python puts the working directory first on sys.path
+        folders.add(absolute(os.curdir))
+    folders |= {os.path.join(folder, f"ipykernel_{os.getpid()}") for folder in temporary}
+    return sorted(folder for folder in folders if is_within(folder, temporary) and not is_within(folder, installed))
+
+
+def _installed() -> set[str]:
     names = ("stdlib", "platstdlib", "purelib", "platlib")
     found = {str(Path(sysconfig.get_path(name)).resolve()) for name in names}
     found |= {
         str(Path(folder).resolve()) for folder in sys.path if "site-packages" in folder or "dist-packages" in folder
     }
-    return sorted(found | {PACKAGE})
+    return found | {PACKAGE}
+
+
+def _temporary_folders() -> list[str]:
+    """Where tempfile would put things. It is not asked: the first one who does so settles it for the script."""
+    named = [os.environ.get(name) for name in ("TMPDIR", "TEMP", "TMP")]
+    found = [folder for folder in (*named, "/tmp", "/var/tmp", "/usr/tmp") if folder and os.path.isdir(folder)]
+    return sorted({absolute(folder) for folder in found} | {str(Path(folder).resolve()) for folder in found})
 
 
 class Sites:
     """Tells user code from library code; answers are remembered per file name."""
 
     def __init__(self) -> None:
-        self._prefixes = tuple(prefix + os.sep for prefix in library_prefixes())
+        self._prefixes, self._temporary = library_prefixes(), _temporary_folders()
         self.known_files: dict[str, bool] = {}
         """What `is_user` has answered so far, by file name."""
 
@@ -43,7 +70,13 @@ class Sites:
         """The same for a file name."""
         if name.startswith("<ipython-input"):  # a cell in a terminal; a notebook's cells have file names
             return True
-        return not name.startswith("<") and not absolute(name).startswith(self._prefixes)
+        if name.startswith("<"):
+            return False
+        file = absolute(name)
+        if not is_within(file, self._prefixes):
+            return True
+        # What is on sys.path is looked at anew: this object is older than the script's place on it.
+        return is_within(file, self._temporary) and is_users(file, self._prefixes, user_folders(_main_file()))
 
     def of_caller(self, frame: FrameType | None) -> Site | None:
         """The innermost user frame at or above `frame`; else the innermost one outside slowprobe; else None."""
@@ -58,6 +91,10 @@ class Sites:
                 fallback = site(code, frame.f_lineno)
             frame = frame.f_back
         return fallback
+
+
+def _main_file() -> str:
+    return getattr(sys.modules.get("__main__"), "__file__", None) or ""
 
 
 def absolute(name: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from slowprobe.capture.calibration import calibrate
+from slowprobe.capture.calibration import budget_s, calibrate
 from slowprobe.capture.loader_cpu import LoaderCpuMeter
 from slowprobe.capture.loop_events import LoopEvents
 from slowprobe.capture.machine import usable_cores
@@ -38,6 +38,8 @@ class TorchProbes:
     ) -> None:
         import torch
 
+        # With a number of steps to record, the recording ends inside the training, which waits for what comes then.
+        self._training_goes_on = getattr(events, "_steps", None) is not None
         is_compiling = torch.compiler.is_compiling
         self.forward = events.forward = ForwardProbe(recorder, subjects, is_compiling)
         self.loaders = LoaderProbe(requests, subjects, enter_worker)
@@ -64,7 +66,8 @@ class TorchProbes:
             for subject, tensors in loader_cpu.tensors.items()
             if subject in self.loaders.without_workers
         }
-        return calibrate(optimizers, loaders, torch.get_num_threads(), usable_cores())
+        budget = budget_s(elapsed_ns / 1e9, self._training_goes_on)
+        return calibrate(optimizers, loaders, torch.get_num_threads(), usable_cores(), budget)
 
 
 def give_way_to_other_profilers(patches: Patches, window: WindowProbe) -> None:

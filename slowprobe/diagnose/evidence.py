@@ -8,7 +8,7 @@ from typing import Any
 from slowprobe.errors import SlowprobeError
 from slowprobe.run.reader import RunRecords
 from slowprobe.run.schema import State, Window, WorkerHello
-from slowprobe.timeline.facts import EvaluationFacts, SpanFacts, evaluation_facts, span_facts, step_cores
+from slowprobe.timeline.facts import EvaluationFacts, SpanFacts, evaluation_facts, save_facts, span_facts, step_cores
 from slowprobe.timeline.hotspots import LineTime, UserCode, line_times, worker_line_times
 from slowprobe.timeline.labels import Labels, label_run
 from slowprobe.timeline.loaders import LoaderFacts, loader_facts
@@ -80,7 +80,7 @@ class Evidence:
     @cached_property
     def saves(self) -> list[SpanFacts]:
         """Checkpoint calls by user line."""
-        return span_facts(self.recording, self.partition, "save")
+        return save_facts(self.recording, self.partition, self.labels)
 
     @cached_property
     def logs(self) -> list[SpanFacts]:
@@ -118,7 +118,7 @@ class Evidence:
     @cached_property
     def worker_lines(self) -> list[LineTime]:
         """The same inside loader workers."""
-        return worker_line_times(self.worker_recordings, UserCode(self.run.manifest.prefixes))
+        return worker_line_times(self.worker_recordings, UserCode(self.run.manifest))
 
     @cached_property
     def windows(self) -> dict[str, Window]:
@@ -136,7 +136,7 @@ class Evidence:
             return read_window(
                 self.run.folder / clean.path,
                 path if path is not None and path.is_file() else None,
-                UserCode(self.run.manifest.prefixes),
+                UserCode(self.run.manifest),
             )
         except SlowprobeError as error:
             raise EvidenceMissing(str(error)) from None

@@ -7,6 +7,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import Any
 
+from slowprobe.diagnose.hot_lines import sampled_lines, trainer_lines
 from slowprobe.diagnose.turns import loop_that_calls
 from slowprobe.timeline.op_lines import SourceOps
 
@@ -41,14 +42,14 @@ class OpLoop:
 
 
 def op_loops(run: Any) -> list[OpLoop]:
-    """The loops, by time. Needs ops, lines, source, steps, backwards."""
+    """The user's loops, by time. Needs ops, lines, source, steps, backwards."""
     backward = [facts.where for facts in run.backwards if facts.where is not None]
+    trainers = trainer_lines(run)
     groups: dict[tuple[str, int], list[SourceOps]] = defaultdict(list)
     called: dict[tuple[str, int], tuple[int, int]] = {}  # by loop: the function it calls, where the lines are
-    for line in run.ops.lines:
-        most = line.most_repeated
-        if most is None or most.count < MIN_REPEATS or most.op_class in _NOT_LAUNCHED_HERE:
-            continue
+    for line in _repeating(run):
+        if (line.file, line.line) in trainers:
+            continue  # the loop is the trainer's; one of the user's around the line is over epochs or folds
         around = run.source.loop_around(line.file, line.line)
         if around and any(around[0] <= site.line <= around[1] for site in backward if site.file == line.file):
             around = None  # the training loop itself: what repeats is inside this one line
@@ -61,6 +62,35 @@ def op_loops(run: Any) -> list[OpLoop]:
     slowed = _window_excess(run)
     found = [_loop(run, key[1], members, slowed, called.get(key)) for key, members in groups.items()]
     return sorted(found, key=lambda loop: -loop.share)
+
+
+def in_libraries(run: Any) -> str:
+    """Where operators repeat without a loop of the user's: the line with most of their time, and whose loop it is.
+
+    Empty where there is none. Such a loop is for its library's authors to mend.
+    """
+    loops = {(line.file, line.line) for loop in op_loops(run) for line in loop.lines}
+    others = [line for line in _repeating(run) if (line.file, line.line) not in loops]
+    if not others:
+        return ""
+    line = max(others, key=lambda line: line.total_ms)
+    sampled = [each for each in sampled_lines(run) if (each.file, each.line) == (line.file, line.line) and each.package]
+    package = max(sampled, key=lambda each: each.seconds).package if sampled else "a library"
+    most = line.most_repeated
+    assert most is not None
+    place = f"{line.file.rsplit('/', 1)[-1]}:{line.line}"
+    return f"{most.name} runs {most.count:.0f} times a step inside {package}, which {place} calls: no loop of yours"
+
+
+def _repeating(run: Any) -> list[SourceOps]:
+    """Lines that launch one operator many times a step."""
+    return [
+        line
+        for line in run.ops.lines
+        if (most := line.most_repeated) is not None
+        and most.count >= MIN_REPEATS
+        and most.op_class not in _NOT_LAUNCHED_HERE
+    ]
 
 
 def is_over_parameters(loop: OpLoop, run: Any) -> bool:

@@ -64,6 +64,7 @@ def create_run(
     pid: int,
     host: dict[str, int | float | str | None],
     prefixes: list[str],
+    user_folders: list[str],
 ) -> Path:
     """Make `folder` a fresh run folder. Raises BadInputError when it cannot be written."""
     try:
@@ -82,6 +83,7 @@ def create_run(
                 cwd=os.getcwd(),
                 python=sys.version.split()[0],
                 prefixes=prefixes,
+                user_folders=user_folders,
                 host=host,
                 rank=rank(),
                 world_size=world_size(),

@@ -67,11 +67,13 @@ class Manifest(msgspec.Struct, kw_only=True):
     cwd: str
     python: str
     prefixes: list[str]
-    """Folders whose code is not the user's: the standard library and site-packages."""
+    """Folders whose code is not the user's: the standard library, site-packages, temporary folders."""
     host: dict[str, int | float | str | None]
     """cores (usable by this process), physical_cores, memory_bytes, quota_cores, platform, cpu_model."""
     rank: int = 0
     world_size: int = 1
+    user_folders: list[str] = []
+    """The user's folders inside those; the deeper one decides."""
 
 
 class _Base(msgspec.Struct, kw_only=True, omit_defaults=True, tag_field="t"):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -33,6 +33,8 @@ class SpanFacts:
     longest_s: float
     scopes: dict[str, float]
     evaluation_s: float
+    occasions: int = 0
+    """Calls that follow each other without a training step in between count once; 0 where that was not asked for."""
 
     @property
     def loop_s(self) -> float:
@@ -85,6 +87,26 @@ def _facts(recording: Recording, split: Partition, key: Key, kind: SpanKind) -> 
         scopes=scopes,
         evaluation_s=evaluation,
     )
+
+
+def save_facts(recording: Recording, split: Partition, labels: Labels) -> list[SpanFacts]:
+    """The checkpoint calls; those of one checkpoint (model, optimizer, scheduler, generators) are one occasion."""
+    found = [
+        replace(_facts(recording, split, key, "save"), occasions=_occasions(recording, labels, key))
+        for key in recording.keys("save")
+    ]
+    return sorted(found, key=lambda facts: -facts.seconds)
+
+
+def _occasions(recording: Recording, labels: Labels, key: Key) -> int:
+    """Counted in what was recorded span by span, and scaled to the exact number of calls."""
+    spans, calls = recording.spans, recording.totals[key].count
+    mine = np.flatnonzero((spans.kind == key[0]) & (spans.subject == key[1]))
+    if not len(mine):
+        return calls
+    steps_before = np.searchsorted(labels.steps.start, spans.start[mine], side="right")
+    together = len(np.unique(np.stack([spans.stretch[mine], steps_before]), axis=1)[0])
+    return max(1, round(calls * together / len(mine)))
 
 
 def evaluation_facts(recording: Recording, split: Partition, labels: Labels, steps: int) -> EvaluationFacts:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-import os
+import re
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from slowprobe.run.schema import Manifest
+from slowprobe.run.user_code import is_users
 from slowprobe.timeline.labels import Labels
 from slowprobe.timeline.partition import Partition
 from slowprobe.timeline.recording import BOUNDARY, KIND, Frame, Key, Recording, SampleRow
 
+_IN_SITE = re.compile(r"/(?:site|dist)-packages/")
 MIN_SAMPLES = 3  # fewer say nothing about a share
 
 
@@ -33,19 +36,21 @@ class LineTime:
     leaf_share: float
     callee: str
     """The library function most often found directly below the line; empty when it was none."""
+    package: str = ""
+    """The installed package that works below the line, most often; torch only where there is no other."""
 
 
 class UserCode:
     """Tells the user's files from libraries by the folders recorded in the manifest."""
 
-    def __init__(self, prefixes: list[str]) -> None:
-        self._prefixes = tuple(prefix + os.sep for prefix in prefixes)
+    def __init__(self, manifest: Manifest) -> None:
+        self._prefixes, self._user_folders = manifest.prefixes, manifest.user_folders
         self._known: dict[str, bool] = {}
 
     def __call__(self, file: str) -> bool:
         known = self._known.get(file)
         if known is None:
-            known = not file.startswith("<") and not file.startswith(self._prefixes)
+            known = not file.startswith("<") and is_users(file, self._prefixes, self._user_folders)
             self._known[file] = known
         return known
 
@@ -59,7 +64,7 @@ class UserCode:
 
 def line_times(recording: Recording, labels: Labels, split: Partition) -> list[LineTime]:
     """The user's lines by time, most first. Samples are weighted so that each bucket adds up to its exact seconds."""
-    is_user = UserCode(recording.run.manifest.prefixes)
+    is_user = UserCode(recording.run.manifest)
     label_of = _label_contexts(recording, labels, split)
     rows: dict[tuple[str, str], list[SampleRow]] = defaultdict(list)
     for row in recording.sampled.rows:
@@ -95,9 +100,11 @@ def _line(
     cpu = sum(row.cpu_ns for row, _ in members)
     leaf = sum(row.wall_ns for row, below in members if not below)
     callees: dict[str, int] = defaultdict(int)
+    packages: dict[str, int] = defaultdict(int)
     for row, below in members:
         if below:
             callees[below[0].function] += row.wall_ns
+            packages[_package(below)] += row.wall_ns
     return LineTime(
         file=frame.file,
         line=frame.line,
@@ -109,7 +116,16 @@ def _line(
         waiting=max(0.0, 1 - cpu / wall) if wall else 0.0,
         leaf_share=leaf / wall if wall else 0.0,
         callee=max(sorted(callees), key=lambda name: callees[name]) if callees else "",
+        package=max(sorted(packages), key=lambda name: packages[name]) if packages else "",
     )
+
+
+def _package(stack: tuple[Frame, ...]) -> str:
+    """The first package on a stack that is installed and not torch; torch where there is no other."""
+    found = [
+        part[-1].partition("/")[0].removesuffix(".py") for frame in stack if len(part := _IN_SITE.split(frame.file)) > 1
+    ]
+    return next((name for name in found if name != "torch"), found[0] if found else "")
 
 
 def _label_contexts(recording: Recording, labels: Labels, split: Partition) -> Callable[[SampleRow], tuple[str, str]]:

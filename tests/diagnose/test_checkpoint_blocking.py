@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from synthetic import SyntheticRun
 
@@ -134,3 +136,39 @@ def test_a_trainers_own_checkpoints_are_weighed_alone_and_its_line_is_not_edited
     verdict = ask(RULE, run.evidence())
     assert verdict.diagnosis.fix.diff == ""
     assert verdict.saved_s <= 6 * 0.4
+
+
+def trainer_run(tmp_path, every, *, files=4, apart=0):
+    """A trainer's checkpoint of `files` files every `every` steps, `apart` steps between two of them."""
+    run = SyntheticRun(tmp_path, "trainer.train()\n")
+    loader = run.loader(1)
+    with run.epoch(loader):
+        for step in range(120):
+            train(run, loader)
+            for file in range(files):
+                if step % every == file * apart:
+                    run.save(50.0, 1, "<module>")
+                    run.python(0.2, 1, "<module>")
+    return run.evidence()
+
+
+def test_the_files_of_one_checkpoint_are_one_checkpoint(tmp_path):
+    """A trainer saves model, optimizer, scheduler and generators one after another, all below the same line."""
+    verdict = ask(RULE, trainer_run(tmp_path, 20))
+    evidence = verdict.diagnosis.evidence
+    assert (evidence["checkpoints"], evidence["steps between two"]) == (6, 20.0)
+    assert evidence["one checkpoint, ms"] == pytest.approx(200, rel=0.02)
+    assert "every 20 steps" in verdict.diagnosis.summary
+
+
+def test_saves_with_training_between_them_are_checkpoints_of_their_own(tmp_path):
+    """Near miss: four saves every 20 steps, too, but a step apart."""
+    assert ask(RULE, trainer_run(tmp_path, 20, apart=1)).diagnosis.evidence["checkpoints"] == 24
+
+
+def test_checkpoints_of_a_thinned_run_are_counted_by_what_was_kept(tmp_path):
+    evidence = trainer_run(tmp_path, 20)
+    key = evidence.recording.keys("save")[0]
+    total = evidence.recording.totals[key]
+    evidence.recording.totals[key] = replace(total, count=10 * total.count)
+    assert evidence.saves[0].occasions == 60

@@ -58,3 +58,24 @@ def test_a_loop_over_something_else_is_left_to_tiny_op_loop(tmp_path):
     evidence = with_ops(record(tmp_path), loop(line=10), 20.0, costs=COSTS)
     assert ask(RULE, evidence).status == "passed"
     assert ask("tiny-op-loop", evidence).status == "found"
+
+
+TRAINER = """\
+def fit(parameters):
+    trainer.fit(net, parameters)
+for parameters in grid:
+    fit(parameters)
+"""
+
+
+def test_a_trainers_loop_over_parameters_is_not_the_users(tmp_path):
+    """Near miss: a sweep whose loop is named like parameters, around the line below which a trainer updates them."""
+    run = SyntheticRun(tmp_path, TRAINER)
+    for _ in range(STEPS):
+        run.forward(4.0, 2)
+        run.backward(8.0, 2)
+        run.optimizer(1.0, 2)
+        run.python(7.0, 2)
+    verdict = ask(RULE, with_ops(run.evidence(), loop(line=2), 20.0, costs=COSTS))
+    assert verdict.status == "passed"
+    assert "train.py:2" in verdict.outcome.reason

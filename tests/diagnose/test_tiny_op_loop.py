@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from synthetic import SyntheticRun
 
@@ -105,3 +107,61 @@ def test_a_recorded_step_shorter_than_usual_stands_for_its_share(tmp_path):
     lines = [line_ops(4, 100, forward_ms=3.0, backward_ms=6.0, left_ms=0.5)]
     share = ask(RULE, with_ops(run.evidence(), lines, 10.0)).diagnosis.evidence["share of the step"]
     assert share == pytest.approx(0.9, rel=0.05)
+
+
+TRAINER = """\
+def run(fold):
+    trainer.fit(Net(), folds[fold])
+for fold in range(5):
+    run(fold)
+scores = [trainer.fit(Net(), fold) for fold in folds]
+out = net(batch)
+"""
+
+
+def record_trainer(tmp_path, line):
+    """Forward and backward below the user's `line`, both inside a trainer."""
+    run = SyntheticRun(tmp_path, TRAINER)
+    for _ in range(STEPS):
+        run.forward(10.0, line)
+        run.backward(20.0, line)
+        run.optimizer(1.0, line)
+    return run.evidence()
+
+
+@pytest.mark.parametrize("line", [2, 5], ids=["called by the loop over folds", "in a comprehension"])
+def test_a_trainers_loop_is_not_the_users(tmp_path, line):
+    """Near miss: the loop around the line is over folds; the one that launches the operators is the trainer's."""
+    lines = [line_ops(line, 100, forward_ms=9.0, backward_ms=18.0, left_ms=1.0)]
+    evidence = with_ops(record_trainer(tmp_path, line), lines, 31.0)
+    verdict = ask(RULE, evidence)
+    assert verdict.status == "passed"
+    assert f"train.py:{line}" in verdict.outcome.reason and "no loop of yours" in verdict.outcome.reason
+
+
+def test_a_librarys_loop_is_named(tmp_path):
+    """Near miss: one call of a layer whose own loop launches the operators."""
+    evidence = record(tmp_path)
+    vars(evidence)["lines"] = [
+        replace(line, line=8, package="scanlib") for line in evidence.lines if line.bucket == "forward"
+    ]
+    lines = [line_ops(8, 100, function="main", forward_ms=9.0, backward_ms=18.0, left_ms=1.0)]
+    verdict = ask(RULE, with_ops(evidence, lines, 31.0))
+    assert verdict.status == "passed"
+    assert "inside scanlib, which train.py:8 calls" in verdict.outcome.reason
+
+
+def test_the_users_own_loop_below_a_trainer_is_found(tmp_path):
+    """The trainer calls back: the loop is in the user's forward, and can be edited."""
+    run = SyntheticRun(tmp_path, SOURCE + "trainer.fit(net)\n")
+    for _ in range(STEPS):
+        run.forward(10.0, 4, "Net.forward")
+        run.backward(20.0, 11)
+        run.optimizer(1.0, 11)
+    lines = [
+        line_ops(4, 100, forward_ms=9.0, backward_ms=18.0, gap_ms=1.0, left_ms=1.4),
+        line_ops(11, 90, function="<module>", forward_ms=0.5, left_ms=0.1),
+    ]
+    verdict = ask(RULE, with_ops(run.evidence(), lines, 31.0))
+    assert verdict.lines == [4]
+    assert "for t in range(100):" in verdict.diagnosis.fix.diff

@@ -66,6 +66,7 @@ def make(folder: Path) -> Path:
         pid=1,
         host={},
         prefixes=["/lib"],
+        user_folders=[],
     )
 
 

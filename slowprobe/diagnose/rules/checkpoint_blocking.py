@@ -6,8 +6,9 @@ Why it is slow: serialising and writing the whole state runs on the training thr
 prepares the file (deepcopy, state_dict, moving tensors) and finishes it (fsync, rename) is waited for as well.
 
 How it is seen: spans around the save calls inside the loop; stack samples of the helper function they are in, or of
-statements beside them that copy, synchronise or rename. The fix is replayed: the same checkpoints, N steps apart, with
-N such that they cost 1.5 % of loop time.
+statements beside them that copy, synchronise or rename. Calls with no training step between them write one checkpoint
+(model, optimizer, scheduler). The fix is replayed: the same checkpoints, N steps apart, with N such that they cost
+1.5 % of loop time.
 
 Stays quiet when: checkpoints take less than 3 % of loop time, or are written after the loop.
 
@@ -60,7 +61,7 @@ def check(run: Any) -> Answer:
     if spent < MIN_SHARE * loop_s:
         return Passed(f"checkpoints take {spent / loop_s:.1%} of loop time")
     saving = sum(map(_seconds, saves))
-    count = max(facts.calls for facts in saves if _seconds(facts) >= MAIN_PART * saving)
+    count = max(facts.occasions for facts in saves if _seconds(facts) >= MAIN_PART * saving)
     steps_between = run.steps.count / count
     times = _recommended(spent / count, (loop_s - spent) / run.steps.count, steps_between)
     if times < 2:

@@ -10,7 +10,8 @@ How it is seen: source lines that repeat an operator about as often as the model
 names parameters, gradients or a state dict. What the foreach form takes is measured after the run on tensors of the
 same sizes.
 
-Stays quiet when: the loop takes less than 3 % of the step, or there are fewer than 20 parameters.
+Stays quiet when: the loop takes less than 3 % of the step, there are fewer than 20 parameters, or a library or trainer
+runs the loop: that is not the user's to edit.
 
 Fix: torch._foreach_lerp_, torch._foreach_mul_, torch.nn.utils.clip_grad_norm_(..., foreach=True),
 torch.optim.swa_utils.AveragedModel(multi_avg_fn=get_ema_multi_avg_fn(decay)).
@@ -24,7 +25,7 @@ from typing import Any
 
 from slowprobe.diagnose.edits import diff
 from slowprobe.diagnose.finding import Fix, Where
-from slowprobe.diagnose.op_loops import OpLoop, is_over_parameters, op_loops
+from slowprobe.diagnose.op_loops import OpLoop, in_libraries, is_over_parameters, op_loops
 from slowprobe.diagnose.rule import Answer, Diagnosis, Passed, Rule
 from slowprobe.timeline.replay import Factor, Scale
 
@@ -46,7 +47,8 @@ def check(run: Any) -> Answer:
     found = [loop for loop in loops if loop.share >= MIN_SHARE]
     if not found:
         share = max((loop.share for loop in loops), default=0.0)
-        return Passed(f"loops over parameters take {share:.1%} of a step")
+        elsewhere = "" if loops else in_libraries(run)
+        return Passed(f"loops over parameters take {share:.1%} of a step" + (f"; {elsewhere}" if elsewhere else ""))
     return [_diagnose(run, loop) for loop in found]
 
 

@@ -12,7 +12,8 @@ unprofiled step is taken out. What would remain is a part of each operator's wor
 tensors, the less), and one start for each distinct operator (Hockney's start-up model).
 
 Stays quiet when: operators on the lines are mostly work (large tensors), they repeat fewer than 20 times a step, or the
-loop takes less than 5 % of the step. Loops over parameters belong to python-param-loops.
+loop takes less than 5 % of the step. Loops over parameters belong to python-param-loops. A loop inside a library or a
+trainer is not the user's to edit: it passes, and the reason names the line that calls it.
 
 Fix: one operator over the whole dimension: a batched matmul, torch.stack, nn.LSTM or nn.GRU, vmap; or torch.compile.
 
@@ -27,7 +28,7 @@ from typing import Any
 
 from slowprobe.diagnose.edits import diff
 from slowprobe.diagnose.finding import Fix, Where
-from slowprobe.diagnose.op_loops import OpLoop, is_over_parameters, op_loops
+from slowprobe.diagnose.op_loops import OpLoop, in_libraries, is_over_parameters, op_loops
 from slowprobe.diagnose.rule import Answer, Diagnosis, Passed, Rule
 from slowprobe.timeline.replay import Factor, Scale
 
@@ -53,9 +54,9 @@ def check(run: Any) -> Answer:
     loops = [loop for loop in op_loops(run) if not is_over_parameters(loop, run)]
     found = [loop for loop in loops if loop.share >= MIN_SHARE and loop.left <= MAX_WORK and _left(loop) <= MAX_LEFT]
     if not found:
-        if not loops:
-            return Passed("no source line launches the same operator 20 times or more in a step")
-        return Passed(f"repeated operators take {max(loop.share for loop in loops):.1%} of a step, most of it work")
+        if loops:
+            return Passed(f"repeated operators take {max(loop.share for loop in loops):.1%} of a step, most of it work")
+        return Passed(in_libraries(run) or "no source line launches the same operator 20 times or more in a step")
     return [_diagnose(run, loop) for loop in found]
 
 
