@@ -10,6 +10,7 @@ from slowprobe.run.reader import RunRecords
 from slowprobe.run.schema import State, Window, WorkerHello
 from slowprobe.timeline.facts import EvaluationFacts, SpanFacts, evaluation_facts, span_facts, step_cores
 from slowprobe.timeline.hotspots import LineTime, UserCode, line_times, worker_line_times
+from slowprobe.timeline.input_curve import InputCurve, input_curve
 from slowprobe.timeline.labels import Labels, label_run
 from slowprobe.timeline.loaders import LoaderFacts, loader_facts
 from slowprobe.timeline.neighbours import Neighbours, neighbours
@@ -180,6 +181,13 @@ class Evidence:
         }
         cores = step_cores(self.recording, self.roles.primary)
         return Replay(self.partition, self.loaders, self.cores, cores, hand_over_s)
+
+    @cached_property
+    def input_curves(self) -> dict[int, InputCurve]:
+        """Predicted step time against num_workers, by loader; without those whose batches were not seen being made."""
+        most = max(2, round(2 * self.cores))
+        curves = {loader.id: input_curve(self.replay, loader, most) for loader in self.loaders}
+        return {loader: curve for loader, curve in curves.items() if curve is not None}
 
     @cached_property
     def neighbours(self) -> Neighbours | None:
