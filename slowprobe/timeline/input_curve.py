@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
-from slowprobe.timeline.loaders import LoaderFacts
-from slowprobe.timeline.replay import Reload, Replay
+from slowprobe.timeline.loader_model import CASES, LoaderModel, Plan
+from slowprobe.timeline.pipeline import NO_HAND_OVER
 
 Limit = Literal["step", "cores", "hand-over", "storage"]
 
 WORTHWHILE = 1.02  # of two settings within 2 % take the one with fewer workers: each costs memory and start-up
+_UNLIMITED = 1e6  # cores
+WORKER_BYTES = 120_000_000  # what a forked worker of a small torch script does not share with its parent
+MEMORY_SHARE = 0.5  # of what is free: batches in the queue and what the dataset keeps need the rest
 MOST = 32  # beyond some 20 workers what they share (memory bandwidth, the queue) cancels the gain
 _GRID = (0, 1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 20, 24, 28, 32)
 
@@ -56,20 +59,48 @@ class InputCurve:
         return max(1.0, self.at(self.present).expected_s / after) if after > 0 else 1.0
 
 
-def input_curve(replay: Replay, loader: LoaderFacts, most: int) -> InputCurve | None:
-    """The curve of a loader up to about `most` workers; None where its batches were not seen being made."""
-    if loader.make_s is None or not len(loader.wait) or loader.watched:
-        return None
-    present = loader.num_workers
-    tried = sorted({count for count in _GRID if count <= most} | {0, present})
-    points = []
-    for count in tried:
-        outlook = replay.outlook([Reload(loader.id, count, True)] if count != present else [])
-        rest = replay.loop_s - loader.wait_s - sum(c for c in loader.consume if not math.isnan(c))
-        low, expected, high = (
-            max(0.0, s - rest) / loader.batches for s in (outlook.best_s, outlook.expected_s, outlook.worst_s)
-        )
-        points.append(InputPoint(count, low, expected, high))
-    best = min(point.expected_s for point in points)
-    recommended = min(point.num_workers for point in points if point.expected_s <= best * WORTHWHILE)
-    return InputCurve(loader.id, points, present, recommended, "cores" if loader.cpu_share > 0.5 else "step")
+def input_curve(model: LoaderModel, most: int) -> InputCurve:
+    """The curve of a loader for settings up to `most` workers."""
+    present = model.loader.num_workers
+    points = [_point(model, count) for count in sorted({count for count in _GRID if count <= most} | {0, present})]
+    best = min(points, key=lambda point: point.expected_s)
+    enough = min(point.num_workers for point in points if point.expected_s <= best.expected_s * WORTHWHILE)
+    return InputCurve(model.loader.id, points, present, enough, _limit(model, best.num_workers, best.expected_s))
+
+
+def most_workers(model: LoaderModel, available_bytes: int | None) -> int:
+    """How many workers are worth trying: what the step can eat up, twice the cores, what memory allows."""
+    alone = model.alone("expected")
+    cpu, idle, step = (float(each.mean()) for each in (alone.cpu, alone.idle, alone.consume))
+    hidden = math.ceil(1.25 * (cpu + idle) / step) + 1 if step > 0 else MOST
+    useful = min(max(hidden, 2), math.ceil(2 * alone.cores.available * (1 + idle / max(cpu, 1e-6))))
+    fits = MOST if available_bytes is None else int(available_bytes * MEMORY_SHARE / WORKER_BYTES)
+    return max(1, min(useful, fits, MOST))
+
+
+def _plan(model: LoaderModel, num_workers: int) -> Plan:
+    recorded = model.recorded
+    keeps = recorded.persistent_workers if num_workers == model.loader.num_workers else True
+    return replace(recorded, settings=replace(recorded.settings, num_workers=num_workers), persistent_workers=keeps)
+
+
+def _point(model: LoaderModel, num_workers: int) -> InputPoint:
+    plan = _plan(model, num_workers)
+    best, expected, worst = (model.period_s(plan, case=case) for case in CASES)
+    return InputPoint(num_workers, min(best, expected), expected, max(worst, expected))
+
+
+def _limit(model: LoaderModel, num_workers: int, seconds: float) -> Limit:
+    """What the step would gain most from, at this setting: more cores, or batches that arrive for nothing."""
+    plan = _plan(model, max(num_workers, 1))  # without workers: why one does not help
+    seconds = model.period_s(plan) if num_workers == 0 else seconds
+    gains: dict[Limit, float] = {
+        "cores": seconds - model.period_s(plan, cores=_UNLIMITED),
+        "hand-over": seconds - model.period_s(plan, hand_over=NO_HAND_OVER),
+    }
+    reason = max(gains, key=lambda each: gains[each])
+    if gains[reason] > (WORTHWHILE - 1) * seconds:
+        return reason
+    alone = model.alone("expected")
+    supply = float((alone.cpu + alone.idle).mean()) / plan.settings.num_workers
+    return "step" if supply <= float(alone.consume.mean()) else "storage"
