@@ -7,10 +7,13 @@ from typing import Any
 
 from slowprobe.errors import SlowprobeError
 from slowprobe.run.reader import RunRecords
-from slowprobe.run.schema import State, Window, WorkerHello
+from slowprobe.run.schema import Resources, State, Window, WorkerHello
+from slowprobe.timeline.batch_costs import batch_costs
 from slowprobe.timeline.facts import EvaluationFacts, SpanFacts, evaluation_facts, save_facts, span_facts, step_cores
 from slowprobe.timeline.hotspots import LineTime, UserCode, line_times, worker_line_times
+from slowprobe.timeline.input_curve import InputCurve, input_curve, most_workers
 from slowprobe.timeline.labels import Labels, label_run
+from slowprobe.timeline.loader_model import LoaderModel, Machine
 from slowprobe.timeline.loaders import LoaderFacts, loader_facts
 from slowprobe.timeline.neighbours import Neighbours, neighbours
 from slowprobe.timeline.ops import OpWindow, read_window
@@ -172,15 +175,53 @@ class Evidence:
         return SourceText(self.run)
 
     @cached_property
+    def loader_models(self) -> dict[int, LoaderModel]:
+        """The loaders as models, by loader; without those whose batches were not seen being made."""
+        state = self.run.last(State)
+        threads = int((state.values.get("num_threads") if state is not None else 0) or round(self.cores))  # type: ignore[arg-type]
+        machine = Machine(self.cores_per_rank, step_cores(self.recording, self.roles.primary), threads)
+        models = {}
+        for loader in self.loaders:
+            if loader.make_s is None or not len(loader.wait) or loader.watched:
+                continue
+            hand_over_ms = self.costs.get(f"loader.{loader.id}.hand_over_ms")
+            models[loader.id] = LoaderModel(
+                loader,
+                batch_costs(self.worker_recordings, loader),
+                machine,
+                None if hand_over_ms is None else hand_over_ms / 1e3,
+                self.recording.subject(loader.id).attrs.get("in_order") is not False,
+            )
+        return models
+
+    @cached_property
+    def input_curves(self) -> dict[int, InputCurve]:
+        """Predicted step time against num_workers, by loader; without those whose batches were not seen being made."""
+        return {
+            loader: input_curve(model, most_workers(model, self.available_bytes))
+            for loader, model in self.loader_models.items()
+        }
+
+    @cached_property
+    def available_bytes(self) -> int | None:
+        """The least memory that was free while the run was recorded, for this rank; None where it was not read."""
+        read = [record.available_bytes for record in self.run.of(Resources) if record.available_bytes]
+        return min(read) // self.ranks if read else None
+
+    @cached_property
+    def ranks(self) -> int:
+        """How many ranks share this machine."""
+        return max(1, int(self.host.get("local_world_size") or self.run.manifest.world_size))
+
+    @cached_property
+    def cores_per_rank(self) -> float:
+        """This rank's part of the cores."""
+        return max(1.0, self.cores / self.ranks)
+
+    @cached_property
     def replay(self) -> Replay:
         """The recorded loop, ready to be replayed with changes."""
-        hand_over_s = {
-            loader.id: value / 1e3
-            for loader in self.loaders
-            if (value := self.costs.get(f"loader.{loader.id}.hand_over_ms")) is not None
-        }
-        cores = step_cores(self.recording, self.roles.primary)
-        return Replay(self.partition, self.loaders, self.cores, cores, hand_over_s)
+        return Replay(self.partition, self.loaders, self.loader_models)
 
     @cached_property
     def neighbours(self) -> Neighbours | None:

@@ -12,17 +12,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
-import numpy as np
-
+from slowprobe.timeline.loader_model import CASES, Case, LoaderModel, Plan, starts_s
 from slowprobe.timeline.loaders import LoaderFacts
 from slowprobe.timeline.partition import Partition
-from slowprobe.timeline.pipeline import HAND_OVER_S, WORKER_START_S, Cores, contended_waits
+from slowprobe.timeline.pipeline import Settings
+
+__all__ = ["GONE", "UNCHANGED", "Change", "Factor", "Outlook", "Reload", "Replay", "Scale", "faster", "starts_s"]
 
 WAIT_BUCKETS = ("data_wait", "fetch", "collate")
-MAX_BATCHES = 3_000  # simulated a pass; longer passes repeat themselves
-COUPLING = {"best": 0.0, "expected": 0.5, "worst": 1.0}
-HAND_OVER = {"best": 0.7, "expected": 1.0, "worst": 2.0}  # of what it takes in a process that does nothing else
-MOVED = {"best": 0.95, "expected": 1.0, "worst": 1.25}  # of a batch's cost, in a process with caches of its own
 _ROUNDING = 1e-6
 _EVALUATION = ("off_step", "evaluation")
 
@@ -37,6 +34,14 @@ class Factor:
 
 
 GONE = Factor(0.0, 0.0, 0.05)
+UNCHANGED = Factor(1.0, 1.0, 1.0)
+NOT_CACHED = Factor(0.0, 0.0, 0.0)
+
+
+def faster(share: float, times: float) -> Factor:
+    """What remains of a cost when `share` of it, a transform for example, becomes `times` as fast."""
+    left = 1 - share * (1 - 1 / times)
+    return Factor(left, left, left)
 
 
 @dataclass(frozen=True)
@@ -51,14 +56,22 @@ class Scale:
 
 @dataclass(frozen=True)
 class Reload:
-    """Other settings for a loader; None keeps what was recorded. fetch, collate: what remains of a batch's cost."""
+    """Other settings for a loader; None keeps what was recorded.
+
+    fetch, collate: what remains of a batch's cost. cached: the part of the dataset's cost that is gone from the second
+    pass on, since items are kept. pin_s: seconds a batch to copy it into pinned memory; without an accelerator torch
+    ignores pin_memory, so it neither gains nor costs.
+    """
 
     loader: int
     num_workers: int | None = None
     persistent_workers: bool | None = None
     prefetch_factor: int | None = None
-    fetch: Factor = field(default_factory=lambda: Factor(1.0, 1.0, 1.0))
-    collate: Factor = field(default_factory=lambda: Factor(1.0, 1.0, 1.0))
+    fetch: Factor = field(default_factory=lambda: UNCHANGED)
+    collate: Factor = field(default_factory=lambda: UNCHANGED)
+    in_order: bool | None = None
+    cached: Factor = field(default_factory=lambda: NOT_CACHED)
+    pin_s: float | None = None
 
 
 Change = Scale | Reload
@@ -92,19 +105,12 @@ class Replay:
     """The recorded loop, ready to be replayed with changes."""
 
     def __init__(
-        self,
-        split: Partition,
-        loaders: Sequence[LoaderFacts],
-        cores_available: float,
-        step_cores: float,
-        hand_over_s: Mapping[int, float] | None = None,
+        self, split: Partition, loaders: Sequence[LoaderFacts], models: Mapping[int, LoaderModel] | None = None
     ) -> None:
-        """`hand_over_s`: of a batch from a worker, by loader, where it was measured."""
+        """`models`: by loader; one without is left as it was."""
         self._split = split
         self._loaders = {loader.id: loader for loader in loaders}
-        self._available = max(1.0, cores_available)
-        self._hand_over_s = hand_over_s or {}
-        self._step_cores = min(max(step_cores, 0.5), self._available)
+        self._models = models or {}
 
     @cached_property
     def loop_s(self) -> float:
@@ -114,10 +120,10 @@ class Replay:
     def outlook(self, changes: Iterable[Change]) -> Outlook:
         """The loop with all `changes` applied together."""
         changes = list(changes)
-        best, expected, worst = (self._loop_with(changes, case) for case in ("best", "expected", "worst"))
+        best, expected, worst = (self._loop_with(changes, case) for case in CASES)
         return Outlook(self.loop_s, min(best, expected), expected, max(worst, expected))
 
-    def _loop_with(self, changes: list[Change], case: str) -> float:
+    def _loop_with(self, changes: list[Change], case: Case) -> float:
         left = self._scaled([change for change in changes if isinstance(change, Scale)], case)
         step_before = self._step_work(self._split.seconds)
         step_ratio = self._step_work(left) / step_before if step_before else 1.0
@@ -133,7 +139,7 @@ class Replay:
             total += difference * (evaluation if loader.role == "evaluation" else 1.0)
         return max(total, 0.0)
 
-    def _scaled(self, scales: list[Scale], case: str) -> dict[tuple[str, str], float]:
+    def _scaled(self, scales: list[Scale], case: Case) -> dict[tuple[str, str], float]:
         left = {
             label: seconds
             for label, seconds in self._split.seconds.items()
@@ -152,59 +158,37 @@ class Replay:
     def _step_work(seconds: dict[tuple[str, str], float]) -> float:
         return sum(s for (scope, bucket), s in seconds.items() if scope == "step" and bucket not in WAIT_BUCKETS)
 
-    def _loader_difference(self, loader: LoaderFacts, change: Reload, step_ratio: float, case: str) -> float:
-        """Seconds that the loop gains or loses at this loader, over the run."""
-        if not len(loader.fetch) or not len(loader.wait):
+    def _loader_difference(self, loader: LoaderFacts, change: Reload, step_ratio: float, case: Case) -> float:
+        """Seconds that the loop gains or loses at this loader, over the run, beside what its steps themselves lose."""
+        model = self._models.get(loader.id)
+        if model is None or not len(loader.fetch) or not len(loader.wait):
             return 0.0
-        before = self._simulated(loader, Reload(loader.id), 1.0, "expected")
-        after = self._simulated(loader, change, step_ratio if loader.primary else 1.0, case)
-        per_batch = after - before
+        step = step_ratio if loader.primary else 1.0
+        ends = not loader.num_workers  # ending recorded workers is a time of its own, which rules scale
+        after = model.period_s(planned(model.recorded, change, case), step, case, ends=ends)
+        before = model.period_s(model.recorded, ends=ends)
+        per_batch = after - before - float(model.consume.mean()) * (step - 1)
         if loader.num_workers:  # the model's own error must not become a saving
-            recorded = float(np.mean(loader.wait))
-            per_batch = max(per_batch, -recorded)
-        return per_batch * loader.batches + self._start_difference(loader, change)
-
-    def _simulated(self, loader: LoaderFacts, change: Reload, step_ratio: float, case: str) -> float:
-        """Mean seconds a batch costs the loop: its wait, and what contention adds to the step."""
-        workers = loader.num_workers if change.num_workers is None else change.num_workers
-        fetch = loader.fetch * getattr(change.fetch, case)
-        make = fetch + loader.collate * getattr(change.collate, case)
-        if workers == 0:
-            return float(np.mean(make))
-        length = min(MAX_BATCHES, max(1, round(loader.batches / max(loader.passes, 1))))
-        known = loader.consume[~np.isnan(loader.consume)]
-        if not len(known):
-            known = np.zeros(1)
-        consume = np.resize(known, length) * step_ratio
-        cores = Cores(self._available, self._step_cores, loader.cpu_share, COUPLING[case])
-        prefetch = change.prefetch_factor or loader.prefetch_factor
-        if not loader.num_workers:
-            make = make * MOVED[case]
-        hand_over_s = self._hand_over_s.get(loader.id, HAND_OVER_S) * HAND_OVER[case]
-        make = np.resize(make, length)
-        wait, slow_step = contended_waits(make, consume, workers, prefetch, cores, hand_over_s)
-        if loader.num_workers:  # recorded with workers: the step has paid for its contention already
-            slow_step = 1.0
-        return float(np.mean(wait) + np.mean(consume) * (slow_step - 1))
-
-    def _start_difference(self, loader: LoaderFacts, change: Reload) -> float:
-        workers = loader.num_workers if change.num_workers is None else change.num_workers
-        keeps = loader.persistent_workers if change.persistent_workers is None else change.persistent_workers
-        before = starts_s(loader)
-        if not loader.num_workers:
-            return WORKER_START_S * workers * (1 if keeps else loader.passes)
-        if keeps and not loader.persistent_workers and loader.passes > 1:
-            return -before * (loader.passes - 1) / loader.passes
-        return 0.0
+            per_batch = max(per_batch, -model.waits_s - starts_s(loader) / max(loader.batches, 1))
+        return per_batch * loader.batches
 
 
-def starts_s(loader: LoaderFacts) -> float:
-    """Seconds spent on starting workers over the run: the iterators, and by how much first batches come later."""
-    if not len(loader.wait) or not loader.first.any() or loader.first.all():
-        return loader.start_s
-    usual = max(float(np.median(loader.wait[~loader.first])), loader.make_s or 0.0)  # kept workers refill a queue too
-    extra = loader.wait[loader.first] - usual
-    return loader.start_s + float(np.maximum(extra, 0.0).sum()) * loader.passes / max(int(loader.first.sum()), 1)
+def planned(recorded: Plan, change: Reload, case: Case) -> Plan:
+    """The recorded plan with a change."""
+
+    def new(value: float | None, before: float) -> float:
+        return before if value is None else value
+
+    now = recorded.settings
+    settings = Settings(
+        now.num_workers if change.num_workers is None else change.num_workers,
+        change.prefetch_factor or now.prefetch_factor,
+        now.in_order if change.in_order is None else change.in_order,
+        new(change.pin_s, now.pin_s),
+    )
+    keeps = recorded.persistent_workers if change.persistent_workers is None else change.persistent_workers
+    fetch, collate, kept = (getattr(factor, case) for factor in (change.fetch, change.collate, change.cached))
+    return Plan(settings, keeps, fetch, collate, kept)
 
 
 def _merged(changes: list[Change]) -> list[Reload]:
@@ -221,6 +205,9 @@ def _both(one: Reload, two: Reload) -> Reload:
     def product(a: Factor, b: Factor) -> Factor:
         return Factor(a.best * b.best, a.expected * b.expected, a.worst * b.worst)
 
+    def more(a: Factor, b: Factor) -> Factor:
+        return Factor(max(a.best, b.best), max(a.expected, b.expected), max(a.worst, b.worst))
+
     return Reload(
         one.loader,
         two.num_workers if one.num_workers is None else one.num_workers,
@@ -228,4 +215,7 @@ def _both(one: Reload, two: Reload) -> Reload:
         two.prefetch_factor if one.prefetch_factor is None else one.prefetch_factor,
         product(one.fetch, two.fetch),
         product(one.collate, two.collate),
+        two.in_order if one.in_order is None else one.in_order,
+        more(one.cached, two.cached),
+        two.pin_s if one.pin_s is None else one.pin_s,
     )
