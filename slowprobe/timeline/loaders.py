@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -10,6 +10,7 @@ import numpy.typing as npt
 from slowprobe.run.schema import LoaderCpu, Site, WorkerBatches, WorkerHello
 from slowprobe.timeline.recording import KIND, Recording
 from slowprobe.timeline.roles import START, STOP, WAIT, Roles
+from slowprobe.timeline.worker_side import BatchMaking
 
 FETCH, COLLATE = KIND["fetch"], KIND["collate"]
 Floats = npt.NDArray[np.float64]
@@ -54,6 +55,8 @@ class LoaderFacts:
     """Which of them are the first of a pass."""
     consume: Floats
     """From a batch's arrival to the next request; NaN after the last batch of a pass."""
+    making: BatchMaking = field(default_factory=BatchMaking)
+    """How its batches were made: transforms, hand-over, workers, start-up, memory, I/O."""
 
     @property
     def class_name(self) -> str:
