@@ -9,7 +9,8 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from slowprobe.run.schema import LoaderCpu
+from slowprobe.capture.transform_timer import TransformTimer
+from slowprobe.run.schema import LoaderCpu, Transforms
 
 _Reading = tuple[int, int, int]
 
@@ -23,6 +24,8 @@ class LoaderCpuMeter:
         self._sums: dict[int, list[int]] = {}
         self.tensors: dict[int, int] = {}
         """How many tensors a batch of each loader held; a worker hands each over for itself."""
+        self.transforms = TransformTimer()
+        """The transforms of loaders without workers."""
 
     def request(self, loader: int) -> None:
         """A batch is about to be asked for; a step may have ended."""
@@ -49,9 +52,13 @@ class LoaderCpuMeter:
         for index, value in enumerate(values):
             sums[index] += value
 
-    def take(self) -> list[LoaderCpu]:
+    def take(self) -> list[LoaderCpu | Transforms]:
         """What was read since the last call; called by the flushing thread."""
         sums, self._sums = self._sums, {}
+        return [*self.transforms.take(), *self._cpu(sums)]
+
+    @staticmethod
+    def _cpu(sums: dict[int, list[int]]) -> list[LoaderCpu]:
         return [
             LoaderCpu(
                 loader=loader,

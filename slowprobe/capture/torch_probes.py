@@ -39,7 +39,7 @@ class TorchProbes:
 
         is_compiling = torch.compiler.is_compiling
         self.forward = events.forward = ForwardProbe(recorder, subjects, is_compiling)
-        self.loaders = LoaderProbe(requests, subjects, enter_worker)
+        self.loaders = LoaderProbe(requests, subjects, enter_worker, requests._meter.transforms)
         self.optimizers = OptimizerProbe(recorder, subjects, is_compiling, events.step)
         add(self.loaders)
         add(self.optimizers)

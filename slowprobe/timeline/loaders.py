@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from slowprobe.run.schema import LoaderCpu, Site, WorkerBatches, WorkerHello
+from slowprobe.run.schema import LoaderCpu, Site, WorkerBatches
 from slowprobe.timeline.recording import KIND, Recording
 from slowprobe.timeline.roles import START, STOP, WAIT, Roles
+from slowprobe.timeline.worker_facts import batch_making, workers_of
 from slowprobe.timeline.worker_side import BatchMaking
 
 FETCH, COLLATE = KIND["fetch"], KIND["collate"]
@@ -119,6 +120,7 @@ def _facts(recording: Recording, workers: list[Recording], roles: Roles, number:
         wait=wait,
         first=first,
         consume=consume,
+        making=batch_making(recording, workers, number, None if fetch_s is None else fetch_s + (collate_s or 0.0)),
     )
 
 
@@ -155,16 +157,13 @@ def _from_workers(workers: list[Recording], number: int) -> tuple[Floats, Floats
     fetch: list[int] = []
     collate: list[int] = []
     fetch_s = collate_s = cpu = 0.0
-    for worker in workers:
-        hello = worker.run.last(WorkerHello)
-        if hello is None or hello.loader != number:
-            continue
+    for _, worker in workers_of(workers, number):
         for part in worker.run.of(WorkerBatches):
             fetch += part.fetch
             collate += part.collate
             fetch_s += part.every * sum(part.fetch) / 1e9
             collate_s += part.every * sum(part.collate) / 1e9
-            cpu += part.every * sum(part.fetch_cpu) / 1e9
+            cpu += part.every * (sum(part.fetch_cpu) + sum(part.collate_cpu)) / 1e9
     if not fetch:
         return np.empty(0), np.empty(0), 1.0, None, None
     made = fetch_s + collate_s

@@ -117,7 +117,7 @@ class BatchMaking:
     thread of its own, beside making the next one. NaN where unknown (aligned with `LoaderFacts.fetch`)."""
     hand_over_s: float | None = None
     payload_bytes: float | None = None
-    """Mean size of a pickled batch: what goes through the pipe. Tensors are not in it (they go through shared memory)."""
+    """Mean size of a pickled batch: what goes through the pipe. Tensors are not in it: they go by shared memory."""
     batch_bytes: float | None = None
     """Mean bytes of the tensors in a batch; None when it held none that was read."""
     workers: tuple[WorkerFacts, ...] = ()
@@ -146,11 +146,12 @@ class BatchMaking:
 
     @property
     def imbalance(self) -> float | None:
-        """The busiest worker's making seconds over the mean of its start's workers, at the worst start; 1 is even."""
-        starts = {worker.start for worker in self.workers}
-        groups = [[worker.made_s for worker in self.workers if worker.start == start] for start in starts]
-        ratios = [max(group) * len(group) / sum(group) for group in groups if len(group) > 1 and sum(group) > 0]
-        return max(ratios) if ratios else None
+        """The busiest worker's making seconds over the mean of all, by worker number over the run; 1 is even."""
+        sums: dict[int, float] = {}
+        for worker in self.workers:
+            sums[worker.worker] = sums.get(worker.worker, 0.0) + worker.made_s
+        total = sum(sums.values())
+        return max(sums.values()) * len(sums) / total if len(sums) > 1 and total > 0 else None
 
     @property
     def busy_share(self) -> float | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import sys
 import weakref
 from collections.abc import Callable
@@ -14,10 +15,12 @@ from slowprobe.capture.probes.requests import Requests
 from slowprobe.capture.probes.wrapping import like
 from slowprobe.capture.recorder import KIND
 from slowprobe.capture.subjects import Attributes, Subjects
+from slowprobe.capture.transform_timer import TransformTimer
+from slowprobe.capture.transforms import TransformFinder
 from slowprobe.capture.worker import WorkerEntry
 
 LOADER_START, FETCH, COLLATE = KIND["loader_start"], KIND["fetch"], KIND["collate"]
-_MARK, _LATE = "_slowprobe_subject", "_slowprobe_late"
+_MARK, _LATE, _ENTRY = "_slowprobe_subject", "_slowprobe_late", "_slowprobe_entry"
 
 
 class LoaderProbe:
@@ -27,12 +30,17 @@ class LoaderProbe:
     """
 
     def __init__(
-        self, requests: Requests, subjects: Subjects, enter_worker: Callable[[Any, int], WorkerEntry | None]
+        self,
+        requests: Requests,
+        subjects: Subjects,
+        enter_worker: Callable[[Any, int], WorkerEntry | None],
+        transforms: TransformTimer,
     ) -> None:
         self._requests = requests
         self._recorder = requests.recorder
         self._subjects = subjects
         self._enter_worker = enter_worker
+        self._transforms = transforms
         self._numbers = ByIdentity[int]()
         self._origins = LoaderOrigins(subjects.sites)
         self.without_workers: set[int] = set()
@@ -48,11 +56,13 @@ class LoaderProbe:
         patches.replace(dataloader.DataLoader, "__iter__", self._start)
         patches.replace(dataloader._BaseDataLoaderIter, "__init__", self._begin)
         patches.replace(dataloader._BaseDataLoaderIter, "__next__", self._next)
+        patches.add(dataloader._BaseDataLoaderIter, "_worker_init_fn", entering_workers())
+        self._finder = TransformFinder(self._transforms, patches, replaces=False)
 
     def detach(self) -> None:
         """Take the wrappers off iterators that are still alive."""
         for iterator in list(self._iterators):
-            for name in (_MARK, _LATE):
+            for name in (_MARK, _LATE, _ENTRY):
                 vars(iterator).pop(name, None)
         for fetcher in list(self._fetchers):
             vars(fetcher).pop("fetch", None)
@@ -108,11 +118,13 @@ class LoaderProbe:
             if not recorder.here() or recorder.depth[LOADER_START]:
                 original(iterator, loader, *args, **kwargs)
                 return
+            subject = 0
             try:
                 subject = self._subject(loader)
+                if loader.num_workers > 0:
+                    vars(iterator)[_ENTRY] = self._enter_worker(loader, subject)
             except Exception as error:
                 recorder.fail(error)
-                subject = 0
             recorder.open(LOADER_START, subject)
             try:
                 original(iterator, loader, *args, **kwargs)
@@ -170,7 +182,7 @@ class LoaderProbe:
             self._recorder.fail(error)
 
     def _wrap_fetcher(self, fetcher: Any, subject: int) -> None:
-        recorder = self._recorder
+        recorder, transforms = self._recorder, self._transforms
         # Weakly: a fetcher that held itself would keep its dataset in memory until the next collection.
         bound, collate = weakref.WeakMethod(fetcher.fetch), fetcher.collate_fn
 
@@ -178,9 +190,11 @@ class LoaderProbe:
             if not recorder.here():
                 return collate(items)
             recorder.open(COLLATE, subject)
+            timing = transforms.pause()
             try:
                 return collate(items)
             finally:
+                transforms.resume(timing)
                 recorder.close(COLLATE)
 
         def timed_fetch(index: Any) -> Any:
@@ -188,15 +202,36 @@ class LoaderProbe:
             if not recorder.here():
                 return fetch(index)
             recorder.open(FETCH, subject)
+            transforms.begin(subject)
             try:
                 return fetch(index)
             finally:
+                transforms.pause()
                 recorder.close(FETCH)
 
+        self._finder.search(fetcher.dataset)
         fetcher._slowprobe_collate = collate
         fetcher.collate_fn = timed_collate
         fetcher.fetch = timed_fetch
         self._fetchers.add(fetcher)
+
+
+def entering_workers() -> property:
+    """An iterator's ``_worker_init_fn``: where it waits for ours, the first that is set is replaced by it.
+
+    An iterator class reads its loader's once, in an ``__init__`` that begins with the one we see.
+    """
+
+    def read(iterator: Any) -> Any:
+        try:
+            return vars(iterator)["_worker_init_fn"]
+        except KeyError:
+            raise AttributeError("_worker_init_fn") from None
+
+    def write(iterator: Any, initial: Any) -> None:
+        vars(iterator)["_worker_init_fn"] = vars(iterator).pop(_ENTRY, None) or initial
+
+    return property(read, write)
 
 
 def _name(loader: Any) -> str:
@@ -227,7 +262,27 @@ def describe(loader: Any) -> Attributes:
         "length": _length(loader),
         "collate": getattr(loader.collate_fn, "__qualname__", type(loader.collate_fn).__name__),
         "iterable": _iterable(loader),
+        "timeout_s": getattr(loader, "timeout", 0),
+        "context": _context(loader),
+        "pin_thread": _pins(loader),
     }
+
+
+def _context(loader: Any) -> str | None:
+    """How workers are started; asking the usual way would settle what is not settled yet."""
+    if not loader.num_workers:
+        return None
+    context = loader.multiprocessing_context
+    method: str | None = (context or multiprocessing).get_start_method(allow_none=True)
+    return method or multiprocessing.get_all_start_methods()[0]
+
+
+def _pins(loader: Any) -> bool | None:
+    """Whether a thread pins batches; torch asks for a device in the same way just after."""
+    if not loader.pin_memory or not loader.num_workers:
+        return False
+    accelerator = getattr(sys.modules["torch"], "accelerator", None)
+    return None if accelerator is None else bool(accelerator.is_available())
 
 
 def _iterable(loader: Any) -> bool:
