@@ -5,12 +5,14 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 from typing import Any
 
 from slowprobe.run.schema import WorkerBatches, WorkerHandOvers
 
 THIN_AFTER = 2_000  # batches recorded at one rate; then half as often, so a file grows with the logarithm of the run
 MAX_AWAITED = 1_000
+NOT_READ = -1
 _BYTES_FIRST, _BYTES_EVERY = 4, 64  # batches whose tensors are looked at
 _BATCH = ("start", "fetch", "fetch_cpu", "collate", "size", "number", "collate_cpu", "tensor_bytes")
 _HAND_OVER = ("number", "index", "start", "wall", "cpu", "payload")
@@ -39,12 +41,12 @@ class BatchLog:
         row = [
             start - self._origin_ns,
             wall - collate,
-            max(cpu - collate_cpu, 0),
+            NOT_READ if cpu == NOT_READ else max(cpu - collate_cpu, 0),
             collate,
             size,
             number,
-            collate_cpu,
-            tensor_bytes(batch) if looked_at else -1,
+            NOT_READ if cpu == NOT_READ else collate_cpu,
+            tensor_bytes(batch) if looked_at else NOT_READ,
         ]
         with self._lock:
             self._batches.append(row)
@@ -106,8 +108,8 @@ def tensor_bytes(batch: Any, depth: int = 4) -> int:
     return round(sum(tensor_bytes(part, depth - 1) for part in looked_at) * len(parts) / len(looked_at))
 
 
-def time_hand_over(log: BatchLog) -> None:
-    """Time how this process pickles batches for its queue; it is private, and stays so until it ends."""
+def time_hand_over(log: BatchLog, afterwards: Callable[[], None]) -> None:
+    """Time how this process, a worker, pickles batches for its queue; `afterwards` is called after each."""
     from multiprocessing import queues
     from multiprocessing.reduction import ForkingPickler
 
@@ -127,7 +129,11 @@ def time_hand_over(log: BatchLog) -> None:
             start, cpu = time.perf_counter_ns(), time.thread_time_ns()
             payload = original_pickler.dumps(obj, protocol)
             wall, cpu = time.perf_counter_ns() - start, time.thread_time_ns() - cpu
-            log.handed_over(number, obj[0], start, wall, cpu, len(payload))
+            try:
+                log.handed_over(number, obj[0], start, wall, cpu, len(payload))
+                afterwards()
+            except Exception:  # the batch must get to its queue whatever happens here
+                return payload
             return payload
 
     def _on_queue_feeder_error(error: Any, obj: Any) -> None:

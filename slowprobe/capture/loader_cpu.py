@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
+from slowprobe.capture.batch_log import tensor_bytes
 from slowprobe.capture.transform_timer import TransformTimer
 from slowprobe.run.schema import LoaderCpu, Transforms
 
@@ -24,6 +25,7 @@ class LoaderCpuMeter:
         self._sums: dict[int, list[int]] = {}
         self.tensors: dict[int, int] = {}
         """How many tensors a batch of each loader held; a worker hands each over for itself."""
+        self._bytes: dict[int, int] = {}
         self.transforms = TransformTimer()
         """The transforms of loaders without workers."""
 
@@ -45,6 +47,7 @@ class LoaderCpuMeter:
             self._add(loader, 1, now[0] - wall, now[1] - thread, 0, 0, 0)
             if loader not in self.tensors:
                 self.tensors[loader] = count_tensors(batch)
+                self._bytes[loader] = tensor_bytes(batch)
             self._arrived = loader, now
 
     def _add(self, loader: int, *values: int) -> None:
@@ -57,8 +60,7 @@ class LoaderCpuMeter:
         sums, self._sums = self._sums, {}
         return [*self.transforms.take(), *self._cpu(sums)]
 
-    @staticmethod
-    def _cpu(sums: dict[int, list[int]]) -> list[LoaderCpu]:
+    def _cpu(self, sums: dict[int, list[int]]) -> list[LoaderCpu]:
         return [
             LoaderCpu(
                 loader=loader,
@@ -68,6 +70,7 @@ class LoaderCpuMeter:
                 steps=steps,
                 step_ns=step_ns,
                 step_cpu_ns=step_cpu_ns,
+                batch_bytes=self._bytes.get(loader, -1),
             )
             for loader, (waits, wait_ns, wait_cpu_ns, steps, step_ns, step_cpu_ns) in sums.items()
         ]

@@ -11,7 +11,7 @@ from slowprobe.capture.probes.wrapping import like
 from slowprobe.capture.sites import PACKAGE
 from slowprobe.run.schema import Site, Transforms
 
-READ_CPU_EVERY = 8
+READ_CPU_EVERY = 16
 """Batches: reading the CPU clock is a system call, and costs more than all else here."""
 # `warnings` passes over frames whose file is named so: a transform's warning stays on the line that it names itself.
 _UNSEEN = f"{PACKAGE}/capture/transform_timer.py (no frame of importlib._bootstrap)"
@@ -39,9 +39,7 @@ class TransformTimer:
         """A batch of `loader` is about to be fetched on this thread."""
         rows = self._tables.get(loader)
         if rows is None:
-            rows = self._tables[loader] = []
-        while len(rows) < len(self._names):
-            rows.append([0, 0, 0, 0])
+            rows = self._tables[loader] = [[0, 0, 0, 0] for _ in self._names]
         self.reads_cpu = self._begun % READ_CPU_EVERY == 1  # the first batch is unlike the others
         self._begun += 1
         self.nested_ns = self.nested_cpu_ns = 0
@@ -62,10 +60,12 @@ class TransformTimer:
         number = len(self._names)
         self._sites.append(site)
         self._names.append(name)
+        for rows in self._tables.values():
+            rows.append([0, 0, 0, 0])
         timer, clock, cpu_clock, thread = self, self._clock, self._cpu_clock, get_ident
 
         def timed(*args: Any, **kwargs: Any) -> Any:
-            if thread() != timer.thread or number >= len(timer.rows):
+            if thread() != timer.thread:
                 return original(*args, **kwargs)
             outer, timer.nested_ns = timer.nested_ns, 0
             reads = timer.reads_cpu

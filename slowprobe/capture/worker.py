@@ -12,7 +12,7 @@ from multiprocessing import util
 from pathlib import Path
 from typing import Any
 
-from slowprobe.capture.batch_log import BatchLog, time_hand_over
+from slowprobe.capture.batch_log import NOT_READ, BatchLog, time_hand_over
 from slowprobe.capture.patches import Patches
 from slowprobe.capture.pulse import Pulse
 from slowprobe.capture.recorder import KIND, SUBJECT_BITS
@@ -25,6 +25,8 @@ from slowprobe.run.schema import WorkerHello
 from slowprobe.run.writer import JournalWriter
 
 SWITCH_INTERVAL_S = 2e-5  # items take µs: the sampler must not wait for the next line that lets go by itself
+SHORT_NS, CPU_EVERY = 2_000_000, 8  # of shorter batches so many are made for one whose CPU time is read: 2 µs a clock
+EARLY_S, EARLY_PERIOD_S = 5.0, 0.1
 READING_SHARE = 0.02  # of the time so far passes between two readings, a second at least: few in a long run
 
 
@@ -60,11 +62,12 @@ class WorkerRecorder:
         self._collating = KIND["collate"] << SUBJECT_BITS | entry.loader
         self._log = BatchLog(entry.origin_ns)
         self._collate_ns = self._collate_cpu_ns = 0
+        self._batches, self.reads_cpu, self._last_ns = 0, True, 0
         self._timer = TransformTimer()
         self._finder = TransformFinder(self._timer, Patches(), replaces=True)
-        self._opens = OpenCounter(lambda: self._context >= 0)
+        self._opens = OpenCounter()
         self._meter = WorkerMeter(entry.origin_ns, self._opens)
-        self._began_s = self._next_reading_s = time.monotonic()
+        self._began_s = self._next_reading_s = self._written_s = time.monotonic()
         path = Path(entry.folder) / f"{entry.loader}-{worker}-{os.getpid()}.jsonl"
         self._journal = JournalWriter(path, entry.max_bytes)
         self._sampler = StackSampler(threading.get_ident(), entry.origin_ns, lambda: (self._context, True))
@@ -87,9 +90,10 @@ class WorkerRecorder:
             cls.fetch = self._timed_fetch(cls.fetch)  # type: ignore[method-assign]
         self._hide_frames()
         with contextlib.suppress(Exception):
-            time_hand_over(self._log)
+            time_hand_over(self._log, self._write_early)
         with contextlib.suppress(Exception):
             self._opens.attach()
+        self._journal.write(self._meter.read())  # what the process had before it made a batch
         sys.setswitchinterval(min(sys.getswitchinterval(), SWITCH_INTERVAL_S))
         Pulse(self._sample, self._flush, lambda topic, error: None).start()
         for priority in (100, -100):  # before the queue's thread is waited for, and after
@@ -122,15 +126,19 @@ class WorkerRecorder:
                 fetcher.collate_fn = _TimedCollate(collate, self)
                 self._finder.search(fetcher.dataset)
             self._collate_ns = self._collate_cpu_ns = 0
+            self._batches += 1
+            self.reads_cpu = reads = self._last_ns > SHORT_NS or self._batches % CPU_EVERY == 1
             self._timer.begin(self._loader)
-            self._context = self._fetching
-            start, cpu = time.perf_counter_ns(), time.thread_time_ns()
+            self._context, self._opens.counting = self._fetching, True
+            cpu = time.thread_time_ns() if reads else 0
+            start = time.perf_counter_ns()
             try:
                 batch = original(fetcher, index)
             finally:
-                wall, cpu = time.perf_counter_ns() - start, time.thread_time_ns() - cpu
-                self._context = -1
+                self._last_ns = wall = time.perf_counter_ns() - start
+                self._context, self._opens.counting = -1, False
                 self._timer.pause()
+            cpu = time.thread_time_ns() - cpu if reads else NOT_READ
             self._add(batch, start, wall, cpu, len(index) if isinstance(index, (list, tuple)) else 1)
             return batch
 
@@ -144,6 +152,13 @@ class WorkerRecorder:
         except Exception as error:
             self._journal.fault = self._journal.fault or str(error)
 
+    def _write_early(self) -> None:
+        """Called after each hand-over, by the queue's thread: a worker may be ended within its first second."""
+        now_s = time.monotonic()
+        if now_s - self._began_s < EARLY_S and now_s - self._written_s > EARLY_PERIOD_S:
+            self._written_s = now_s
+            self._journal.write(*self._log.take(), *self._timer.take())
+
     def _flush(self) -> None:
         """Called by the background thread."""
         self._opens.leave_out_this_thread()
@@ -154,7 +169,7 @@ class WorkerRecorder:
             self._journal.write(*self._timer.take(), self._meter.read())
 
     def _end(self) -> None:
-        self._journal.write(*self._log.take(), *self._sampler.take(), *self._timer.take(), self._meter.read(final=True))
+        self._journal.write(*self._log.take(), *self._sampler.take(), *self._timer.take(), self._meter.read())
 
     def collating(self) -> tuple[int, int]:
         """A collate call begins; returns what `collated` takes."""
@@ -178,9 +193,11 @@ class _TimedCollate:
 
     def __call__(self, items: Any) -> Any:
         before = self._recorder.collating()
-        start, cpu = time.perf_counter_ns(), time.thread_time_ns()
+        reads = self._recorder.reads_cpu
+        cpu = time.thread_time_ns() if reads else 0
+        start = time.perf_counter_ns()
         try:
             return self._original(items)
         finally:
-            wall, cpu = time.perf_counter_ns() - start, time.thread_time_ns() - cpu
-            self._recorder.collated(before, wall, cpu)
+            wall = time.perf_counter_ns() - start
+            self._recorder.collated(before, wall, time.thread_time_ns() - cpu if reads else 0)

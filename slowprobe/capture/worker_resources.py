@@ -6,23 +6,22 @@ import contextlib
 import sys
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 from slowprobe.capture.sites import Sites
 from slowprobe.run.schema import WorkerResources
 
-SMAPS_PERIOD_S = 4.0
-SMAPS_SHARE = 0.002  # of the time may go to reading smaps_rollup: it walks all of the process's memory
+FIRST_SMAPS_S, SMAPS_PERIOD_S = 1.0, 4.0
+SMAPS_SHARE = 0.002  # of the time may go to smaps_rollup, for which all memory is walked: 19 ms with torch loaded
 FIRST_OPENS, OPENS_EVERY = 16, 32  # calls whose lines are looked at
 MAX_SITES = 20
 
 
 class OpenCounter:
-    """An audit hook that counts the files which Python code opens while `fetching()`."""
+    """An audit hook that counts the files which Python code opens while `counting`."""
 
-    def __init__(self, fetching: Callable[[], bool]) -> None:
-        self._fetching = fetching
+    def __init__(self) -> None:
+        self.counting = False
         self._sites = Sites()
         self._own_threads: set[int] = set()
         self.count = 0
@@ -37,7 +36,7 @@ class OpenCounter:
         self._own_threads.add(threading.get_ident())
 
     def _hook(self, event: str, _: object) -> None:
-        if event != "open" or not self._fetching():
+        if event != "open" or not self.counting:
             return
         try:
             if threading.get_ident() in self._own_threads:
@@ -63,10 +62,10 @@ class WorkerMeter:
     def __init__(self, origin_ns: int, opens: OpenCounter | None) -> None:
         self._origin_ns = origin_ns
         self._opens = opens
-        self._next_smaps = 0.0
+        self._next_smaps = time.monotonic() + FIRST_SMAPS_S
 
-    def read(self, final: bool = False) -> WorkerResources:
-        """One reading; about 100 µs, more when it is time for the memory map."""
+    def read(self) -> WorkerResources:
+        """One reading; about 150 µs, more when it is time for the memory map."""
         reading = WorkerResources(at_ns=time.perf_counter_ns() - self._origin_ns, cpu_ns=time.process_time_ns())
         with contextlib.suppress(Exception):
             reading.rss_bytes = int(Path("/proc/self/statm").read_bytes().split()[1]) * _page_bytes()
@@ -76,7 +75,7 @@ class WorkerMeter:
             counters = _fields("/proc/self/io")
             reading.rchar, reading.read_bytes = counters.get("rchar"), counters.get("read_bytes")
             reading.read_calls = counters.get("syscr")
-        if final or time.monotonic() >= self._next_smaps:
+        if time.monotonic() >= self._next_smaps:
             with contextlib.suppress(Exception):
                 self._memory_map(reading)
         if self._opens is not None:

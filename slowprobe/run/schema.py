@@ -189,6 +189,8 @@ class LoaderCpu(_Base, tag="loader_cpu"):
     """From a batch's arrival to the next request."""
     step_cpu_ns: int
     """CPU time of all threads of the training process."""
+    batch_bytes: int = -1
+    """Bytes of the tensors in the first batch that was looked at."""
 
 
 class State(_Base, tag="state"):
@@ -260,7 +262,7 @@ class WorkerBatches(_Base, tag="batches"):
     fetch: list[int]
     """Wall time in the dataset: items, transforms."""
     fetch_cpu: list[int]
-    """CPU time of the worker's thread in the dataset; with collate where `collate_cpu` is empty."""
+    """CPU time of the worker's thread in the dataset (with collate where `collate_cpu` is empty); −1: not read."""
     collate: list[int]
     size: list[int]
     """Items in the batch."""

@@ -120,7 +120,9 @@ def _facts(recording: Recording, workers: list[Recording], roles: Roles, number:
         wait=wait,
         first=first,
         consume=consume,
-        making=batch_making(recording, workers, number, None if fetch_s is None else fetch_s + (collate_s or 0.0)),
+        making=batch_making(
+            recording, workers, number, None if fetch_s is None else fetch_s + (collate_s or 0.0), cpu_share
+        ),
     )
 
 
@@ -156,15 +158,20 @@ def _from_spans(recording: Recording, number: int) -> tuple[Floats, Floats, floa
 def _from_workers(workers: list[Recording], number: int) -> tuple[Floats, Floats, float, float | None, float | None]:
     fetch: list[int] = []
     collate: list[int] = []
-    fetch_s = collate_s = cpu = 0.0
+    fetch_s = collate_s = read = cpu = 0.0
     for _, worker in workers_of(workers, number):
         for part in worker.run.of(WorkerBatches):
             fetch += part.fetch
             collate += part.collate
             fetch_s += part.every * sum(part.fetch) / 1e9
             collate_s += part.every * sum(part.collate) / 1e9
-            cpu += part.every * (sum(part.fetch_cpu) + sum(part.collate_cpu)) / 1e9
+            more = part.collate_cpu or [0] * len(part.fetch)
+            for wall, fetch_cpu, collating, collate_cpu in zip(
+                part.fetch, part.fetch_cpu, part.collate, more, strict=True
+            ):
+                if fetch_cpu >= 0:
+                    read += part.every * (wall + collating)
+                    cpu += part.every * (fetch_cpu + collate_cpu)
     if not fetch:
         return np.empty(0), np.empty(0), 1.0, None, None
-    made = fetch_s + collate_s
-    return np.array(fetch) / 1e9, np.array(collate) / 1e9, min(1.0, cpu / made) if made else 1.0, fetch_s, collate_s
+    return np.array(fetch) / 1e9, np.array(collate) / 1e9, min(1.0, cpu / read) if read else 1.0, fetch_s, collate_s

@@ -9,7 +9,15 @@ from typing import Any
 
 import numpy as np
 
-from slowprobe.run.schema import Site, Transforms, WorkerBatches, WorkerHandOvers, WorkerHello, WorkerResources
+from slowprobe.run.schema import (
+    LoaderCpu,
+    Site,
+    Transforms,
+    WorkerBatches,
+    WorkerHandOvers,
+    WorkerHello,
+    WorkerResources,
+)
 from slowprobe.timeline.head_of_line import head_of_line_s
 from slowprobe.timeline.recording import Recording
 from slowprobe.timeline.worker_side import BatchMaking, Floats, Ints, TransformTime, WorkerFacts
@@ -32,8 +40,10 @@ class _Process:
     transforms: list[Transforms]
 
 
-def batch_making(recording: Recording, workers: list[Recording], number: int, made_s: float | None) -> BatchMaking:
-    """The facts of loader `number`, whose batches took `made_s` in all to make."""
+def batch_making(
+    recording: Recording, workers: list[Recording], number: int, made_s: float | None, cpu_share: float
+) -> BatchMaking:
+    """The facts of loader `number`, whose batches took `made_s` in all to make, `cpu_share` of it on the CPU."""
     attrs = recording.subject(number).attrs
     processes = _processes(workers, number)
     settings: dict[str, Any] = {
@@ -53,6 +63,10 @@ def batch_making(recording: Recording, workers: list[Recording], number: int, ma
     }
     if processes:
         making |= _from_processes(recording, processes, number, settings["in_order"])
+    else:
+        read = [record.batch_bytes for record in recording.run.of(LoaderCpu) if record.loader == number]
+        making["batch_bytes"] = float(read[-1]) if read and read[-1] > 0 else None
+        making["io_wait_s"] = None if made_s is None or attrs.get("num_workers") else made_s * (1 - cpu_share)
     return BatchMaking(**making)
 
 
@@ -91,7 +105,7 @@ def _column(part: WorkerBatches, name: str) -> list[int]:
     values: list[int] = getattr(part, name)
     if len(values) == len(part.start):
         return values
-    return [0 if name == "collate_cpu" else NOT_READ] * len(part.start)
+    return [NOT_READ] * len(part.start)
 
 
 def _joined(parts: Iterable[list[int]]) -> Ints:
@@ -107,8 +121,8 @@ def _from_processes(recording: Recording, processes: list[_Process], number: int
     hand_over, payload = (np.concatenate([part[place] for part in handed]) for place in (1, 2))
     worker = np.repeat([process.hello.worker for process in processes], [len(p.weight) for p in processes])
     end = rows["start"] + rows["fetch"] + rows["collate"]
-    fetch_ns, fetch_cpu_ns = int((weight * rows["fetch"]).sum()), int((weight * rows["fetch_cpu"]).sum())
-    split = bool((rows["collate_cpu"] > 0).any())
+    fetch_ns = int((weight * rows["fetch"]).sum())
+    fetch_cpu_share = _cpu_share(rows["fetch_cpu"], rows["fetch"], weight)
     sizes = rows["tensor_bytes"][rows["tensor_bytes"] > 0]
     facts = [_worker(process) for process in processes]
     startup = _startup(facts)
@@ -119,12 +133,10 @@ def _from_processes(recording: Recording, processes: list[_Process], number: int
         "index": index,
         "start_s": rows["start"] / 1e9,
         "end_s": end / 1e9,
-        "fetch_cpu": rows["fetch_cpu"] / 1e9,
-        "fetch_cpu_share": min(1.0, fetch_cpu_ns / fetch_ns) if fetch_ns else None,
-        "collate_cpu_share": _ratio((weight * rows["collate_cpu"]).sum(), (weight * rows["collate"]).sum())
-        if split
-        else None,
-        "io_wait_s": max(0, fetch_ns - fetch_cpu_ns) / 1e9 if batches else None,
+        "fetch_cpu": np.where(rows["fetch_cpu"] >= 0, rows["fetch_cpu"] / 1e9, np.nan),
+        "fetch_cpu_share": fetch_cpu_share,
+        "collate_cpu_share": _cpu_share(rows["collate_cpu"], rows["collate"], weight),
+        "io_wait_s": None if fetch_cpu_share is None else fetch_ns / 1e9 * (1 - fetch_cpu_share),
         "hand_over": hand_over,
         "hand_over_s": float(np.average(hand_over[known], weights=weight[known]) * batches) if known.any() else None,
         "payload_bytes": float(np.average(payload[known], weights=weight[known])) if known.any() else None,
@@ -139,6 +151,13 @@ def _from_processes(recording: Recording, processes: list[_Process], number: int
         else None,
         **_reads(processes, facts),
     }
+
+
+def _cpu_share(cpu: Ints, wall: Ints, weight: Ints) -> float | None:
+    """CPU over wall time, in the batches of which the CPU clock was read."""
+    read = cpu >= 0
+    whole = int((weight * wall)[read].sum())
+    return min(1.0, float((weight * cpu)[read].sum() / whole)) if whole else None
 
 
 def _of_batches(process: _Process) -> tuple[Ints, Floats, Floats]:
@@ -174,14 +193,20 @@ def _worker(process: _Process) -> WorkerFacts:
         busy_share=min(1.0, made_s / lived_s) if len(made) > 1 and lived_s > 0 else float("nan"),
         spawn_s=max(0, hello.at_ns - hello.spawned_ns) / 1e9,
         first_fetch_s=float(rows["start"][0] - hello.at_ns) / 1e9 if len(made) else float("nan"),
-        cpu_s=last.cpu_ns / 1e9 if last else None,
+        cpu_s=(last.cpu_ns - process.resources[0].cpu_ns) / 1e9 if last and len(process.resources) > 1 else None,
         rss_bytes=last.rss_bytes if last else None,
         pss_bytes=_latest(process.resources, "pss_bytes"),
         uss_bytes=_latest(process.resources, "uss_bytes"),
         growth_bytes=growth,
         growth_bytes_s=slope,
-        **{name: _latest(process.resources, name) for name in counters},
+        **{name: _risen(process.resources, name) for name in counters},
     )
+
+
+def _risen(readings: list[WorkerResources], name: str) -> int | None:
+    """What a counter gained from the first reading to the last."""
+    values = [value for reading in readings if (value := getattr(reading, name)) is not None]
+    return values[-1] - values[0] if len(values) > 1 else None
 
 
 def _latest(readings: list[WorkerResources], name: str) -> int | None:

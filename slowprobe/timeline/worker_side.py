@@ -33,14 +33,14 @@ class TransformTime:
     wall_s: float
     """Seconds in it, without those of transforms it calls."""
     cpu_s: float | None
-    """CPU seconds of the same, extrapolated from every eighth batch; None when none of those was recorded."""
+    """CPU seconds of the same, extrapolated from every sixteenth batch; None when none of those was recorded."""
     share: float
     """wall_s over the seconds in which batches were made (fetch and collate)."""
 
 
 @dataclass(frozen=True)
 class WorkerFacts:
-    """One worker process. Counters are of the whole process, from its start to the last reading."""
+    """One worker process. Counters run from when it began to record, before its first batch, to the last reading."""
 
     pid: int
     worker: int
@@ -102,12 +102,13 @@ class BatchMaking:
     end_s: Floats = field(default_factory=_floats)
     """The same: when it was made (before its hand-over). Idle time of a worker lies between an end and a next start."""
     fetch_cpu: Floats = field(default_factory=_floats)
-    """The same: CPU seconds of the worker's thread in the dataset."""
+    """The same: CPU seconds of the worker's thread in the dataset; NaN where it was not read (short batches)."""
     fetch_cpu_share: float | None = None
     """CPU over wall time in the dataset: items and transforms."""
     collate_cpu_share: float | None = None
     io_wait_s: float | None = None
-    """Wall less CPU time in the dataset: waiting for storage, network, sleep, locks, or for a core."""
+    """Wall less CPU time in the dataset: waiting for storage, network, sleep, locks, or for a core. For num_workers=0
+    by the CPU share of some batches, collate included."""
     transforms: tuple[TransformTime, ...] = ()
     """The transforms found in the dataset, most seconds first. Plain functions are timed in workers only."""
     transform_s: float | None = None
