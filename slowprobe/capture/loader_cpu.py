@@ -9,7 +9,9 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from slowprobe.run.schema import LoaderCpu
+from slowprobe.capture.batch_log import tensor_bytes
+from slowprobe.capture.transform_timer import TransformTimer
+from slowprobe.run.schema import LoaderCpu, Transforms
 
 _Reading = tuple[int, int, int]
 
@@ -23,6 +25,9 @@ class LoaderCpuMeter:
         self._sums: dict[int, list[int]] = {}
         self.tensors: dict[int, int] = {}
         """How many tensors a batch of each loader held; a worker hands each over for itself."""
+        self._bytes: dict[int, int] = {}
+        self.transforms = TransformTimer()
+        """The transforms of loaders without workers."""
 
     def request(self, loader: int) -> None:
         """A batch is about to be asked for; a step may have ended."""
@@ -42,6 +47,7 @@ class LoaderCpuMeter:
             self._add(loader, 1, now[0] - wall, now[1] - thread, 0, 0, 0)
             if loader not in self.tensors:
                 self.tensors[loader] = count_tensors(batch)
+                self._bytes[loader] = tensor_bytes(batch)
             self._arrived = loader, now
 
     def _add(self, loader: int, *values: int) -> None:
@@ -49,9 +55,12 @@ class LoaderCpuMeter:
         for index, value in enumerate(values):
             sums[index] += value
 
-    def take(self) -> list[LoaderCpu]:
+    def take(self) -> list[LoaderCpu | Transforms]:
         """What was read since the last call; called by the flushing thread."""
         sums, self._sums = self._sums, {}
+        return [*self.transforms.take(), *self._cpu(sums)]
+
+    def _cpu(self, sums: dict[int, list[int]]) -> list[LoaderCpu]:
         return [
             LoaderCpu(
                 loader=loader,
@@ -61,6 +70,7 @@ class LoaderCpuMeter:
                 steps=steps,
                 step_ns=step_ns,
                 step_cpu_ns=step_cpu_ns,
+                batch_bytes=self._bytes.get(loader, -1),
             )
             for loader, (waits, wait_ns, wait_cpu_ns, steps, step_ns, step_cpu_ns) in sums.items()
         ]

@@ -25,6 +25,11 @@ class Patches:
         setattr(owner, name, wrapper)
         self._done.append((owner, name, own, wrapper))
 
+    def add(self, owner: Any, name: str, value: Any) -> None:
+        """Set ``owner.name``, which the owner need not have had."""
+        self._done.append((owner, name, vars(owner).get(name, _ABSENT), value))
+        setattr(owner, name, value)
+
     def undo_last(self, owner: Any, name: str) -> None:
         """Put back one attribute now."""
         for index in range(len(self._done) - 1, -1, -1):

@@ -42,7 +42,7 @@ class TorchProbes:
         self._training_goes_on = getattr(events, "_steps", None) is not None
         is_compiling = torch.compiler.is_compiling
         self.forward = events.forward = ForwardProbe(recorder, subjects, is_compiling)
-        self.loaders = LoaderProbe(requests, subjects, enter_worker)
+        self.loaders = LoaderProbe(requests, subjects, enter_worker, requests._meter.transforms)
         self.optimizers = OptimizerProbe(recorder, subjects, is_compiling, events)
         add(self.loaders)
         add(self.optimizers)

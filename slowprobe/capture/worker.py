@@ -1,4 +1,4 @@
-"""Inside a DataLoader worker: what each batch costs in the dataset and in collate, and where its time goes."""
+"""Inside a DataLoader worker: what each batch costs in dataset, transforms, collate and hand-over, and where."""
 
 from __future__ import annotations
 
@@ -12,17 +12,23 @@ from multiprocessing import util
 from pathlib import Path
 from typing import Any
 
+from slowprobe.capture.batch_log import NOT_READ, BatchLog, time_hand_over
+from slowprobe.capture.patches import Patches
 from slowprobe.capture.pulse import Pulse
 from slowprobe.capture.recorder import KIND
 from slowprobe.capture.sampler import StackSampler
 from slowprobe.capture.sites import strip_traceback
 from slowprobe.capture.span_key import span_key
-from slowprobe.run.schema import WorkerBatches, WorkerHello
+from slowprobe.capture.transform_timer import TransformTimer
+from slowprobe.capture.transforms import TransformFinder
+from slowprobe.capture.worker_resources import OpenCounter, WorkerMeter
+from slowprobe.run.schema import WorkerHello
 from slowprobe.run.writer import JournalWriter
 
 SWITCH_INTERVAL_S = 2e-5  # items take µs: the sampler must not wait for the next line that lets go by itself
-THIN_AFTER = 2_000  # batches recorded at one rate; then half as often, so a file grows with the logarithm of the run
-_COLUMNS = 5
+SHORT_NS, CPU_EVERY = 2_000_000, 8  # of shorter batches so many are made for one whose CPU time is read: 2 µs a clock
+EARLY_S, EARLY_PERIOD_S = 5.0, 0.1
+READING_SHARE = 0.02  # of the time so far passes between two readings, a second at least: few in a long run
 
 
 class WorkerEntry:
@@ -51,14 +57,18 @@ class WorkerRecorder:
     """Wraps the fetchers of this process and writes one file into the run folder."""
 
     def __init__(self, entry: WorkerEntry, worker: int) -> None:
-        self._origin_ns = entry.origin_ns
         self._context = -1
         self._loader = entry.loader
-        self._columns: list[list[int]] = [[] for _ in range(_COLUMNS)]
-        self._collate_ns = 0
-        self._every = 1
-        self._seen = self._recorded = 0
-        self._lock = threading.Lock()
+        self._fetching = span_key(KIND["fetch"], entry.loader)
+        self._collating = span_key(KIND["collate"], entry.loader)
+        self._log = BatchLog(entry.origin_ns)
+        self._collate_ns = self._collate_cpu_ns = 0
+        self._batches, self.reads_cpu, self._last_ns = 0, True, 0
+        self._timer = TransformTimer()
+        self._finder = TransformFinder(self._timer, Patches(), replaces=True)
+        self._opens = OpenCounter()
+        self._meter = WorkerMeter(entry.origin_ns, self._opens)
+        self._began_s = self._next_reading_s = self._written_s = time.monotonic()
         path = Path(entry.folder) / f"{entry.loader}-{worker}-{os.getpid()}.jsonl"
         self._journal = JournalWriter(path, entry.max_bytes)
         self._sampler = StackSampler(threading.get_ident(), entry.origin_ns, lambda: (self._context, True))
@@ -80,9 +90,15 @@ class WorkerRecorder:
         for cls in (fetch._MapDatasetFetcher, fetch._IterableDatasetFetcher):
             cls.fetch = self._timed_fetch(cls.fetch)  # type: ignore[method-assign]
         self._hide_frames()
+        with contextlib.suppress(Exception):
+            time_hand_over(self._log, self._write_early)
+        with contextlib.suppress(Exception):
+            self._opens.attach()
+        self._journal.write(self._meter.read())  # what the process had before it made a batch
         sys.setswitchinterval(min(sys.getswitchinterval(), SWITCH_INTERVAL_S))
         Pulse(self._sample, self._flush, lambda topic, error: None).start()
-        util.Finalize(None, self._flush, exitpriority=100)
+        for priority in (100, -100):  # before the queue's thread is waited for, and after
+            util.Finalize(None, self._end, exitpriority=priority)
 
     def _hide_frames(self) -> None:
         """The traceback that the worker sends home as text is the one it would send without slowprobe."""
@@ -105,64 +121,68 @@ class WorkerRecorder:
             self._sampler.skip()
 
     def _timed_fetch(self, original: Callable[..., Any]) -> Callable[..., Any]:
-        fetching = span_key(KIND["fetch"], self._loader)
-
         def fetch(fetcher: Any, index: Any) -> Any:
             collate = fetcher.collate_fn
             if not isinstance(collate, _TimedCollate):
                 fetcher.collate_fn = _TimedCollate(collate, self)
-            self._context = fetching
-            start, cpu = time.perf_counter_ns(), time.thread_time_ns()
+                self._finder.search(fetcher.dataset)
+            self._collate_ns = self._collate_cpu_ns = 0
+            self._batches += 1
+            self.reads_cpu = reads = self._last_ns > SHORT_NS or self._batches % CPU_EVERY == 1
+            self._timer.begin(self._loader)
+            self._context, self._opens.counting = self._fetching, True
+            cpu = time.thread_time_ns() if reads else 0
+            start = time.perf_counter_ns()
             try:
-                return original(fetcher, index)
+                batch = original(fetcher, index)
             finally:
-                wall, cpu = time.perf_counter_ns() - start, time.thread_time_ns() - cpu
-                self._context = -1
-                self._add(start, wall, cpu, len(index) if isinstance(index, (list, tuple)) else 1)
+                self._last_ns = wall = time.perf_counter_ns() - start
+                self._context, self._opens.counting = -1, False
+                self._timer.pause()
+            cpu = time.thread_time_ns() - cpu if reads else NOT_READ
+            self._add(batch, start, wall, cpu, len(index) if isinstance(index, (list, tuple)) else 1)
+            return batch
 
         return fetch
 
-    def _add(self, start: int, wall: int, cpu: int, size: int) -> None:
+    def _add(self, batch: Any, start: int, wall: int, cpu: int, size: int) -> None:
         try:
-            self._add_row(start, wall, cpu, size)
+            if self._log.add(batch, start, wall, cpu, self._collate_ns, self._collate_cpu_ns, size):
+                self._journal.write(*self._log.take())
+                self._log.thin()
         except Exception as error:
             self._journal.fault = self._journal.fault or str(error)
 
-    def _add_row(self, start: int, wall: int, cpu: int, size: int) -> None:
-        collate, self._collate_ns = self._collate_ns, 0
-        self._seen += 1
-        if self._seen % self._every:
-            return
-        row = (start - self._origin_ns, wall - collate, cpu, collate, size)
-        with self._lock:
-            for column, value in zip(self._columns, row, strict=True):
-                column.append(value)
-        self._recorded += 1
-        if self._recorded % THIN_AFTER == 0:
-            self._flush()
-            self._every *= 2
+    def _write_early(self) -> None:
+        """Called after each hand-over, by the queue's thread: a worker may be ended within its first second."""
+        now_s = time.monotonic()
+        if now_s - self._began_s < EARLY_S and now_s - self._written_s > EARLY_PERIOD_S:
+            self._written_s = now_s
+            self._journal.write(*self._log.take(), *self._timer.take())
 
     def _flush(self) -> None:
-        with self._lock:
-            columns, self._columns = self._columns, [[] for _ in range(_COLUMNS)]
-        if columns[0]:
-            start, fetch, fetch_cpu, collate, size = columns
-            self._journal.write(
-                WorkerBatches(
-                    every=self._every, start=start, fetch=fetch, fetch_cpu=fetch_cpu, collate=collate, size=size
-                )
-            )
-        self._journal.write(*self._sampler.take())
+        """Called by the background thread."""
+        self._opens.leave_out_this_thread()
+        self._journal.write(*self._log.take(), *self._sampler.take())
+        now_s = time.monotonic()
+        if now_s >= self._next_reading_s:
+            self._next_reading_s = now_s + max(1.0, READING_SHARE * (now_s - self._began_s))
+            self._journal.write(*self._timer.take(), self._meter.read())
 
-    def collated(self, context: int, elapsed_ns: int) -> None:
+    def _end(self) -> None:
+        self._journal.write(*self._log.take(), *self._sampler.take(), *self._timer.take(), self._meter.read())
+
+    def collating(self) -> tuple[int, int]:
+        """A collate call begins; returns what `collated` takes."""
+        before, self._context = self._context, self._collating
+        return before, self._timer.pause()
+
+    def collated(self, before: tuple[int, int], elapsed_ns: int, cpu_ns: int) -> None:
         """A collate call has ended."""
         self._collate_ns += elapsed_ns
-        self._context = context
-
-    def collating(self) -> int:
-        """A collate call begins; returns the context to go back to."""
-        before, self._context = self._context, span_key(KIND["collate"], self._loader)
-        return before
+        self._collate_cpu_ns += cpu_ns
+        self._context, thread = before
+        self._timer.resume(thread)
 
 
 class _TimedCollate:
@@ -173,9 +193,12 @@ class _TimedCollate:
         self._recorder = recorder
 
     def __call__(self, items: Any) -> Any:
-        context = self._recorder.collating()
+        before = self._recorder.collating()
+        reads = self._recorder.reads_cpu
+        cpu = time.thread_time_ns() if reads else 0
         start = time.perf_counter_ns()
         try:
             return self._original(items)
         finally:
-            self._recorder.collated(context, time.perf_counter_ns() - start)
+            wall = time.perf_counter_ns() - start
+            self._recorder.collated(before, wall, time.thread_time_ns() - cpu if reads else 0)

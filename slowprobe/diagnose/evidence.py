@@ -24,6 +24,7 @@ from slowprobe.timeline.replay import Replay
 from slowprobe.timeline.roles import Roles, assign_roles
 from slowprobe.timeline.sources import SourceText
 from slowprobe.timeline.step_stats import StepStats, step_stats
+from slowprobe.timeline.worker_side import TransformTime
 
 EvidenceMissing = LookupError
 
@@ -64,6 +65,11 @@ class Evidence:
     def loaders(self) -> list[LoaderFacts]:
         """Every loader that was asked for batches."""
         return loader_facts(self.recording, self.worker_recordings, self.roles)
+
+    @cached_property
+    def transforms(self) -> dict[int, tuple[TransformTime, ...]]:
+        """The transforms of every loader whose dataset holds some, by loader id, most seconds first."""
+        return {loader.id: loader.making.transforms for loader in self.loaders if loader.making.transforms}
 
     @cached_property
     def optimizers(self) -> list[SpanFacts]:

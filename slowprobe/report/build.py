@@ -11,6 +11,7 @@ from slowprobe.diagnose.engine import Examination, examine
 from slowprobe.diagnose.evidence import Evidence, EvidenceMissing
 from slowprobe.report import document as doc
 from slowprobe.report.headline import advice, notes, overhead, verdict
+from slowprobe.report.making import MAX_WORKERS, both_transforms, making_fields
 from slowprobe.report.paths import with_relative_paths
 from slowprobe.run.reader import RunRecords
 from slowprobe.run.schema import End, Exit, Site, State
@@ -21,6 +22,18 @@ from slowprobe.timeline.step_stats import StepStats
 
 MAX_SERIES = 20_000
 MAX_HOTSPOTS = 40
+_SUMS = (
+    "batches",
+    "epochs",
+    "wait_s",
+    "startup_s",
+    "fetch_s",
+    "transform_s",
+    "collate_s",
+    "io_wait_s",
+    "hand_over_s",
+    "head_of_line_s",
+)
 SNIPPET_LINES = 3
 UNLIKE = 2.0  # a profiled step over a usual one; recording many small operators costs up to half a step
 
@@ -134,10 +147,12 @@ def _loaders(loaders: list[LoaderFacts]) -> list[doc.Loader]:
         first = rows.setdefault(alike, row)
         if first is row:
             continue
-        for name in ("batches", "epochs", "wait_s", "startup_s", "fetch_s", "collate_s"):
+        for name in _SUMS:
             values = [value for value in (getattr(first, name), getattr(row, name)) if value is not None]
             if values:
                 setattr(first, name, round(sum(values), 6))
+        first.workers = (first.workers + row.workers)[:MAX_WORKERS]
+        first.transforms = both_transforms(first.transforms, row.transforms)
     return list(rows.values())
 
 
@@ -156,8 +171,8 @@ def _loader(facts: LoaderFacts) -> doc.Loader:
         wait_s=_rounded(facts.wait_s),
         startup_s=_rounded(starts_s(facts) if facts.num_workers else facts.start_s),
         fetch_s=_maybe(facts.fetch_s),
-        transform_s=None,
         collate_s=_maybe(facts.collate_s),
+        **making_fields(facts.making),
     )
 
 

@@ -4,7 +4,8 @@ A run folder holds
 
     run.json          one `Manifest`, written when slowprobe attaches
     journal.jsonl     one record a line, appended while the run lives (every type of `Record`)
-    workers/*.jsonl   the same, one file a DataLoader worker: `WorkerHello`, `WorkerBatches`, `Frames`, `Samples`
+    workers/*.jsonl   the same, one file a DataLoader worker: `WorkerHello`, `WorkerBatches`, `WorkerHandOvers`,
+                      `Transforms`, `WorkerResources`, `Frames`, `Samples`
     traces/           torch.profiler windows, named as the TensorBoard plugin and Perfetto open them
 
 All times are integer nanoseconds of the system-wide monotonic clock minus `Manifest.origin_ns`.
@@ -86,7 +87,8 @@ class Subject(_Base, tag="subject"):
     attrs by kind:
       data_wait, loader_start, loader_end, fetch, collate (one subject a loader object):
         class, dataset, num_workers, batch_size, prefetch_factor, persistent_workers, pin_memory, in_order,
-        start_method, shuffle, length (batches an epoch or None), collate, iterable, watch
+        start_method, shuffle, length (batches an epoch or None), collate, iterable, watch, timeout_s,
+        context (how workers are really started), pin_thread (pin_memory, and there is a device)
       optimizer: class, params, elements, dtypes, foreach, fused, capturable, differentiable, device
       zero_grad: class, set_to_none
       forward: class, training, grad (grad mode on), params, device, compiled
@@ -189,6 +191,8 @@ class LoaderCpu(_Base, tag="loader_cpu"):
     """From a batch's arrival to the next request."""
     step_cpu_ns: int
     """CPU time of all threads of the training process."""
+    batch_bytes: int = -1
+    """Bytes of the tensors in the first batch that was looked at."""
 
 
 class State(_Base, tag="state"):
@@ -260,9 +264,61 @@ class WorkerBatches(_Base, tag="batches"):
     fetch: list[int]
     """Wall time in the dataset: items, transforms."""
     fetch_cpu: list[int]
+    """CPU time of the worker's thread in the dataset (with collate where `collate_cpu` is empty); −1: not read."""
     collate: list[int]
     size: list[int]
     """Items in the batch."""
+    number: list[int] = []
+    """How many batches this worker had begun before."""
+    collate_cpu: list[int] = []
+    tensor_bytes: list[int] = []
+    """Bytes of the tensors in the batch, read for some; −1 for the others."""
+
+
+class WorkerHandOvers(_Base, tag="hand_overs"):
+    """How recorded batches were pickled for the queue, column by column; times in ns, on the queue's own thread."""
+
+    number: list[int]
+    """The batch's, as in `WorkerBatches`."""
+    index: list[int]
+    """Its place in the pass over the loader."""
+    start: list[int]
+    wall: list[int]
+    cpu: list[int]
+    payload: list[int]
+    """Bytes that go through the pipe; tensors go through shared memory."""
+
+
+class Transforms(_Base, tag="transforms"):
+    """Calls of the transforms that a loader's dataset holds, since the process began; a later record replaces it.
+
+    rows: [name, calls, ns, ns_read, cpu_ns]: `name` is an index into `names`, ns excludes nested transforms, ns_read is
+    the part of ns beside which the CPU clock was read, too, and cpu_ns the CPU time of that part.
+    """
+
+    loader: int
+    names: list[str]
+    sites: list[Site | None]
+    rows: list[list[int]]
+
+
+class WorkerResources(_Base, tag="worker_resources"):
+    """One reading of a worker process; counters since its start. None: not to be had on this machine, or not now."""
+
+    at_ns: int
+    cpu_ns: int
+    rss_bytes: int | None = None
+    pss_bytes: int | None = None
+    uss_bytes: int | None = None
+    rchar: int | None = None
+    read_bytes: int | None = None
+    read_calls: int | None = None
+    voluntary_switches: int | None = None
+    involuntary_switches: int | None = None
+    opens: int | None = None
+    """Files opened by Python code while batches were fetched."""
+    open_sites: list[tuple[str, int, str, int]] = []
+    """The user's lines that opened them: file, line, function, and how often among the calls that were looked at."""
 
 
 class End(_Base, tag="end"):
@@ -296,6 +352,9 @@ Record = (
     | Note
     | WorkerHello
     | WorkerBatches
+    | WorkerHandOvers
+    | Transforms
+    | WorkerResources
     | End
     | Exit
 )

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
-from slowprobe.run.schema import LoaderCpu, Site, WorkerBatches, WorkerHello
+from slowprobe.run.schema import LoaderCpu, Site, WorkerBatches
 from slowprobe.timeline.recording import KIND, Recording
 from slowprobe.timeline.roles import START, STOP, WAIT, Roles
+from slowprobe.timeline.worker_facts import batch_making, workers_of
+from slowprobe.timeline.worker_side import BatchMaking
 
 FETCH, COLLATE = KIND["fetch"], KIND["collate"]
 Floats = npt.NDArray[np.float64]
@@ -54,6 +56,8 @@ class LoaderFacts:
     """Which of them are the first of a pass."""
     consume: Floats
     """From a batch's arrival to the next request; NaN after the last batch of a pass."""
+    making: BatchMaking = field(default_factory=BatchMaking)
+    """How its batches were made: transforms, hand-over, workers, start-up, memory, I/O."""
 
     @property
     def class_name(self) -> str:
@@ -116,6 +120,9 @@ def _facts(recording: Recording, workers: list[Recording], roles: Roles, number:
         wait=wait,
         first=first,
         consume=consume,
+        making=batch_making(
+            recording, workers, number, None if fetch_s is None else fetch_s + (collate_s or 0.0), cpu_share
+        ),
     )
 
 
@@ -151,18 +158,20 @@ def _from_spans(recording: Recording, number: int) -> tuple[Floats, Floats, floa
 def _from_workers(workers: list[Recording], number: int) -> tuple[Floats, Floats, float, float | None, float | None]:
     fetch: list[int] = []
     collate: list[int] = []
-    fetch_s = collate_s = cpu = 0.0
-    for worker in workers:
-        hello = worker.run.last(WorkerHello)
-        if hello is None or hello.loader != number:
-            continue
+    fetch_s = collate_s = read = cpu = 0.0
+    for _, worker in workers_of(workers, number):
         for part in worker.run.of(WorkerBatches):
             fetch += part.fetch
             collate += part.collate
             fetch_s += part.every * sum(part.fetch) / 1e9
             collate_s += part.every * sum(part.collate) / 1e9
-            cpu += part.every * sum(part.fetch_cpu) / 1e9
+            more = part.collate_cpu or [0] * len(part.fetch)
+            for wall, fetch_cpu, collating, collate_cpu in zip(
+                part.fetch, part.fetch_cpu, part.collate, more, strict=True
+            ):
+                if fetch_cpu >= 0:
+                    read += part.every * (wall + collating)
+                    cpu += part.every * (fetch_cpu + collate_cpu)
     if not fetch:
         return np.empty(0), np.empty(0), 1.0, None, None
-    made = fetch_s + collate_s
-    return np.array(fetch) / 1e9, np.array(collate) / 1e9, min(1.0, cpu / made) if made else 1.0, fetch_s, collate_s
+    return np.array(fetch) / 1e9, np.array(collate) / 1e9, min(1.0, cpu / read) if read else 1.0, fetch_s, collate_s

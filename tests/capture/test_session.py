@@ -23,8 +23,8 @@ from run_folder import make
 from torch import nn
 from torch.utils.data import DataLoader, Dataset, TensorDataset, dataloader
 
+from slowprobe.capture import batch_log, window
 from slowprobe.capture import session as sessions
-from slowprobe.capture import window, worker
 from slowprobe.capture.session import Options, Session
 from slowprobe.run.reader import load_run
 from slowprobe.run.schema import Chunk, End, Note, Window
@@ -332,7 +332,7 @@ def test_memory_stays_bounded_when_flushing_fails(
         "slowprobe.capture.worker.WorkerRecorder._flush",
         "slowprobe.capture.worker.StackSampler.sample",
         "slowprobe.capture.session.WorkerEntry",
-        "slowprobe.capture.worker.WorkerRecorder._add_row",
+        "slowprobe.capture.batch_log.BatchLog.add",
     ],
 )
 def test_no_fault_reaches_a_worker(
@@ -347,7 +347,7 @@ def test_worker_files_stay_within_their_share(
     record: Callable[..., Session], folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sessions, "MAX_WORKER_BYTES", 8000)
-    monkeypatch.setattr(worker, "THIN_AFTER", 20)
+    monkeypatch.setattr(batch_log, "THIN_AFTER", 20)
     record(trace=False)
     for _ in range(3):
         assert len(list(DataLoader(TensorDataset(torch.randn(400, 2)), num_workers=1))) == 400

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import sys
 import weakref
 from collections.abc import Callable
@@ -14,12 +15,15 @@ from slowprobe.capture.probes.loader_origin import LoaderOrigins
 from slowprobe.capture.probes.requests import DATA_WAIT, Requests
 from slowprobe.capture.probes.wrapping import like
 from slowprobe.capture.recorder import KIND
-from slowprobe.capture.span_key import span_key
+from slowprobe.capture.span_key import span_key, subject_of
 from slowprobe.capture.subjects import Attributes, Subjects
+from slowprobe.capture.transform_timer import TransformTimer
+from slowprobe.capture.transforms import TransformFinder
 from slowprobe.capture.worker import WorkerEntry
 
 LOADER_START, FETCH, COLLATE = KIND["loader_start"], KIND["fetch"], KIND["collate"]
-_KEY, _LATE, _FETCH_KEY = "_slowprobe_key", "_slowprobe_late", "_slowprobe_fetch_key"
+_KEY, _LATE, _ENTRY = "_slowprobe_key", "_slowprobe_late", "_slowprobe_entry"
+_FETCH_KEY = "_slowprobe_fetch_key"
 _UNKNOWN = span_key(DATA_WAIT)
 
 
@@ -30,12 +34,17 @@ class LoaderProbe:
     """
 
     def __init__(
-        self, requests: Requests, subjects: Subjects, enter_worker: Callable[[Any, int], WorkerEntry | None]
+        self,
+        requests: Requests,
+        subjects: Subjects,
+        enter_worker: Callable[[Any, int], WorkerEntry | None],
+        transforms: TransformTimer,
     ) -> None:
         self._requests = requests
         self._recorder = requests.recorder
         self._subjects = subjects
         self._enter_worker = enter_worker
+        self._transforms = transforms
         self._numbers = ByIdentity[int]()
         self._origins = LoaderOrigins(subjects.sites)
         self.without_workers: set[int] = set()
@@ -54,11 +63,13 @@ class LoaderProbe:
         patches.replace(dataloader._BaseDataLoaderIter, "__next__", self._next)
         for fetcher in (fetch._MapDatasetFetcher, fetch._IterableDatasetFetcher):
             patches.replace(fetcher, "fetch", self._fetch)
+        patches.add(dataloader._BaseDataLoaderIter, "_worker_init_fn", entering_workers())
+        self._finder = TransformFinder(self._transforms, patches, replaces=False)
 
     def detach(self) -> None:
         """Take the wrappers off iterators that are still alive."""
         for iterator in list(self._iterators):
-            for name in (_KEY, _LATE):
+            for name in (_KEY, _LATE, _ENTRY):
                 vars(iterator).pop(name, None)
         for fetcher in list(self._fetchers):
             vars(fetcher).pop(_FETCH_KEY, None)
@@ -114,11 +125,13 @@ class LoaderProbe:
             if not recorder.here() or recorder.inside(LOADER_START):
                 original(iterator, loader, *args, **kwargs)
                 return
+            subject = 0
             try:
                 subject = self._subject(loader)
+                if loader.num_workers > 0:
+                    vars(iterator)[_ENTRY] = self._enter_worker(loader, subject)
             except Exception as error:
                 recorder.fail(error)
-                subject = 0
             recorder.open(span_key(LOADER_START, subject))
             try:
                 original(iterator, loader, *args, **kwargs)
@@ -177,37 +190,63 @@ class LoaderProbe:
             self._recorder.fail(error)
 
     def _fetch(self, original: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
-        recorder = self._recorder
+        recorder, transforms = self._recorder, self._transforms
 
         def fetch(fetcher: Any, index: Any) -> Any:
             key = vars(fetcher).get(_FETCH_KEY)
             if key is None or get_ident() != recorder.thread:
                 return original(fetcher, index)
             recorder.open(key)
+            if transforms.wraps:
+                transforms.begin(subject_of(key))
             try:
                 return original(fetcher, index)
             finally:
+                if transforms.wraps:
+                    transforms.pause()
                 recorder.close(key)
 
         return like(fetch, original)
 
     def _wrap_fetcher(self, fetcher: Any, subject: int) -> None:
-        recorder, key = self._recorder, span_key(COLLATE, subject)
-        collate = fetcher.collate_fn
+        recorder, transforms = self._recorder, self._transforms
+        collate, key = fetcher.collate_fn, span_key(COLLATE, subject)
 
         def timed_collate(items: Any) -> Any:
             if get_ident() != recorder.thread:
                 return collate(items)
             recorder.open(key)
+            timing = transforms.pause() if transforms.wraps else 0
             try:
                 return collate(items)
             finally:
+                if timing:
+                    transforms.resume(timing)
                 recorder.close(key)
 
+        self._finder.search(fetcher.dataset)
         fetcher._slowprobe_collate = collate
         fetcher.collate_fn = timed_collate
         setattr(fetcher, _FETCH_KEY, span_key(FETCH, subject))
         self._fetchers.add(fetcher)
+
+
+def entering_workers() -> property:
+    """An iterator's ``_worker_init_fn``: where it waits for ours, the first that is set is replaced by it.
+
+    An iterator class reads its loader's once, in an ``__init__`` that begins with the one we see.
+    """
+
+    def read(iterator: Any) -> Any:
+        try:
+            return vars(iterator)["_worker_init_fn"]
+        except KeyError:
+            raise AttributeError("_worker_init_fn") from None
+
+    def write(iterator: Any, initial: Any) -> None:
+        vars(iterator)["_worker_init_fn"] = vars(iterator).pop(_ENTRY, None) or initial
+
+    return property(read, write)
 
 
 def _name(loader: Any) -> str:
@@ -238,7 +277,27 @@ def describe(loader: Any) -> Attributes:
         "length": _length(loader),
         "collate": getattr(loader.collate_fn, "__qualname__", type(loader.collate_fn).__name__),
         "iterable": _iterable(loader),
+        "timeout_s": getattr(loader, "timeout", 0),
+        "context": _context(loader),
+        "pin_thread": _pins(loader),
     }
+
+
+def _context(loader: Any) -> str | None:
+    """How workers are started; asking the usual way would settle what is not settled yet."""
+    if not loader.num_workers:
+        return None
+    context = loader.multiprocessing_context
+    method: str | None = (context or multiprocessing).get_start_method(allow_none=True)
+    return method or multiprocessing.get_all_start_methods()[0]
+
+
+def _pins(loader: Any) -> bool | None:
+    """Whether a thread pins batches; torch asks for a device in the same way just after."""
+    if not loader.pin_memory or not loader.num_workers:
+        return False
+    accelerator = getattr(sys.modules["torch"], "accelerator", None)
+    return None if accelerator is None else bool(accelerator.is_available())
 
 
 def _iterable(loader: Any) -> bool:
