@@ -1,15 +1,19 @@
 """What watching costs real loops: their own loop time under slowprobe and under torch.profiler always on, beside bare.
 
-    python benchmarks/overhead_loops.py [--rounds 3] [--traceml "/path/to/traceml run"] [script ...]
+    python benchmarks/overhead_loops.py [--rounds 3] [--timeout 120] [--traceml "/path/to/traceml run"] [script ...]
 
 The loops are the examples, which print the seconds of their loop. Ways take turns within each round; medians of the
-ratio to the bare run of the same round. --traceml adds a command that gets the script's path appended.
+ratio to the bare run of the same round. --traceml adds a command that gets the script's path appended. A run that is
+not back after --timeout seconds is ended, with the processes it started: "no end" in the table.
 """
 
 from __future__ import annotations
 
 import argparse
+import math
+import os
 import shlex
+import signal
 import statistics
 import subprocess
 import sys
@@ -39,17 +43,42 @@ def ways(folder: Path, traceml: str | None) -> dict[str, list[str]]:
     return found
 
 
-def loop_seconds(command: list[str], script: Path) -> float | None:
-    """What the script printed last; None when it did not get there."""
-    done = subprocess.run([*command, str(script)], capture_output=True, text=True, check=False)
-    match = LOOP.search(done.stdout)
+def loop_seconds(command: list[str], script: Path, timeout_s: float, folder: Path) -> float | None:
+    """What the script printed last; None when it did not get there, infinity when it was not back in time.
+
+    Run in `folder`, where TraceML leaves its logs, without a terminal, as a session of its own: launchers start
+    processes that would outlive them.
+    """
+    with subprocess.Popen(
+        [*command, str(script.resolve())],
+        cwd=folder,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        try:
+            output, _ = process.communicate(timeout=timeout_s)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            return math.inf
+    match = LOOP.search(output)
     return float(match[1]) if match else None
+
+
+def cell(times: list[float | None], ratios: list[float]) -> str:
+    """The median of the ratios, or why there is none."""
+    if ratios:
+        return f"{statistics.median(ratios):.3f}"
+    return "no end" if math.inf in times else "failed"
 
 
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--timeout", type=float, default=120.0, metavar="SECONDS")
     parser.add_argument("--traceml")
     parser.add_argument("scripts", nargs="*", type=Path)
     arguments = parser.parse_args()
@@ -64,14 +93,17 @@ def main() -> None:
             times: dict[str, list[float | None]] = {name: [] for name in commands}
             for _ in range(arguments.rounds):
                 for name, command in commands.items():
-                    times[name].append(loop_seconds(command, script))
+                    times[name].append(loop_seconds(command, script, arguments.timeout, Path(folder)))
             cells = []
             for name in others:
-                ratios = [a / b for a, b in zip(times[name], times["bare"], strict=True) if a and b]
+                ratios = [
+                    a / b for a, b in zip(times[name], times["bare"], strict=True) if a and b and max(a, b) < math.inf
+                ]
                 everything[name] += [statistics.median(ratios)] if ratios else []
-                cells.append(f"{statistics.median(ratios):.3f}" if ratios else "failed")
-            bare = statistics.median(value for value in times["bare"] if value)
-            print(f"| {script.stem} | {bare:.2f} | " + " | ".join(cells) + " |", flush=True)
+                cells.append(cell(times[name], ratios))
+            bare = [value for value in times["bare"] if value and value < math.inf]
+            shown = f"{statistics.median(bare):.2f}" if bare else cell(times["bare"], [])
+            print(f"| {script.stem} | {shown} | " + " | ".join(cells) + " |", flush=True)
         medians = (f"{name} {statistics.median(ratios):.3f}" for name, ratios in everything.items() if ratios)
         print("\nmedian over the loops: " + ", ".join(medians))
 

@@ -82,9 +82,11 @@ class Profiler:
 
         origin_ns = time.perf_counter_ns()
         script = sys.argv[0] if sys.argv and sys.argv[0] else "python"
+        command = ["python", *sys.argv]
+        if in_notebook():  # argv is the kernel's
+            script, command = "notebook", ["notebook", self._name]
         self._runs += 1
         out = self._numbered() if self._out is not None else None
-        command = ["python", *sys.argv]
         self.folder = new_run(out, self._name, command=command, script=script, mode="api", origin_ns=origin_ns)
         session = Session(self.folder, origin_ns, Options(self._steps, self._trace))
         session.start()

@@ -30,9 +30,14 @@ def show(folder: Path, summary: str) -> None:
     print(summary, file=sys.stderr)
     page = folder / "report.html"
     if page.is_file():
-        text = html.escape(page.read_text(encoding="utf-8"))
-        style = f"width:100%;height:{HEIGHT_PX}px;border:0"
-        display(HTML(f'<div><iframe srcdoc="{text}" style="{style}" sandbox="allow-scripts"></iframe></div>'))
+        display(HTML(frame(page.read_text(encoding="utf-8"))))
+
+
+def frame(report: str) -> str:
+    """The report as part of another page: its scripts run and reach nothing outside. It scrolls or is drawn larger."""
+    style = f"width:100%;height:{HEIGHT_PX}px;border:0;resize:vertical"
+    report = report.replace("<head>", '<head><base href="about:srcdoc">', 1)  # else #links open the notebook in here
+    return f'<div><iframe srcdoc="{html.escape(report)}" style="{style}" sandbox="allow-scripts"></iframe></div>'
 
 
 def load(shell: Any) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from slowprobe.notebook import frame
 from slowprobe.report import html
 
 from . import samples
@@ -151,3 +152,20 @@ def test_print_is_light_and_complete(browser: Any, files: dict[str, Path], tmp_p
         visit.page.pdf(path=str(tmp_path / "report.pdf"))
         assert visit.complaints == []
         assert (tmp_path / "report.pdf").stat().st_size > 50_000
+
+
+def test_notebook_shows_the_report_inline(browser: Any, tmp_path: Path) -> None:
+    """In the frame below the cell: charts drawn, as wide as the page, all of it reachable, and quiet."""
+    page = tmp_path / "notebook.html"
+    page.write_text(f"<!doctype html><meta charset=utf-8>{frame(html.render(samples.EVERY['input_bound']()))}")
+    with Visit(browser, page, charts=False) as visit:
+        inside = visit.page.frame_locator("iframe")
+        inside.locator("html[data-charts=drawn]").wait_for(state="attached")
+        root = inside.locator("html")
+        assert inside.locator(".chart.drawn .main-svg").first.is_visible()
+        assert root.evaluate("root => root.scrollWidth <= root.clientWidth")
+        inside.get_by_role("link", name="Method").click()
+        inside.locator("#method").wait_for()
+        assert root.evaluate("root => root.scrollTop > root.clientHeight")
+        assert visit.complaints == []
+        assert [url for url in visit.requests if not url.startswith(("file:", "data:", "about:"))] == []

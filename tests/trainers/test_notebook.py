@@ -65,5 +65,6 @@ def test_cell_magic(kernel: str, tmp_path: Path) -> None:
     report = json.loads((tmp_path / "run" / "report.json").read_text())
     assert (report["steps"]["unit"], report["steps"]["count"]) == ("batch", 40)
     assert [(loader["role"], loader["batches"]) for loader in report["loaders"]] == [("training", 40)]
+    assert (report["run"]["script"], report["run"]["command"]) == ("notebook", "notebook cell")
     assert_wall_identity(report)
     assert not any("error" in output.output_type for cell in notebook.cells for output in cell.outputs)
