@@ -41,6 +41,11 @@ class LoopEvents:
         self.window: WindowProbe | None = None
 
     @property
+    def ends_in_training(self) -> bool:
+        """Whether the recording ends after some steps, and the training waits for what comes then."""
+        return self._steps is not None
+
+    @property
     def trained(self) -> bool:
         """Whether the loop has come round."""
         return self._turns.count > 0

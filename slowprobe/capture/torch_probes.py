@@ -38,11 +38,10 @@ class TorchProbes:
     ) -> None:
         import torch
 
-        # With a number of steps to record, the recording ends inside the training, which waits for what comes then.
-        self._training_goes_on = getattr(events, "_steps", None) is not None
+        self._events = events
         is_compiling = torch.compiler.is_compiling
         self.forward = events.forward = ForwardProbe(recorder, subjects, is_compiling)
-        self.loaders = LoaderProbe(requests, subjects, enter_worker, requests._meter.transforms)
+        self.loaders = LoaderProbe(requests, subjects, enter_worker, requests.meter.transforms)
         self.optimizers = OptimizerProbe(recorder, subjects, is_compiling, events)
         add(self.loaders)
         add(self.optimizers)
@@ -66,7 +65,7 @@ class TorchProbes:
             for subject, tensors in loader_cpu.tensors.items()
             if subject in self.loaders.without_workers
         }
-        budget = budget_s(elapsed_ns / 1e9, self._training_goes_on)
+        budget = budget_s(elapsed_ns / 1e9, self._events.ends_in_training)
         return calibrate(optimizers, loaders, torch.get_num_threads(), usable_cores(), budget)
 
 

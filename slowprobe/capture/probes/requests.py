@@ -20,7 +20,7 @@ class Requests:
 
     def __init__(self, recorder: Recorder, meter: LoaderCpuMeter, events: LoopEvents) -> None:
         self.recorder = recorder
-        self._meter = meter
+        self.meter = meter
         self._events = events
         self._asked = 0
 
@@ -32,7 +32,7 @@ class Requests:
         self._asked = asked = self._asked + 1
         reads = asked % EVERY
         if reads <= 1:
-            self._read(self._meter.request, subject_of(key))
+            self._read(self.meter.request, subject_of(key))
         recorder.open(key)
         try:
             batch = make(batches)
@@ -44,7 +44,7 @@ class Requests:
             raise
         recorder.close(key)
         if not reads:
-            self._read(self._meter.arrival, subject_of(key), batch)
+            self._read(self.meter.arrival, subject_of(key), batch)
         return batch
 
     def _read(self, read: Callable[..., None], *about: Any) -> None:
