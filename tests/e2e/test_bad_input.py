@@ -506,17 +506,14 @@ class Items(Dataset):
 if __name__ == "__main__":
     model = nn.Linear(4, 1)
     optimizer = torch.optim.SGD(model.parameters(), lr=1e-6)
-    done = 0
     try:
         for x, y in DataLoader(Items(), batch_size=4, num_workers=1, {options}):
             loss = (model(x) - y).pow(2).mean()
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
-            done += 1
     except {caught} as error:
         print(type(error), str(error).replace(str(os.getpid()), "PID").split("pid")[0])
-        print(done)
         raise
 """
 
@@ -525,8 +522,10 @@ if __name__ == "__main__":
     ("faults", "says"),
     [
         pytest.param({"transform": "if x[0] == 200: raise OSError('picture 200')"}, b"picture 200", id="transform"),
-        pytest.param({"item": "if index == 200: os.kill(os.getpid(), signal.SIGKILL)"}, b"signal: Killed", id="killed"),
-        pytest.param({"item": "if index == 200: os._exit(3)"}, b"exited unexpectedly", id="exits"),
+        pytest.param(
+            {"item": "if index == 200: time.sleep(1); os.kill(os.getpid(), 9)"}, b"signal: Killed", id="killed"
+        ),
+        pytest.param({"item": "if index == 200: time.sleep(1); os._exit(3)"}, b"exited unexpectedly", id="exits"),
         pytest.param({"item": "if index == 200: time.sleep(30)", "options": "timeout=2"}, b"timed out", id="timeout"),
         pytest.param(
             {"held": "self.f = lambda: 1", "options": "multiprocessing_context='spawn'"}, b"pickle", id="spawn"
@@ -546,12 +545,14 @@ def test_failing_workers_fail_as_they_do_alone(faults: dict[str, str], says: byt
         return [re.sub(r"pid\(?s?\)? \d+|'?pid \d+", "pid", line) for line in stderr.decode().splitlines()]
 
     alone, recorded = words(both.alone.stderr), words(both.recorded.stderr)
-    if b"is killed by signal" in both.alone.stderr:  # it interrupts torch wherever that is
-        assert alone[-1] in recorded and "slowprobe/capture" not in "".join(recorded), both.summary
+    if "os." in faults.get("item", ""):  # it interrupts torch wherever that is just then
+        assert "RuntimeError: DataLoader worker" in alone[-1]
+        assert any("RuntimeError: DataLoader worker" in line for line in recorded), both.summary
+        assert "slowprobe/capture" not in "".join(recorded)
     else:
         assert recorded[: len(alone)] == alone, both.summary
     assert_wall_identity(both.report)
     if "held" not in faults:
         (loader,) = both.report["loaders"]
-        assert loader["batches"] >= 40 and loader["transforms"][0]["name"] == "augment"
+        assert loader["batches"] >= 20 and loader["transforms"][0]["name"] == "augment"
         assert loader["fetch_s"] > 0
