@@ -68,7 +68,8 @@ class TransformTimer:
         timer, clock, cpu_clock, thread = self, self._clock, self._cpu_clock, get_ident
 
         def timed(*args: Any, **kwargs: Any) -> Any:
-            if thread() != timer.thread:
+            running = timer.thread  # first: where torch.compile traces this, nothing is being fetched
+            if not running or thread() != running:
                 return original(*args, **kwargs)
             outer, timer.nested_ns = timer.nested_ns, 0
             reads = timer.reads_cpu

@@ -91,7 +91,8 @@ class TransformFinder:
         has_weights = _is_module(transform) and next(transform.parameters(), None) is not None
         if not self._replaces and (has_weights or kind.__module__.partition(".")[0] == "torch"):
             return  # the model may be made of it
-        if not has_weights:
+        compiled = kind.__module__.startswith(("torch._dynamo", "torch.jit"))
+        if not has_weights and not compiled:
             self._look_into(transform, depth)
         if kind in self._classes or not _returns_at_once(call):
             return

@@ -125,7 +125,8 @@ class WorkerRecorder:
             collate = fetcher.collate_fn
             if not isinstance(collate, _TimedCollate):
                 fetcher.collate_fn = _TimedCollate(collate, self)
-                self._finder.search(fetcher.dataset)
+                with contextlib.suppress(Exception):
+                    self._finder.search(fetcher.dataset)
             self._collate_ns = self._collate_cpu_ns = 0
             self._batches += 1
             self.reads_cpu = reads = self._last_ns > SHORT_NS or self._batches % CPU_EVERY == 1
@@ -170,7 +171,9 @@ class WorkerRecorder:
             self._journal.write(*self._timer.take(), self._meter.read())
 
     def _end(self) -> None:
-        self._journal.write(*self._log.take(), *self._sampler.take(), *self._timer.take(), self._meter.read())
+        """Called when the process ends, once before its queue's thread does and once after."""
+        with contextlib.suppress(Exception):
+            self._journal.write(*self._log.take(), *self._sampler.take(), *self._timer.take(), self._meter.read())
 
     def collating(self) -> tuple[int, int]:
         """A collate call begins; returns what `collated` takes."""

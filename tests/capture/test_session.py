@@ -333,6 +333,12 @@ def test_memory_stays_bounded_when_flushing_fails(
         "slowprobe.capture.worker.StackSampler.sample",
         "slowprobe.capture.session.WorkerEntry",
         "slowprobe.capture.batch_log.BatchLog.add",
+        "slowprobe.capture.batch_log.BatchLog.awaits",
+        "slowprobe.capture.batch_log.BatchLog.handed_over",
+        "slowprobe.capture.worker.time_hand_over",
+        "slowprobe.capture.worker.WorkerMeter.read",
+        "slowprobe.capture.worker.TransformFinder.search",
+        "slowprobe.capture.transform_timer.TransformTimer.take",
     ],
 )
 def test_no_fault_reaches_a_worker(

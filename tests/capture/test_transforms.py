@@ -239,6 +239,18 @@ def test_warnings_name_the_line_that_they_would_name_alone(timer: TransformTimer
     assert counted(timer)["Warns"][0] == 1
 
 
+def test_a_class_that_is_also_part_of_a_compiled_model(timer: TransformTimer, patches: Patches) -> None:
+    class Doubles(torch.nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x * 2
+
+    watch(timer, patches, Items(Doubles()), replaces=False)
+    timer.pause()
+    model = torch.compile(torch.nn.Sequential(Doubles(), torch.nn.Linear(2, 2)), backend="eager", fullgraph=True)
+    model(torch.ones(1, 2))
+    assert counted(timer) == {}
+
+
 def test_odd_datasets_do_no_harm(timer: TransformTimer, patches: Patches) -> None:
     class Hostile:
         __slots__ = ()

@@ -368,6 +368,14 @@ def test_full_disk_leaves_the_training_alone(tiny_disk: Path, tmp_path: Path) ->
     assert len(both.recorded.stderr.splitlines()) == len(both.alone.stderr.splitlines()) + 1
 
 
+def test_full_disk_leaves_workers_alone(tiny_disk: Path, tmp_path: Path) -> None:
+    script = loop(tmp_path, 1, item="import time; time.sleep(0.03)")
+    both = pair([script], tiny_disk / "out")
+    assert both.alone.returncode == 0
+    both.assert_same_result()
+    assert_same_words(both)
+
+
 def test_run_folder_that_vanishes(tmp_path: Path) -> None:
     out = tmp_path / "out"
     script = loop(tmp_path, step=f"import shutil; shutil.rmtree({str(out)!r}, ignore_errors=True)")
@@ -472,3 +480,79 @@ def test_report_into_a_folder_that_cannot_be_written(copy: Path) -> None:
     done = report(copy)
     assert done.returncode == 2
     assert "cannot write the report" in one_line(done.stderr)
+
+
+# -- loaders that fail ---------------------------------------------------------------------------------------------
+
+FAILING_LOADER = """
+import os, signal, sys, time, torch
+from torch import nn
+from torch.utils.data import DataLoader, Dataset
+
+def augment(x):
+    {transform}
+    return x
+
+class Items(Dataset):
+    def __init__(self):
+        self.transform = augment
+        {held}
+    def __len__(self):
+        return 400
+    def __getitem__(self, index):
+        {item}
+        return self.transform(torch.ones(4) * index), torch.zeros(1)
+
+if __name__ == "__main__":
+    model = nn.Linear(4, 1)
+    optimizer = torch.optim.SGD(model.parameters(), lr=1e-6)
+    try:
+        for x, y in DataLoader(Items(), batch_size=4, num_workers=1, {options}):
+            loss = (model(x) - y).pow(2).mean()
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+    except {caught} as error:
+        print(type(error), str(error).replace(str(os.getpid()), "PID").split("pid")[0])
+        raise
+"""
+
+
+@pytest.mark.parametrize(
+    ("faults", "says"),
+    [
+        pytest.param({"transform": "if x[0] == 200: raise OSError('picture 200')"}, b"picture 200", id="transform"),
+        pytest.param(
+            {"item": "if index == 200: time.sleep(1); os.kill(os.getpid(), 9)"}, b"signal: Killed", id="killed"
+        ),
+        pytest.param({"item": "if index == 200: time.sleep(1); os._exit(3)"}, b"exited unexpectedly", id="exits"),
+        pytest.param({"item": "if index == 200: time.sleep(30)", "options": "timeout=2"}, b"timed out", id="timeout"),
+        pytest.param(
+            {"held": "self.f = lambda: 1", "options": "multiprocessing_context='spawn'"}, b"pickle", id="spawn"
+        ),
+    ],
+)
+def test_failing_workers_fail_as_they_do_alone(faults: dict[str, str], says: bytes, tmp_path: Path) -> None:
+    places = {"transform": "pass", "held": "pass", "item": "pass", "options": "", "caught": "Exception"}
+    (tmp_path / "train.py").write_text(FAILING_LOADER.format(**{**places, **faults}))
+    both = pair(["train.py"], tmp_path / "out", cwd=tmp_path)
+    assert both.alone.returncode == 1 and says in both.alone.stderr
+    both.assert_same_result()
+
+    def words(stderr: bytes) -> list[str]:
+        import re
+
+        return [re.sub(r"pid\(?s?\)? \d+|'?pid \d+", "pid", line) for line in stderr.decode().splitlines()]
+
+    alone, recorded = words(both.alone.stderr), words(both.recorded.stderr)
+    if "os." in faults.get("item", ""):  # it interrupts torch wherever that is just then
+        assert "RuntimeError: DataLoader worker" in alone[-1]
+        assert any("RuntimeError: DataLoader worker" in line for line in recorded), both.summary
+        assert "slowprobe/capture" not in "".join(recorded)
+    else:
+        assert recorded[: len(alone)] == alone, both.summary
+    assert_wall_identity(both.report)
+    if "held" not in faults:
+        (loader,) = both.report["loaders"]
+        assert loader["batches"] >= 20 and loader["transforms"][0]["name"] == "augment"
+        assert loader["fetch_s"] > 0
