@@ -63,7 +63,12 @@ def _follow(events: SpanTable) -> tuple[Counter[int], Counter[int], Counter[int]
     waits: Counter[int] = Counter()
     first_in_turn: Counter[int] = Counter()
     last, load, before, turn_open = 0, 0, STOP, False
-    for kind, subject in zip(events.kind.tolist(), events.subject.tolist(), strict=True):
+    stretch = 0
+    for kind, subject, recorded in zip(
+        events.kind.tolist(), events.subject.tolist(), events.stretch.tolist(), strict=True
+    ):
+        if recorded != stretch:  # spans are missing in between: what trained on which batch is not known
+            stretch, last, load, before, turn_open = recorded, 0, 0, STOP, False
         if kind == WAIT:
             waits[subject] += 1
             load = load + 1 if before == WAIT and subject == last else 1
