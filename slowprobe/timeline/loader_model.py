@@ -31,7 +31,9 @@ GIVE = 0.5  # of what the training thread pays, the worker pays: both ends were 
 LOCK_S = {"best": 0.0, "expected": 0.001, "worst": 0.01}
 MOVED = {"best": 0.95, "expected": 1.0, "worst": 1.25}  # of a batch's cost, in a process with caches of its own
 SIMULATED = 500  # batches; a longer pass goes on like the second half of what is simulated
-_FITTED = 6  # rounds; the fit changes by less than 1 % after four
+_FITTED = 4  # rounds; how long batches wait changes by less than 1 % after three
+_TRIED = 9  # steps tried, and two in between
+_FIT_BATCHES = 200
 _LEAST = 0.05  # of a recorded time is what it takes alone, at least: no contention is that bad
 
 
@@ -129,7 +131,8 @@ class LoaderModel:
         passes = max(1, self.loader.passes)
         later = self._pass_s(plan, step, case, 1.0 - plan.cached, cores, hand_over) if plan.cached else first
         mean = (first + (passes - 1) * later) / passes
-        return mean * self._unexplained(case) if self.loader.num_workers else mean
+        seen = self.loader.num_workers and plan.settings.num_workers
+        return mean * self._unexplained(case) if seen else mean
 
     def alone(self, case: Case) -> Alone:
         """The recorded costs with the contention of the recording taken out."""
@@ -153,26 +156,45 @@ class LoaderModel:
         """Costs for which the simulation of the recorded settings gives the recorded times.
 
         Of making a batch the CPU time is known; what else it took is waiting, for its data or for a core. Of a step,
-        too: alone, it takes the same CPU time in less time on more cores, at most one a thread.
+        too: alone, it takes the same CPU time in less time on more cores, at most one a thread. How much less is
+        searched; for each answer, batches wait for their data only as long as contention leaves to be explained.
         """
-        machine, costs, recorded = self._machine, self._costs, self.consume
+        machine, recorded = self._machine, float(self.consume.mean())
+        step_cpu = machine.step_cores * recorded
+        fastest = min(recorded, max(step_cpu / max(min(machine.threads, machine.cores), 1.0), _LEAST * recorded))
+        steps = np.linspace(fastest, recorded, _TRIED)
+        misfit, best, alone = min(
+            (self._waiting(case, float(step), step_cpu) for step in steps), key=lambda each: each[0]
+        )
+        between = (recorded - fastest) / (_TRIED - 1)
+        for step in (best - between / 2, best + between / 2):
+            if fastest <= step <= recorded and between > 0:
+                closer, _, other = self._waiting(case, step, step_cpu)
+                if closer < misfit:
+                    misfit, alone = closer, other
+        return alone
+
+    def _waiting(self, case: Case, step: float, step_cpu: float) -> tuple[float, float, Alone]:
+        """How far off the simulation is with this step; the step; all costs."""
+        costs, recorded = self._costs, float(self.consume.mean())
         made = costs.fetch + costs.collate
-        step_cpu = machine.step_cores * float(recorded.mean())
-        idle, consume = np.maximum(made - costs.cpu, 0.0), recorded
+        rest = np.maximum(made - costs.cpu, 0.0)
+        waiting = 0.0
         for _ in range(_FITTED):
-            used = step_cpu / max(float(consume.mean()), 1e-9)
-            cores = Cores(machine.cores, used, machine.threads, COUPLING[case])
-            alone = Alone(costs.cpu, idle, consume, cores)
-            times = self._simulated(self.recorded, alone, self.hand_over(case, bare=False))
-            excess = float(times.make.mean()) - float(made.mean())
-            idle_s = float(idle.mean())
-            idle = idle * max(0.0, 1 - excess / idle_s) if idle_s > 0 else idle
-            ratio = float(recorded.mean()) / max(float(times.consume.mean()), 1e-9)
-            fastest = step_cpu / max(min(machine.threads, machine.cores), 1.0)
-            floor = max(fastest, _LEAST * float(recorded.mean()))
-            consume = consume * max(ratio, floor / max(float(consume.mean()), 1e-9))
-        used = step_cpu / max(float(consume.mean()), 1e-9)
-        return Alone(costs.cpu, idle, consume, Cores(machine.cores, used, machine.threads, COUPLING[case]))
+            alone = self._fitted(case, rest * waiting, step, step_cpu)
+            times = self._simulated(self.recorded, alone, self.hand_over(case, bare=False), _FIT_BATCHES)
+            missing = float(made.mean()) - float(times.make.mean())
+            waiting = min(1.0, max(0.0, waiting + missing / max(float(rest.mean()), 1e-9)))
+        off = abs(missing) / max(float(made.mean()), 1e-9)
+        return off + abs(float(times.consume.mean()) / recorded - 1 if recorded > 0 else 0.0), step, alone
+
+    def _fitted(self, case: Case, idle: Floats, step: float, step_cpu: float) -> Alone:
+        recorded = float(self.consume.mean())
+        consume = self.consume * (step / recorded) if recorded > 0 else self.consume
+        cores = step_cpu / step if step > 0 else 1.0
+        return Alone(
+            self._costs.cpu, idle, consume, Cores(self._machine.cores, cores, self._machine.threads, COUPLING[case])
+        )
 
     def _unexplained(self, case: Case) -> float:
         """Recorded period over the simulated one, without the starts of passes."""
@@ -202,10 +224,10 @@ class LoaderModel:
         begin = float((times.wait[:half] + times.consume[:half]).sum())
         return (begin + steady * (self.length - half)) / self.length
 
-    def _simulated(self, plan: Plan, alone: Alone, hand_over: HandOver) -> PassTimes:
+    def _simulated(self, plan: Plan, alone: Alone, hand_over: HandOver, most: int = SIMULATED) -> PassTimes:
         """One pass after the other, with the recorded batches in their order, until enough are simulated."""
-        passes = min(max(1, self.loader.passes), max(1, SIMULATED // self.length))
-        length = min(self.length, SIMULATED)
+        passes = min(max(1, self.loader.passes), max(1, most // self.length))
+        length = min(self.length, most)
         parts = []
         for number in range(passes):
             begin = number * length
