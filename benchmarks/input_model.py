@@ -23,7 +23,7 @@ from input_loops import KINDS, STEPS
 
 from slowprobe.diagnose.evidence import Evidence
 from slowprobe.run.reader import load_run
-from slowprobe.timeline.loader_model import CASES
+from slowprobe.timeline.uncontended import CASES
 
 SCRIPT = Path(__file__).with_name("input_loops.py")
 WORKERS = (0, 1, 2, 4, 8)

@@ -6,8 +6,9 @@ import math
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from slowprobe.timeline.loader_model import CASES, LoaderModel, Plan
+from slowprobe.timeline.loader_model import LoaderModel, Plan
 from slowprobe.timeline.pipeline import NO_HAND_OVER
+from slowprobe.timeline.uncontended import CASES
 
 Limit = Literal["step", "cores", "hand-over", "storage"]
 

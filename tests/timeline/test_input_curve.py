@@ -11,11 +11,12 @@ from hypothesis import strategies as st
 
 from slowprobe.timeline.batch_costs import BatchCosts
 from slowprobe.timeline.input_curve import MOST, WORTHWHILE, input_curve, most_workers
-from slowprobe.timeline.loader_model import FORK_S, LoaderModel, Machine, Plan
+from slowprobe.timeline.loader_model import FORK_S, LoaderModel, Plan
 from slowprobe.timeline.loaders import LoaderFacts
 from slowprobe.timeline.pipeline import HandOver, Settings, simulate
 from slowprobe.timeline.replay import GONE, Factor, Reload, faster, planned
 from slowprobe.timeline.sharing import Cores
+from slowprobe.timeline.uncontended import Machine
 
 
 def loader(make, consume, wait=None, *, workers=0, passes=1, share=1.0, persistent=True, first=None) -> LoaderFacts:
