@@ -88,8 +88,8 @@ def _plan(model: LoaderModel, num_workers: int) -> Plan:
 
 def _point(model: LoaderModel, num_workers: int) -> InputPoint:
     plan = _plan(model, num_workers)
-    best, expected, worst = (model.period_s(plan, case=case) for case in CASES)
-    return InputPoint(num_workers, min(best, expected), expected, max(worst, expected))
+    seconds = {case: model.period_s(plan, case=case) for case in CASES}
+    return InputPoint(num_workers, min(seconds.values()), seconds["expected"], max(seconds.values()))
 
 
 def _limit(model: LoaderModel, num_workers: int, seconds: float) -> Limit:

@@ -27,6 +27,7 @@ FORK_S = 0.012  # of the training process for each forked worker: measured 10-15
 BOOT_S = 0.008  # from its fork until a worker begins its first batch: measured 6-17 ms
 STOP_S = 0.005  # of the training process for each worker that is ended after a pass: measured 4-10 ms
 RESUME_S = 0.0005  # for each kept worker, at the start of a pass: measured 0.2-0.8 ms
+MISFIT = 1.5  # a recorded period that is further off than this was disturbed by something that no setting changes
 _THERE_S = 1e-5  # a simulated wait without hand-over that is shorter found its batch ready
 _OFTEN = 0.2  # of the batches: fewer of a kind do not tell what is usual
 
@@ -138,7 +139,8 @@ class LoaderModel:
         usual = self.loader.wait[~self.loader.first] if not self.loader.first.all() else self.loader.wait
         starting = float(times.wait[0]) / self.length
         recorded = float(np.mean(usual)) + float(self.consume.mean()) + starting
-        return min(1.5, max(0.67, recorded / simulated)) if simulated > 0 else 1.0
+        ratio = min(MISFIT, max(1 / MISFIT, recorded / simulated)) if simulated > 0 else 1.0
+        return {"best": min(1.0, ratio), "expected": ratio, "worst": max(1.0, ratio)}[case]
 
     def _pass_s(
         self, plan: Plan, step: float, case: Case, left: float, cores: float | None, hand_over: HandOver
