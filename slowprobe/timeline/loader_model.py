@@ -23,7 +23,8 @@ from slowprobe.timeline.uncontended import (
     undone,
 )
 
-FORK_S = 0.012  # of the training process for each forked worker: measured 10-15 ms with torch 2.13; spawned ones differ
+FORK_S = 0.012  # of the training process for each forked worker: measured 10-15 ms with torch 2.13
+SPAWN_S = 1.7  # of each spawned one, which imports torch and unpickles the dataset first: measured 1.5-2 s
 BOOT_S = 0.008  # from its fork until a worker begins its first batch: measured 6-17 ms
 STOP_S = 0.005  # of the training process for each worker that is ended after a pass: measured 4-10 ms
 RESUME_S = 0.0005  # for each kept worker, at the start of a pass: measured 0.2-0.8 ms
@@ -170,7 +171,7 @@ class LoaderModel:
         if workers == 0:
             return 0.0
         passes = max(1, loader.passes)
-        fork, boot = FORK_S, BOOT_S
+        fork, boot = SPAWN_S if loader.start_method in ("spawn", "forkserver") else FORK_S, BOOT_S
         if loader.num_workers:  # starting them was seen
             seen = 1 if loader.persistent_workers else passes
             fork = loader.start_s / (seen * loader.num_workers)
