@@ -28,6 +28,7 @@ SIMULATED = 500  # batches; a longer pass goes on like the second half of what i
 _FITTED = 4  # rounds; how long batches wait changes by less than 1 % after three
 _TRIED = 9  # steps tried, and two in between
 _FIT_BATCHES = 200
+_SPIN = 4 / 3  # most that spinning adds to the CPU time of a step: one thread at half speed, of two on two cores
 _LEAST = 0.05  # of a recorded time is what it takes alone, at least: no contention is that bad
 
 
@@ -70,11 +71,11 @@ def undone(costs: BatchCosts, consume: Floats, machine: Machine, shape: Shape, c
     """Costs for which the simulation of the recorded settings gives the recorded times.
 
     Of making a batch the CPU time is known; what else it took is waiting, for its data or for a core. Of a step, too:
-    alone, it takes the same CPU time in less time on more cores, at most one a thread. How much less is searched; for
-    each answer, batches wait for their data only as long as contention leaves to be explained.
+    alone, it takes that without what its threads spin in less time on more cores, at most one a thread. How much less
+    is searched; for each answer, batches wait for their data only as long as contention leaves to be explained.
     """
     recorded = float(consume.mean())
-    fewest_s = machine.step_cores * recorded / max(min(machine.threads, machine.cores), 1.0)
+    fewest_s = machine.step_cores * recorded / max(min(machine.threads, machine.cores), 1.0) / _SPIN
     fastest = min(recorded, max(fewest_s, _LEAST * recorded))
     fit = _Fit(costs, consume, machine, shape, case)
     tried = [fit.with_step(float(step)) for step in np.linspace(fastest, recorded, _TRIED)]
@@ -99,19 +100,21 @@ class _Fit:
         made = self.costs.fetch + self.costs.collate
         rest = np.maximum(made - self.costs.cpu, 0.0)
         recorded = float(self.consume.mean())
-        waiting = 0.0
+        waiting, spin = 0.0, 1.0
         for _ in range(_FITTED):
-            alone = self._costs_with(rest * waiting, step)
+            alone = self._costs_with(rest * waiting, step, spin)
             times = repeated(alone, self.shape, hand_over(HAND_OVER_S, self.case, False), _FIT_BATCHES)
+            spin = times.spin
             missing = float(made.mean()) - float(times.make.mean())
             waiting = min(1.0, max(0.0, waiting + missing / max(float(rest.mean()), 1e-9)))
         off = abs(missing) / max(float(made.mean()), 1e-9)
         return off + abs(float(times.consume.mean()) / recorded - 1 if recorded > 0 else 0.0), alone
 
-    def _costs_with(self, idle: Floats, step: float) -> Alone:
+    def _costs_with(self, idle: Floats, step: float, spin: float) -> Alone:
         recorded = float(self.consume.mean())
         consume = self.consume * (step / recorded) if recorded > 0 else self.consume
-        used = self.machine.step_cores * recorded / step if step > 0 else 1.0
+        used = self.machine.step_cores * recorded / step / spin if step > 0 else 1.0
+        used = min(used, max(1.0, min(self.machine.threads, self.machine.cores)))
         cores = Cores(self.machine.cores, used, self.machine.threads, COUPLING[self.case])
         return Alone(self.costs.cpu, idle, consume, cores)
 
@@ -129,6 +132,7 @@ def repeated(alone: Alone, shape: Shape, hand_over: HandOver, most: int = SIMULA
         np.concatenate([part.consume for part in parts]),
         np.concatenate([part.make for part in parts]),
         [batch for part in parts for batch in part.order],
+        float(np.mean([part.spin for part in parts])),
     )
 
 

@@ -143,7 +143,7 @@ def test_contention_of_the_recording_is_taken_out_again(make: float, step_cores:
     )
     facts = loader(truth.make, truth.consume, truth.wait, workers=2)
     costs = BatchCosts(facts.fetch, facts.collate, np.full(count, make))
-    used = step_cores * step / float(truth.consume.mean())
+    used = step_cores * step * truth.spin / float(truth.consume.mean())
     recorded = LoaderModel(facts, costs, Machine(2, used, 2))
     assert recorded.period_s(with_workers(recorded.recorded, 0)) == pytest.approx(make + step, rel=0.08)
 
