@@ -13,7 +13,7 @@ from slowprobe.timeline.facts import EvaluationFacts, SpanFacts, evaluation_fact
 from slowprobe.timeline.hotspots import LineTime, UserCode, line_times, worker_line_times
 from slowprobe.timeline.input_curve import InputCurve, input_curve, most_workers
 from slowprobe.timeline.labels import Labels, label_run
-from slowprobe.timeline.loader_model import LoaderModel, Machine
+from slowprobe.timeline.loader_model import LoaderModel
 from slowprobe.timeline.loaders import LoaderFacts, loader_facts
 from slowprobe.timeline.neighbours import Neighbours, neighbours
 from slowprobe.timeline.ops import OpWindow, read_window
@@ -24,6 +24,7 @@ from slowprobe.timeline.replay import Replay
 from slowprobe.timeline.roles import Roles, assign_roles
 from slowprobe.timeline.sources import SourceText
 from slowprobe.timeline.step_stats import StepStats, step_stats
+from slowprobe.timeline.uncontended import Machine
 from slowprobe.timeline.worker_side import TransformTime
 
 EvidenceMissing = LookupError

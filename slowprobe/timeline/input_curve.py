@@ -6,12 +6,14 @@ import math
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from slowprobe.timeline.loader_model import CASES, LoaderModel, Plan
+from slowprobe.timeline.loader_model import LoaderModel, Plan
 from slowprobe.timeline.pipeline import NO_HAND_OVER
+from slowprobe.timeline.uncontended import CASES
 
 Limit = Literal["step", "cores", "hand-over", "storage"]
 
 WORTHWHILE = 1.02  # of two settings within 2 % take the one with fewer workers: each costs memory and start-up
+HIDDEN = 0.9  # of the period is the step itself: what is left is within the error of a prediction
 _UNLIMITED = 1e6  # cores
 WORKER_BYTES = 120_000_000  # what a forked worker of a small torch script does not share with its parent
 MEMORY_SHARE = 0.5  # of what is free: batches in the queue and what the dataset keeps need the rest
@@ -86,14 +88,18 @@ def _plan(model: LoaderModel, num_workers: int) -> Plan:
 
 def _point(model: LoaderModel, num_workers: int) -> InputPoint:
     plan = _plan(model, num_workers)
-    best, expected, worst = (model.period_s(plan, case=case) for case in CASES)
-    return InputPoint(num_workers, min(best, expected), expected, max(worst, expected))
+    seconds = {case: model.period_s(plan, case=case) for case in CASES}
+    return InputPoint(num_workers, min(seconds.values()), seconds["expected"], max(seconds.values()))
 
 
 def _limit(model: LoaderModel, num_workers: int, seconds: float) -> Limit:
     """What the step would gain most from, at this setting: more cores, or batches that arrive for nothing."""
     plan = _plan(model, max(num_workers, 1))  # without workers: why one does not help
     seconds = model.period_s(plan) if num_workers == 0 else seconds
+    alone = model.alone("expected")
+    step = float(alone.consume.mean())
+    if step >= HIDDEN * seconds:
+        return "step"
     gains: dict[Limit, float] = {
         "cores": seconds - model.period_s(plan, cores=_UNLIMITED),
         "hand-over": seconds - model.period_s(plan, hand_over=NO_HAND_OVER),
@@ -101,6 +107,5 @@ def _limit(model: LoaderModel, num_workers: int, seconds: float) -> Limit:
     reason = max(gains, key=lambda each: gains[each])
     if gains[reason] > (WORTHWHILE - 1) * seconds:
         return reason
-    alone = model.alone("expected")
     supply = float((alone.cpu + alone.idle).mean()) / plan.settings.num_workers
-    return "step" if supply <= float(alone.consume.mean()) else "storage"
+    return "step" if supply <= step else "storage"

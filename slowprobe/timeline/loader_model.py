@@ -1,47 +1,36 @@
-"""A recorded loader as a model: what a batch and a step cost when alone, and so the period with other settings."""
+"""A recorded loader as a model: the period of its loop with other settings."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 
 from slowprobe.timeline.batch_costs import BatchCosts
 from slowprobe.timeline.loaders import LoaderFacts
-from slowprobe.timeline.pipeline import HandOver, PassTimes, Settings, simulate
-from slowprobe.timeline.sharing import Cores
+from slowprobe.timeline.pipeline import NO_HAND_OVER, HandOver, Settings
+from slowprobe.timeline.uncontended import (
+    HAND_OVER_S,
+    Alone,
+    Case,
+    Floats,
+    Machine,
+    Shape,
+    as_recorded,
+    hand_over,
+    repeated,
+    undone,
+)
 
-Case = Literal["best", "expected", "worst"]
-CASES: tuple[Case, ...] = ("best", "expected", "worst")
-Floats = npt.NDArray[np.float64]
-
-HAND_OVER_S = 0.0005  # queue and shared memory, a batch, where it was not measured: 0.2-0.7 ms on Linux, torch 2.13
-FORK_S = 0.012  # of the training process for each forked worker: measured 10-15 ms with torch 2.13; spawned ones differ
+FORK_S = 0.012  # of the training process for each forked worker: measured 10-15 ms with torch 2.13
+SPAWN_S = 1.7  # of each spawned one, which imports torch and unpickles the dataset first: measured 1.5-2 s
 BOOT_S = 0.008  # from its fork until a worker begins its first batch: measured 6-17 ms
 STOP_S = 0.005  # of the training process for each worker that is ended after a pass: measured 4-10 ms
 RESUME_S = 0.0005  # for each kept worker, at the start of a pass: measured 0.2-0.8 ms
-COUPLING = {"best": 0.0, "expected": 0.5, "worst": 1.0}
-HAND_OVER = {"best": 0.7, "expected": 1.0, "worst": 2.0}  # of what it takes in a process that does nothing else
-GIVE = 0.5  # of what the training thread pays, the worker pays: both ends were measured together
-# The lock of a worker that computes: measured 0.5-1.5 ms beyond a sleeping one's answer in array code that lets go of
-# it often, 7-14 ms in code that holds it for Python's switch interval of 5 ms, again and again.
-LOCK_S = {"best": 0.0, "expected": 0.001, "worst": 0.01}
-MOVED = {"best": 0.95, "expected": 1.0, "worst": 1.25}  # of a batch's cost, in a process with caches of its own
-SIMULATED = 500  # batches; a longer pass goes on like the second half of what is simulated
-_FITTED = 6  # rounds; the fit changes by less than 1 % after four
-_LEAST = 0.05  # of a recorded time is what it takes alone, at least: no contention is that bad
-
-
-@dataclass(frozen=True)
-class Machine:
-    """What the run may use: cores of one rank, and of a step its mean use of them and its most threads."""
-
-    cores: float
-    step_cores: float
-    threads: int
+MISFIT = 1.5  # a recorded period that is further off than this was disturbed by something that no setting changes
+_THERE_S = 1e-5  # a simulated wait without hand-over that is shorter found its batch ready
+_OFTEN = 0.2  # of the batches: fewer of a kind do not tell what is usual
 
 
 @dataclass(frozen=True)
@@ -56,16 +45,6 @@ class Plan:
     fetch: float = 1.0
     collate: float = 1.0
     cached: float = 0.0
-
-
-@dataclass(frozen=True)
-class Alone:
-    """Costs without contention, seconds a batch: CPU work and waiting of making it, and the step; cores of the step."""
-
-    cpu: Floats
-    idle: Floats
-    consume: Floats
-    cores: Cores
 
 
 class LoaderModel:
@@ -129,59 +108,40 @@ class LoaderModel:
         passes = max(1, self.loader.passes)
         later = self._pass_s(plan, step, case, 1.0 - plan.cached, cores, hand_over) if plan.cached else first
         mean = (first + (passes - 1) * later) / passes
-        return mean * self._unexplained(case) if self.loader.num_workers else mean
+        seen = self.loader.num_workers and plan.settings.num_workers
+        return mean * self._unexplained(case) if seen else mean
 
     def alone(self, case: Case) -> Alone:
         """The recorded costs with the contention of the recording taken out."""
         if case not in self._alone:
-            self._alone[case] = self._undone(case) if self.loader.num_workers else self._as_recorded(case)
+            known = self._costs, self.consume, self._machine
+            shape = self._shape(self.recorded)
+            self._alone[case] = undone(*known, shape, case) if self.loader.num_workers else as_recorded(*known, case)
         return self._alone[case]
 
     def hand_over(self, case: Case, bare: bool = True) -> HandOver:
         """`bare`: in a run without slowprobe, whose recording makes workers give up the interpreter lock at once."""
-        take = (self._measured_hand_over_s or HAND_OVER_S) * HAND_OVER[case]
-        return HandOver(take, take * GIVE, LOCK_S[case] if bare else 0.0)
+        return hand_over(self._take_s, case, bare)
 
-    def _as_recorded(self, case: Case) -> Alone:
-        machine = self._machine
-        make = self._costs.fetch + self._costs.collate
-        cores = Cores(machine.cores, machine.step_cores, machine.threads, COUPLING[case])
-        moved = MOVED[case]
-        return Alone(self._costs.cpu * moved, (make - self._costs.cpu) * moved, self.consume, cores)
-
-    def _undone(self, case: Case) -> Alone:
-        """Costs for which the simulation of the recorded settings gives the recorded times.
-
-        Of making a batch the CPU time is known; what else it took is waiting, for its data or for a core. Of a step,
-        too: alone, it takes the same CPU time in less time on more cores, at most one a thread.
-        """
-        machine, costs, recorded = self._machine, self._costs, self.consume
-        made = costs.fetch + costs.collate
-        step_cpu = machine.step_cores * float(recorded.mean())
-        idle, consume = np.maximum(made - costs.cpu, 0.0), recorded
-        for _ in range(_FITTED):
-            used = step_cpu / max(float(consume.mean()), 1e-9)
-            cores = Cores(machine.cores, used, machine.threads, COUPLING[case])
-            alone = Alone(costs.cpu, idle, consume, cores)
-            times = self._simulated(self.recorded, alone, self.hand_over(case, bare=False))
-            excess = float(times.make.mean()) - float(made.mean())
-            idle_s = float(idle.mean())
-            idle = idle * max(0.0, 1 - excess / idle_s) if idle_s > 0 else idle
-            ratio = float(recorded.mean()) / max(float(times.consume.mean()), 1e-9)
-            fastest = step_cpu / max(min(machine.threads, machine.cores), 1.0)
-            floor = max(fastest, _LEAST * float(recorded.mean()))
-            consume = consume * max(ratio, floor / max(float(consume.mean()), 1e-9))
-        used = step_cpu / max(float(consume.mean()), 1e-9)
-        return Alone(costs.cpu, idle, consume, Cores(machine.cores, used, machine.threads, COUPLING[case]))
+    @cached_property
+    def _take_s(self) -> float:
+        """What the training thread pays for a batch: measured, or read off the waits for batches that were there."""
+        if not self.loader.num_workers:
+            return self._measured_hand_over_s or HAND_OVER_S
+        usual = self.loader.wait[~self.loader.first]
+        times = repeated(self.alone("expected"), self._shape(self.recorded), NO_HAND_OVER)
+        there = float((times.wait < _THERE_S).mean())
+        return float(np.quantile(usual, there / 2)) if there >= _OFTEN and len(usual) else HAND_OVER_S
 
     def _unexplained(self, case: Case) -> float:
         """Recorded period over the simulated one, without the starts of passes."""
-        times = self._simulated(self.recorded, self.alone(case), self.hand_over(case, bare=False))
+        times = repeated(self.alone(case), self._shape(self.recorded), self.hand_over(case, bare=False))
         simulated = times.total_s / max(len(times.wait), 1)
         usual = self.loader.wait[~self.loader.first] if not self.loader.first.all() else self.loader.wait
         starting = float(times.wait[0]) / self.length
         recorded = float(np.mean(usual)) + float(self.consume.mean()) + starting
-        return min(1.5, max(0.67, recorded / simulated)) if simulated > 0 else 1.0
+        ratio = min(MISFIT, max(1 / MISFIT, recorded / simulated)) if simulated > 0 else 1.0
+        return {"best": min(1.0, ratio), "expected": ratio, "worst": max(1.0, ratio)}[case]
 
     def _pass_s(
         self, plan: Plan, step: float, case: Case, left: float, cores: float | None, hand_over: HandOver
@@ -194,7 +154,7 @@ class LoaderModel:
             return float(np.mean(made * cost)) + plan.settings.pin_s + float(self.consume.mean()) * step
         used = alone.cores if cores is None else replace(alone.cores, available=cores, _known={})
         changed = Alone(alone.cpu * cost, alone.idle * cost, alone.consume * step, used)
-        times = self._simulated(plan, changed, hand_over)
+        times = repeated(changed, self._shape(plan), hand_over)
         half = len(times.wait) // 2
         if self.length <= len(times.wait) or half < 1:
             return times.total_s / len(times.wait)
@@ -202,21 +162,8 @@ class LoaderModel:
         begin = float((times.wait[:half] + times.consume[:half]).sum())
         return (begin + steady * (self.length - half)) / self.length
 
-    def _simulated(self, plan: Plan, alone: Alone, hand_over: HandOver) -> PassTimes:
-        """One pass after the other, with the recorded batches in their order, until enough are simulated."""
-        passes = min(max(1, self.loader.passes), max(1, SIMULATED // self.length))
-        length = min(self.length, SIMULATED)
-        parts = []
-        for number in range(passes):
-            begin = number * length
-            cpu, idle, consume = (_part(each, begin, length) for each in (alone.cpu, alone.idle, alone.consume))
-            parts.append(simulate(cpu, idle, consume, plan.settings, alone.cores, hand_over))
-        return PassTimes(
-            np.concatenate([part.wait for part in parts]),
-            np.concatenate([part.consume for part in parts]),
-            np.concatenate([part.make for part in parts]),
-            [batch for part in parts for batch in part.order],
-        )
+    def _shape(self, plan: Plan) -> Shape:
+        return Shape(plan.settings, self.length, self.loader.passes)
 
     def _start_s(self, plan: Plan, ends: bool) -> float:
         """Starting and ending workers, seconds a batch."""
@@ -224,7 +171,7 @@ class LoaderModel:
         if workers == 0:
             return 0.0
         passes = max(1, loader.passes)
-        fork, boot = FORK_S, BOOT_S
+        fork, boot = SPAWN_S if loader.start_method in ("spawn", "forkserver") else FORK_S, BOOT_S
         if loader.num_workers:  # starting them was seen
             seen = 1 if loader.persistent_workers else passes
             fork = loader.start_s / (seen * loader.num_workers)
@@ -243,8 +190,3 @@ def starts_s(loader: LoaderFacts) -> float:
     usual = max(float(np.median(loader.wait[~loader.first])), loader.make_s or 0.0)  # kept workers refill a queue too
     extra = loader.wait[loader.first] - usual
     return loader.start_s + float(np.maximum(extra, 0.0).sum()) * loader.passes / max(int(loader.first.sum()), 1)
-
-
-def _part(sequence: Floats, begin: int, length: int) -> Floats:
-    """`length` of a sequence that repeats itself, from `begin` on."""
-    return np.take(sequence, np.arange(begin, begin + length), mode="wrap")

@@ -49,13 +49,15 @@ class PassTimes:
     """One simulated pass, seconds a batch in the order of delivery.
 
     wait: from the request to the batch; consume: from there to the next request, stretched by what shares its cores;
-    make: wall time of making a batch. order: which batch was delivered.
+    make: wall time of making a batch. order: which batch was delivered. spin: CPU time of the steps over what it is
+    alone.
     """
 
     wait: Floats
     consume: Floats
     make: Floats
     order: list[int]
+    spin: float = 1.0
 
     @property
     def total_s(self) -> float:
@@ -108,6 +110,7 @@ class _Pass:
         self.now = 0.0
         self.dealt = self.arrivals = self.turn = 0
         self.make = [0.0] * len(cpu)
+        self.spun = 0.0
 
     def run(self) -> PassTimes:
         count = len(self.cpu)
@@ -127,7 +130,9 @@ class _Pass:
             begun = self.now
             self._spend("stepping", self.consume[number])
             consume.append(self.now - begun)
-        return PassTimes(np.array(wait), np.array(consume), np.array(self.make), order)
+        stepped = sum(self.consume)
+        spin = self.spun / stepped if stepped else 1.0
+        return PassTimes(np.array(wait), np.array(consume), np.array(self.make), order, spin)
 
     def _deal(self) -> None:
         """Hand the next index batch to a worker."""
@@ -198,7 +203,9 @@ class _Pass:
                 self.making[worker][0] -= passed / slow
             else:
                 self._made(worker)
-        return min(limit, passed / stretch.loop)
+        done = min(limit, passed / stretch.loop)
+        self.spun += done * stretch.spin if doing == "stepping" else 0.0
+        return done
 
     def _made(self, worker: int) -> None:
         batch = self.queues[worker].popleft()

@@ -12,10 +12,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from slowprobe.timeline.loader_model import CASES, Case, LoaderModel, Plan, starts_s
+from slowprobe.timeline.loader_model import LoaderModel, Plan, starts_s
 from slowprobe.timeline.loaders import LoaderFacts
 from slowprobe.timeline.partition import Partition
 from slowprobe.timeline.pipeline import Settings
+from slowprobe.timeline.uncontended import CASES, Case
 
 __all__ = ["GONE", "UNCHANGED", "Change", "Factor", "Outlook", "Reload", "Replay", "Scale", "faster", "starts_s"]
 

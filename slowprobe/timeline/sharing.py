@@ -14,10 +14,14 @@ _ROUNDS = 30
 
 @dataclass(frozen=True)
 class Stretch:
-    """How many times longer than alone: what the training thread does, and CPU work in a worker; each at least 1."""
+    """How many times longer than alone: what the training thread does, and CPU work in a worker; each at least 1.
+
+    spin: how many times its CPU time the step takes: threads that are done wait for the slowest one by spinning.
+    """
 
     loop: float
     making: float
+    spin: float = 1.0
 
 
 @dataclass
@@ -59,7 +63,8 @@ class Cores:
         held_up = max(fair, 1 + min(1.0, max(0.0, crowd)))  # a thread that shares its core runs at half speed
         region = fair + self.coupling * (held_up - fair)
         loop = (1 - parallel) * serial + parallel * region
-        return Stretch(loop, ((1 - parallel) * serial * serial + parallel * region * region) / loop)
+        spin = (1 - parallel + parallel * threads * region / fair) / (1 - parallel + parallel * threads)
+        return Stretch(loop, ((1 - parallel) * serial * serial + parallel * region * region) / loop, spin)
 
     def _shared(self, threads: int, making: int, share: float) -> float:
         """Processor sharing: with more threads than cores all CPU work slows down alike; what sleeps does not.
