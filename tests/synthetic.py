@@ -253,9 +253,17 @@ class SyntheticRun:
         loader.made[worker - workers].append(
             (begun, round(fetch_ms * 1e6), round(fetch_ms * fetch_cpu * 1e6), round(collate_ms * 1e6), 32)
         )
-        for bucket, lines, cpu in (("fetch", fetch, fetch_cpu), ("collate", collate, 1.0)):
-            for line, name, ms in lines:
-                row = loader.sampled.setdefault((worker, bucket, line, name, SCRIPT), [0, 0, 0])
+        for bucket, whole_ms, lines, cpu in (
+            ("fetch", fetch_ms, fetch, fetch_cpu),
+            ("collate", collate_ms, collate, 1.0),
+        ):
+            places = [(line, name, SCRIPT, ms) for line, name, ms in lines]
+            file, first, library = _LIBRARY_FRAME
+            places.append((first, library, file, whole_ms - sum(ms for _, _, ms in lines)))
+            for line, name, file, ms in places:
+                if ms <= 1e-9:
+                    continue
+                row = loader.sampled.setdefault((worker, bucket, line, name, file), [0, 0, 0])
                 for index, value in enumerate((1, round(ms * 1e6), round(ms * cpu * 1e6))):
                     row[index] += value
         self.span("data_wait", loader.subject, max(0, loader.free_ns[worker] - self.now_ns) / 1e6)

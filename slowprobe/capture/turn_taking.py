@@ -8,8 +8,12 @@ seen; at 50 µs it was given 36 of its 43 %. But where several Python threads co
 from __future__ import annotations
 
 import sys
+import time
+from collections.abc import Callable
 
 ALONE_S = 5e-5
+WORKER_S = 2e-5  # items take µs: the sampler must not wait for the next line that lets go by itself
+BURST_S, PERIOD_S = 0.25, 1.0
 SHARED_S = 1e-3
 
 
@@ -39,3 +43,27 @@ class TurnTaking:
         if interval_s != self._set and sys.getswitchinterval() == self._set:
             sys.setswitchinterval(interval_s)
             self._set = sys.getswitchinterval()
+
+
+class SamplingBursts:
+    """When a loader worker is sampled: a quarter of each second, with a short switch interval meanwhile.
+
+    In Python's own interval of 5 ms a worker that computes keeps the training thread waiting for the memory of its
+    tensors, by up to 10 ms a batch. All the time with a short one, training would run faster than without slowprobe.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._began_s = clock()
+        self._users = sys.getswitchinterval()
+        self._short = False
+
+    def now(self) -> bool:
+        """Whether to sample now; sets the interval accordingly, and never above what the user has set."""
+        short = (self._clock() - self._began_s) % PERIOD_S < BURST_S
+        if short != self._short:
+            if short:
+                self._users = sys.getswitchinterval()
+            sys.setswitchinterval(min(self._users, WORKER_S) if short else self._users)
+            self._short = short
+        return short

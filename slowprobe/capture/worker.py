@@ -21,11 +21,11 @@ from slowprobe.capture.sites import strip_traceback
 from slowprobe.capture.span_key import span_key
 from slowprobe.capture.transform_timer import TransformTimer
 from slowprobe.capture.transforms import TransformFinder
+from slowprobe.capture.turn_taking import SamplingBursts
 from slowprobe.capture.worker_resources import OpenCounter, WorkerMeter
 from slowprobe.run.schema import WorkerHello
 from slowprobe.run.writer import JournalWriter
 
-SWITCH_INTERVAL_S = 2e-5  # items take µs: the sampler must not wait for the next line that lets go by itself
 SHORT_NS, CPU_EVERY = 2_000_000, 8  # of shorter batches so many are made for one whose CPU time is read: 2 µs a clock
 EARLY_S, EARLY_PERIOD_S = 5.0, 0.1
 READING_SHARE = 0.02  # of the time so far passes between two readings, a second at least: few in a long run
@@ -66,6 +66,7 @@ class WorkerRecorder:
         self._batches, self.reads_cpu, self._last_ns = 0, True, 0
         self._timer = TransformTimer()
         self._finder = TransformFinder(self._timer, Patches(), replaces=True)
+        self._bursts = SamplingBursts()
         self._opens = OpenCounter()
         self._meter = WorkerMeter(entry.origin_ns, self._opens)
         self._began_s = self._next_reading_s = self._written_s = time.monotonic()
@@ -95,7 +96,6 @@ class WorkerRecorder:
         with contextlib.suppress(Exception):
             self._opens.attach()
         self._journal.write(self._meter.read())  # what the process had before it made a batch
-        sys.setswitchinterval(min(sys.getswitchinterval(), SWITCH_INTERVAL_S))
         Pulse(self._sample, self._flush, lambda topic, error: None).start()
         for priority in (100, -100):  # before the queue's thread is waited for, and after
             util.Finalize(None, self._end, exitpriority=priority)
@@ -115,7 +115,7 @@ class WorkerRecorder:
         wrapped.__init__ = __init__
 
     def _sample(self) -> None:
-        if self._context >= 0:
+        if self._bursts.now() and self._context >= 0:
             self._sampler.sample()
         else:
             self._sampler.skip()

@@ -194,7 +194,7 @@ class Evidence:
             hand_over_ms = self.costs.get(f"loader.{loader.id}.hand_over_ms")
             models[loader.id] = LoaderModel(
                 loader,
-                batch_costs(self.worker_recordings, loader),
+                batch_costs(loader),
                 machine,
                 None if hand_over_ms is None else hand_over_ms / 1e3,
                 self.recording.subject(loader.id).attrs.get("in_order") is not False,

@@ -7,9 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from slowprobe.run.schema import WorkerBatches, WorkerHello
 from slowprobe.timeline.loaders import LoaderFacts
-from slowprobe.timeline.recording import Recording
 
 Floats = npt.NDArray[np.float64]
 
@@ -26,18 +24,11 @@ class BatchCosts:
     cpu: Floats
 
 
-def batch_costs(workers: list[Recording], loader: LoaderFacts) -> BatchCosts:
-    """From the workers' own records; without workers from the spans, CPU time by the loader's share."""
-    rows = [row for worker in workers for row in _rows(worker, loader.id)]
-    if not rows:
-        return BatchCosts(loader.fetch, loader.collate, (loader.fetch + loader.collate) * loader.cpu_share)
-    _, fetch, cpu, collate = np.array(sorted(rows), dtype=float).T / 1e9
-    return BatchCosts(fetch, collate, np.minimum(cpu, fetch + collate))
-
-
-def _rows(worker: Recording, loader: int) -> list[tuple[int, int, int, int]]:
-    hello = worker.run.last(WorkerHello)
-    if hello is None or hello.loader != loader:
-        return []
-    parts = worker.run.of(WorkerBatches)
-    return [row for part in parts for row in zip(part.start, part.fetch, part.fetch_cpu, part.collate, strict=True)]
+def batch_costs(loader: LoaderFacts) -> BatchCosts:
+    """What workers recorded of each batch; where they read no CPU clock, by the mean share."""
+    making, made = loader.making, loader.fetch + loader.collate
+    if len(making.fetch_cpu) != len(loader.fetch) or making.fetch_cpu_share is None:
+        return BatchCosts(loader.fetch, loader.collate, made * loader.cpu_share)
+    fetch_cpu = np.where(np.isnan(making.fetch_cpu), loader.fetch * making.fetch_cpu_share, making.fetch_cpu)
+    collate_share = 1.0 if making.collate_cpu_share is None else making.collate_cpu_share
+    return BatchCosts(loader.fetch, loader.collate, np.minimum(fetch_cpu + loader.collate * collate_share, made))

@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from slowprobe.run.schema import Manifest
+from slowprobe.run.schema import Manifest, WorkerBatches
 from slowprobe.run.user_code import is_users
 from slowprobe.timeline.labels import Labels
 from slowprobe.timeline.partition import Partition
@@ -151,15 +151,24 @@ def _label_contexts(recording: Recording, labels: Labels, split: Partition) -> C
 
 
 def worker_line_times(workers: list[Recording], is_user: UserCode) -> list[LineTime]:
-    """The user's lines inside loader workers; seconds are summed over workers and unscaled."""
+    """The user's lines inside loader workers; seconds are summed over workers.
+
+    Workers are sampled for a part of the time; the samples share out what their batches took in all.
+    """
     found: list[LineTime] = []
     for bucket in ("fetch", "collate"):
         groups: dict[Frame, list[tuple[SampleRow, tuple[Frame, ...]]]] = defaultdict(list)
+        sampled_ns = made_ns = 0
         for worker in workers:
+            made_ns += sum(part.every * sum(getattr(part, bucket)) for part in worker.run.of(WorkerBatches))
             for row in worker.sampled.rows:
+                if row.key[0] != KIND[bucket]:
+                    continue
+                sampled_ns += row.wall_ns
                 stack = worker.sampled.stack(row.stack)
                 index = is_user.innermost(stack)
-                if row.key[0] == KIND[bucket] and index is not None:
+                if index is not None:
                     groups[stack[index]].append((row, stack[index + 1 :]))
-        found += [_line(frame, members, "worker", bucket, 1e-9) for frame, members in groups.items()]
+        scale = made_ns / sampled_ns if made_ns and sampled_ns else 1.0
+        found += [_line(frame, members, "worker", bucket, scale / 1e9) for frame, members in groups.items()]
     return sorted(found, key=lambda line: (-line.seconds, line.file, line.line, line.bucket))

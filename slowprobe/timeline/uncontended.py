@@ -23,6 +23,7 @@ GIVE = 0.5  # of what the training thread pays, the worker pays: both ends were 
 # The lock of a worker that computes: measured 0.5-1.5 ms beyond a sleeping one's answer in array code that lets go of
 # it often, 7-14 ms in code that holds it for Python's switch interval of 5 ms, again and again.
 LOCK_S = {"best": 0.0, "expected": 0.001, "worst": 0.01}
+UNSAMPLED = 0.75  # of the time of a recorded worker (capture/turn_taking.py)
 MOVED = {"best": 0.95, "expected": 1.0, "worst": 1.25}  # of a batch's cost, in a process with caches of its own
 SIMULATED = 500  # batches; a longer pass goes on like the second half of what is simulated
 _FITTED = 4  # rounds; how long batches wait changes by less than 1 % after three
@@ -137,9 +138,9 @@ def repeated(alone: Alone, shape: Shape, hand_over: HandOver, most: int = SIMULA
 
 
 def hand_over(take_s: float, case: Case, bare: bool) -> HandOver:
-    """`bare`: in a run without slowprobe, whose recording makes workers give up the interpreter lock at once."""
+    """`bare`: in a run without slowprobe, which while it samples makes workers give up the interpreter lock at once."""
     take = take_s * HAND_OVER[case]
-    return HandOver(take, take * GIVE, LOCK_S[case] if bare else 0.0)
+    return HandOver(take, take * GIVE, LOCK_S[case] * (1.0 if bare else UNSAMPLED))
 
 
 def _part(sequence: Floats, begin: int, length: int) -> Floats:
