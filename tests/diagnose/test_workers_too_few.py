@@ -4,6 +4,8 @@ import pytest
 from synthetic import SyntheticRun
 
 from diagnose.asking import ask
+from slowprobe.run.schema import WorkerResources
+from slowprobe.timeline.neighbours import Neighbours
 
 SOURCE = """\
 loader = DataLoader(images, batch_size=32, num_workers=1)
@@ -14,9 +16,15 @@ RULE = "workers-too-few"
 BATCHES = 200
 
 
-def record(tmp_path, *, workers=1, fetch_ms=30.0, step_ms=10.0, cores=8, fetch_cpu=1.0, role_step=True, recorded=True):
+def record(
+    tmp_path, *, workers=1, fetch_ms=30.0, step_ms=10.0, cores=8, fetch_cpu=1.0, role_step=True, recorded=True, taken=0
+):
     run = SyntheticRun(tmp_path, SOURCE, cores=cores)
     loader = run.loader(1, num_workers=workers)
+    for at_ns, involuntary, voluntary in ((0, 0, 0), (10**9, taken, 100)):
+        reading = WorkerResources(at_ns=at_ns, cpu_ns=at_ns)
+        reading.involuntary_switches, reading.voluntary_switches = involuntary, voluntary
+        loader.resources.append(reading)
     with run.epoch(loader):
         for _ in range(BATCHES):
             run.batch(loader, fetch_ms, fetch_cpu=fetch_cpu)
@@ -78,6 +86,14 @@ def test_an_evaluation_loader_is_not_looked_at(tmp_path):
 
 def test_without_workers_it_does_not_apply(tmp_path):
     assert ask(RULE, record(tmp_path, workers=0)).status == "not-applicable"
+
+
+@pytest.mark.parametrize(("taken", "status"), [(900, "not-checked"), (5, "found")])
+def test_cores_taken_by_other_programs_are_not_idle(tmp_path, taken, status):
+    """Near miss: workers that other programs hold up look as if they waited for storage."""
+    evidence = record(tmp_path, fetch_cpu=0.1, taken=taken)
+    evidence.__dict__["neighbours"] = Neighbours(busy=1.0, others=0.8)
+    assert ask(RULE, evidence).status == status
 
 
 def test_workers_that_did_not_record_are_not_judged(tmp_path):

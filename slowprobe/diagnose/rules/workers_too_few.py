@@ -12,7 +12,8 @@ trying (cores shared, queue and hand-over included), and the smallest within 2 %
 
 Stays quiet when: the steps wait for less than 5 % of loop time; batches are made fast enough on average (then see
 prefetch-shallow and head-of-line); shards are uneven (worker-imbalance); no core is left for another worker, or the
-replay gains nothing from one (then making a batch must become cheaper).
+replay gains nothing from one (then making a batch must become cheaper). It does not judge where other programs keep the
+cores busy and take them from the workers.
 
 Fix: DataLoader(..., num_workers=n).
 
@@ -29,6 +30,7 @@ from slowprobe.diagnose.finding import Fix
 from slowprobe.diagnose.rule import Answer, Diagnosis, NotChecked, Passed, Rule
 from slowprobe.diagnose.rules._supply import Supply, waited_for
 from slowprobe.timeline.loader_model import LoaderModel
+from slowprobe.timeline.loaders import LoaderFacts
 from slowprobe.timeline.replay import Reload
 
 ROOM = 0.5  # of the CPU time one more worker wants must be idle; below, it takes what it uses from the others
@@ -36,7 +38,7 @@ ROOM = 0.5  # of the CPU time one more worker wants must be idle; below, it take
 RULE = Rule(
     title="The DataLoader has too few workers",
     bottleneck="input",
-    needs=("loaders", "partition", "loader_models", "input_curves", "replay", "cores_per_rank", "source"),
+    needs=("loaders", "partition", "loader_models", "input_curves", "replay", "cores_per_rank", "neighbours", "source"),
 )
 
 
@@ -62,6 +64,8 @@ def _judge(run: Any, supply: Supply) -> Diagnosis | Passed | NotChecked:
     curve, model = run.input_curves.get(loader.id), run.loader_models.get(loader.id)
     if curve is None or model is None:
         return NotChecked("how batches are made was not recorded")
+    if run.neighbours is not None and run.neighbours.in_the_way and _displaced(loader):
+        return NotChecked("other programs took the cores: what a batch costs without them is not known")
     used, wanted = _cores_used(model, supply), _wanted(model)
     idle = run.cores_per_rank - used
     if idle < ROOM * wanted:
@@ -70,6 +74,13 @@ def _judge(run: Any, supply: Supply) -> Diagnosis | Passed | NotChecked:
     if curve.recommended <= loader.num_workers or run.replay.outlook([change]).saved_s <= 0:
         return Passed(f"more than {loader.num_workers} workers would gain nothing: the limit is the {curve.limit}")
     return _diagnosis(run, supply, used, change, curve.limit)
+
+
+def _displaced(loader: LoaderFacts) -> bool:
+    """Whether workers mostly left the CPU because it was taken from them, not to wait for something."""
+    seen = [w for w in loader.making.workers if w.involuntary_switches is not None and w.voluntary_switches is not None]
+    taken = sum(worker.involuntary_switches or 0 for worker in seen)
+    return taken > sum(worker.voluntary_switches or 0 for worker in seen)
 
 
 def _cores_used(model: LoaderModel, supply: Supply) -> float:
