@@ -41,7 +41,9 @@ from slowprobe.run.schema import (
     Source,
     State,
     WorkerBatches,
+    WorkerHandOvers,
     WorkerHello,
+    WorkerResources,
 )
 from slowprobe.run.writer import JOURNAL, WORKERS, JournalWriter, prepare_folder, write_manifest
 
@@ -65,6 +67,13 @@ class Loader:
     taken_ns: list[int] = field(default_factory=list)
     made: list[list[tuple[int, int, int, int, int]]] = field(default_factory=list)
     """Of each worker: start, fetch, fetch_cpu, collate, size."""
+    tensor_bytes: int = -1
+    """Of each batch."""
+    payload_bytes: int = 0
+    hand_over_ms: float = 0.0
+    """Pickling a batch in its worker; 0: not recorded."""
+    resources: list[WorkerResources] = field(default_factory=list)
+    """Readings, the same in each worker."""
     sampled: dict[tuple[int, str, int, str, str], list[int]] = field(default_factory=dict)
     """(worker, bucket, line, function, file) → count, wall_ns, cpu_ns."""
 
@@ -210,9 +219,11 @@ class SyntheticRun:
 
     @contextmanager
     def epoch(
-        self, loader: Loader, *, start_ms: float = 0.1, stop_ms: float = 0.1, first_ms: float = 0.0
+        self, loader: Loader, *, start_ms: float = 0.1, stop_ms: float | None = 0.1, first_ms: float = 0.0
     ) -> Iterator[None]:
-        """One pass: `start_ms` in __iter__, `first_ms` until new workers begin, `stop_ms` in the last request."""
+        """One pass: `start_ms` in __iter__, `first_ms` until new workers begin, `stop_ms` in the last request; None
+        where the pass is given up before.
+        """
         self.span("loader_start", loader.subject, start_ms)
         loader.passes += 1
         if loader.num_workers and (loader.passes == 1 or not loader.persistent_workers):
@@ -220,7 +231,8 @@ class SyntheticRun:
         ready = self.now_ns + round(first_ms * 1e6)
         loader.free_ns, loader.taken_ns, loader.asked = [ready] * max(loader.num_workers, 1), [], 0
         yield
-        self.span("loader_end", loader.subject, stop_ms)
+        if stop_ms is not None:
+            self.span("loader_end", loader.subject, stop_ms)
 
     def batch(
         self,
@@ -233,9 +245,11 @@ class SyntheticRun:
         function: str = "Images.__getitem__",
         collate_function: str = "collate",
         fetch_cpu: float = 1.0,
+        worker: int | None = None,
     ) -> None:
         """A batch is asked for. The lines (line → ms) say where in fetch and collate the samples fall; the rest is a
         library's. With workers, who makes it when follows from the queue; a worker takes no core from the step.
+        `worker`: who makes it where the data are divided among workers.
         """
         fetch = [(line, function, ms) for line, ms in (fetch_lines or {}).items()]
         collate = [(line, collate_function, ms) for line, ms in (collate_lines or {}).items()]
@@ -247,7 +261,8 @@ class SyntheticRun:
             return
         number, workers = loader.asked, loader.num_workers
         loader.asked += 1
-        worker, ahead = number % workers, workers * loader.prefetch_factor
+        worker = number % workers if worker is None else worker
+        ahead = workers * loader.prefetch_factor
         begun = max(loader.free_ns[worker], loader.taken_ns[number - ahead] if number >= ahead else 0)
         loader.free_ns[worker] = begun + round((fetch_ms + collate_ms) * 1e6)
         loader.made[worker - workers].append(
@@ -432,9 +447,32 @@ class SyntheticRun:
             )
             if batches:
                 start, fetch, fetch_cpu, collate, size = (list(column) for column in zip(*batches, strict=True))
+                count = len(start)
                 journal.write(
-                    WorkerBatches(every=1, start=start, fetch=fetch, fetch_cpu=fetch_cpu, collate=collate, size=size)
+                    WorkerBatches(
+                        every=1,
+                        start=start,
+                        fetch=fetch,
+                        fetch_cpu=fetch_cpu,
+                        collate=collate,
+                        size=size,
+                        number=list(range(count)),
+                        tensor_bytes=[loader.tensor_bytes] * count,
+                    )
                 )
+                if loader.hand_over_ms:
+                    wall = [round(loader.hand_over_ms * 1e6)] * count
+                    journal.write(
+                        WorkerHandOvers(
+                            number=list(range(count)),
+                            index=[place * loader.num_workers + worker for place in range(count)],
+                            start=start,
+                            wall=wall,
+                            cpu=wall,
+                            payload=[loader.payload_bytes] * count,
+                        )
+                    )
+            journal.write(*loader.resources)
             if number < loader.num_workers:
                 self._write_worker_samples(journal, loader, worker)
             journal.close()

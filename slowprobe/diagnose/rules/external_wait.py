@@ -48,6 +48,7 @@ OTHERS = (
     ".dump(",
 )  # logging and checkpoint rules
 RANKS = ("dist.", "all_reduce", "all_gather", "broadcast(", "barrier(")
+ENDING_WORKERS = "DataLoaderIter.__del__"  # a pass given up: see loader-recreated
 
 RULE = Rule(
     title="The loop waits for something outside training",
@@ -115,6 +116,8 @@ def _scales(facts: SpanFacts, factor: Factor) -> list[Scale]:
 
 def _waits(run: Any, line: LineTime) -> bool:
     if line.bucket != "python" or line.waiting < MIN_WAITING or line.samples < MIN_SAMPLES:
+        return False
+    if line.callee.endswith(ENDING_WORKERS):
         return False
     return not holds(run, line, (*OTHERS, *RANKS)) and not may_wait_for_device(run)
 

@@ -9,8 +9,8 @@ dataset anew), and then the first batch, for which nothing was prefetched. Endin
 How it is seen: the time of DataLoader.__iter__, what the first wait of each pass is longer than making one batch takes,
 and the time of the last request of each pass. The fix is replayed: all of it once instead of once a pass.
 
-Stays quiet when: workers are persistent already, there was a single pass, or starting them takes less than 1 % of loop
-time (long passes, cheap forks).
+Stays quiet when: workers are persistent already, there was a single pass, passes are given up after one batch
+(loader-recreated), or starting them takes less than 1 % of loop time (long passes, cheap forks).
 
 Fix: DataLoader(..., persistent_workers=True).
 
@@ -26,6 +26,7 @@ from typing import Any
 from slowprobe.diagnose.edits import place, set_arguments
 from slowprobe.diagnose.finding import Fix
 from slowprobe.diagnose.rule import Answer, Diagnosis, NotApplicable, Passed, Rule
+from slowprobe.diagnose.rules._supply import given_up
 from slowprobe.timeline.loaders import LoaderFacts
 from slowprobe.timeline.recording import KIND
 from slowprobe.timeline.replay import GONE, Change, Reload, Scale, starts_s
@@ -48,6 +49,9 @@ def check(run: Any) -> Answer:
     restarting = [loader for loader in with_workers if not loader.persistent_workers and loader.passes > 1]
     if not restarting:
         return Passed("workers are kept between passes, or there was one pass only")
+    restarting = [loader for loader in restarting if not given_up(run.partition, loader)]
+    if not restarting:
+        return Passed("a new pass is begun for every batch: see loader-recreated")
     found = [diagnosis for loader in restarting if (diagnosis := _diagnose(run, loader)) is not None]
     return found or Passed(f"starting workers takes less than {MIN_SHARE:.0%} of loop time")
 

@@ -1,0 +1,127 @@
+"""A DataLoader has workers, but too few: they make batches more slowly than the steps use them up.
+
+What it is: num_workers is 1 or more, the workers are at work all the time, and the loop still waits for most batches
+while cores are idle.
+
+Why it is slow: the loop can be no faster than its batches are made; each further worker adds to that rate until the
+step is the slower side, or the cores are all at work.
+
+How it is seen: the mean time of making a batch, over the number of workers, against the mean step; the CPU time of
+both against the cores of this rank. The recorded batches are replayed with every number of workers that is worth
+trying (cores shared, queue and hand-over included), and the smallest within 2 % of the best is recommended.
+
+Stays quiet when: the steps wait for less than 5 % of loop time; batches are made fast enough on average (then see
+prefetch-shallow and head-of-line); shards are uneven (worker-imbalance); no core is left for another worker, or the
+replay gains nothing from one (then making a batch must become cheaper). It does not judge where other programs keep the
+cores busy and take them from the workers.
+
+Fix: DataLoader(..., num_workers=n).
+
+Sources: PyTorch documentation of DataLoader (num_workers); Plumber (bottleneck stage at its resource limit); Lotus
+(beyond some 20 workers contention cancels the gain).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from slowprobe.diagnose.edits import place, set_arguments
+from slowprobe.diagnose.finding import Fix
+from slowprobe.diagnose.rule import Answer, Diagnosis, NotChecked, Passed, Rule
+from slowprobe.diagnose.rules._supply import Supply, waited_for
+from slowprobe.timeline.loader_model import LoaderModel
+from slowprobe.timeline.loaders import LoaderFacts
+from slowprobe.timeline.replay import Reload
+
+ROOM = 0.5  # of the CPU time one more worker wants must be idle; below, it takes what it uses from the others
+
+RULE = Rule(
+    title="The DataLoader has too few workers",
+    bottleneck="input",
+    needs=("loaders", "partition", "loader_models", "input_curves", "replay", "cores_per_rank", "neighbours", "source"),
+)
+
+
+def check(run: Any) -> Answer:
+    """Find loaders whose workers cannot keep up, where more of them would."""
+    waiting = waited_for(run)
+    if not isinstance(waiting, list):
+        return waiting
+    answers = [_judge(run, supply) for supply in waiting]
+    found = [answer for answer in answers if isinstance(answer, Diagnosis)]
+    return found or answers[0]
+
+
+def _judge(run: Any, supply: Supply) -> Diagnosis | Passed | NotChecked:
+    loader = supply.loader
+    if supply.uneven:
+        return Passed("the workers' shards differ in size, which more workers do not mend: see worker-imbalance")
+    if supply.suffices:
+        return Passed(
+            f"{loader.num_workers} workers make a batch every {supply.period_s * 1000:.1f} ms, often enough for steps "
+            f"of {supply.step_s * 1000:.1f} ms"
+        )
+    curve, model = run.input_curves.get(loader.id), run.loader_models.get(loader.id)
+    if curve is None or model is None:
+        return NotChecked("how batches are made was not recorded")
+    if run.neighbours is not None and run.neighbours.in_the_way and _displaced(loader):
+        return NotChecked("other programs took the cores: what a batch costs without them is not known")
+    used, wanted = _cores_used(model, supply), _wanted(model)
+    idle = run.cores_per_rank - used
+    if idle < ROOM * wanted:
+        return Passed(f"{used:.1f} of {run.cores_per_rank:.1f} cores are at work: none is left for another worker")
+    change = Reload(loader.id, curve.recommended)
+    if curve.recommended <= loader.num_workers or run.replay.outlook([change]).saved_s <= 0:
+        return Passed(f"more than {loader.num_workers} workers would gain nothing: the limit is the {curve.limit}")
+    return _diagnosis(run, supply, used, change, curve.limit)
+
+
+def _displaced(loader: LoaderFacts) -> bool:
+    """Whether workers mostly left the CPU because it was taken from them, not to wait for something."""
+    seen = [w for w in loader.making.workers if w.involuntary_switches is not None and w.voluntary_switches is not None]
+    taken = sum(worker.involuntary_switches or 0 for worker in seen)
+    return taken > sum(worker.voluntary_switches or 0 for worker in seen)
+
+
+def _cores_used(model: LoaderModel, supply: Supply) -> float:
+    """Mean number of cores that the step and the workers keep at work: CPU seconds a batch over seconds a batch."""
+    alone = model.alone("expected")
+    cpu_s = alone.cores.step * float(alone.consume.mean()) + float(alone.cpu.mean())
+    return cpu_s / (supply.wait_s + supply.step_s)
+
+
+def _wanted(model: LoaderModel) -> float:
+    """The part of a core that one more worker uses: a batch that waits for storage needs hardly any."""
+    alone = model.alone("expected")
+    cpu_s, idle_s = float(alone.cpu.mean()), float(alone.idle.mean())
+    return cpu_s / (cpu_s + idle_s) if cpu_s + idle_s > 0 else 1.0
+
+
+def _diagnosis(run: Any, supply: Supply, used: float, change: Reload, limit: str) -> Diagnosis:
+    loader, workers = supply.loader, change.num_workers
+    present = f"{loader.num_workers} workers need" if loader.num_workers > 1 else "One worker needs"
+    return Diagnosis(
+        summary=(
+            f"{present} {supply.period_s * 1000:.1f} ms for a batch, the step "
+            f"{supply.step_s * 1000:.1f} ms: the loop waits for {supply.wait_share:.0%} of its time, while "
+            f"{max(0.0, run.cores_per_rank - used):.1f} of {run.cores_per_rank:.1f} cores are idle."
+        ),
+        where=place(loader.where),
+        fix=Fix(
+            text=f"Give the DataLoader {workers} workers instead of {loader.num_workers}.",
+            diff=set_arguments(run.source, loader.where, loader.class_name, num_workers=str(workers)),
+        ),
+        changes=[change],
+        evidence={
+            "num_workers": loader.num_workers,
+            "recommended num_workers": workers,
+            "making one batch in one worker, ms": round((loader.make_s or 0.0) * 1000, 3),
+            "a batch is made every, ms": round(supply.period_s * 1000, 3),
+            "step without its wait, ms": round(supply.step_s * 1000, 3),
+            "waiting, share of loop time": round(supply.wait_share, 4),
+            "workers busy": "not recorded" if loader.making.busy_share is None else round(loader.making.busy_share, 3),
+            "cores at work": round(used, 2),
+            "cores": run.cores_per_rank,
+            "limit with them": limit,
+        },
+    )
