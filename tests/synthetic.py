@@ -15,7 +15,7 @@ Times are exact: what a test spends is what the journal says, and every millisec
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -42,6 +42,7 @@ from slowprobe.run.schema import (
     State,
     WorkerBatches,
     WorkerHello,
+    WorkerResources,
 )
 from slowprobe.run.writer import JOURNAL, WORKERS, JournalWriter, prepare_folder, write_manifest
 
@@ -65,8 +66,11 @@ class Loader:
     taken_ns: list[int] = field(default_factory=list)
     made: list[list[tuple[int, int, int, int, int]]] = field(default_factory=list)
     """Of each worker: start, fetch, fetch_cpu, collate, size."""
-    sampled: dict[tuple[int, str, int, str, str], list[int]] = field(default_factory=dict)
-    """(worker, bucket, line, function, file) → count, wall_ns, cpu_ns."""
+    sampled: dict[tuple[int, str, tuple[tuple[str, int, str], ...]], list[int]] = field(default_factory=dict)
+    """(worker, bucket, frames from the outermost) → count, wall_ns, cpu_ns."""
+    spawn_ms: float = 0.0
+    resources: dict[str, Any] = field(default_factory=dict)
+    """What `WorkerResources` says each worker process gained."""
 
 
 class SyntheticRun:
@@ -139,6 +143,7 @@ class SyntheticRun:
         cpu_ms: float | None = None,
         file: str = SCRIPT,
         callee: str | None = None,
+        below: Sequence[tuple[str, int, str]] = (),
         sampled: bool = True,
     ) -> None:
         """Let time pass in whatever is open now, sampled on `line` (without one: in a library's thread)."""
@@ -147,6 +152,7 @@ class SyntheticRun:
             stack = [(file, line, function)] if line is not None else [_LIBRARY_FRAME]
             if callee is not None:
                 stack.append((f"{LIBRARY}/library.py", 1, callee))
+            stack += below
             recorder = self.recorder
             key = recorder.stack[-1] if recorder.stack else recorder.last_key
             row = self._samples[key, bool(recorder.stack), self._stack(stack)]
@@ -233,17 +239,20 @@ class SyntheticRun:
         function: str = "Images.__getitem__",
         collate_function: str = "collate",
         fetch_cpu: float = 1.0,
+        below: dict[int, Sequence[tuple[str, int, str]]] | None = None,
+        above: Sequence[tuple[str, int, str]] = (),
     ) -> None:
         """A batch is asked for. The lines (line → ms) say where in fetch and collate the samples fall; the rest is a
-        library's. With workers, who makes it when follows from the queue; a worker takes no core from the step.
+        library's; `below` has frames below a line, `above` such as are above all. With workers, who makes it when
+        follows from the queue; a worker takes no core from the step.
         """
         fetch = [(line, function, ms) for line, ms in (fetch_lines or {}).items()]
         collate = [(line, collate_function, ms) for line, ms in (collate_lines or {}).items()]
         if not loader.num_workers:
             with self.inside("data_wait", loader.subject), self.inside("fetch", loader.subject):
-                self._spend_on(fetch, fetch_ms, fetch_cpu)
+                self._spend_on(fetch, fetch_ms, fetch_cpu, below or {})
                 with self.inside("collate", loader.subject):
-                    self._spend_on(collate, collate_ms, 1.0)
+                    self._spend_on(collate, collate_ms, 1.0, below or {})
             return
         number, workers = loader.asked, loader.num_workers
         loader.asked += 1
@@ -255,15 +264,22 @@ class SyntheticRun:
         )
         for bucket, lines, cpu in (("fetch", fetch, fetch_cpu), ("collate", collate, 1.0)):
             for line, name, ms in lines:
-                row = loader.sampled.setdefault((worker, bucket, line, name, SCRIPT), [0, 0, 0])
+                frames = (*above, (SCRIPT, line, name), *(below or {}).get(line, ()))
+                row = loader.sampled.setdefault((worker, bucket, frames), [0, 0, 0])
                 for index, value in enumerate((1, round(ms * 1e6), round(ms * cpu * 1e6))):
                     row[index] += value
         self.span("data_wait", loader.subject, max(0, loader.free_ns[worker] - self.now_ns) / 1e6)
         loader.taken_ns.append(self.now_ns)
 
-    def _spend_on(self, lines: list[tuple[int, str, float]], ms: float, cpu: float) -> None:
+    def _spend_on(
+        self,
+        lines: list[tuple[int, str, float]],
+        ms: float,
+        cpu: float,
+        below: dict[int, Sequence[tuple[str, int, str]]],
+    ) -> None:
         for line, function, part in lines:
-            self.spend(part, line, function, cpu_ms=part * cpu)
+            self.spend(part, line, function, cpu_ms=part * cpu, below=below.get(line, ()))
         rest = ms - sum(part for _, _, part in lines)
         if rest > 1e-9:
             self.spend(rest, cpu_ms=rest * cpu)
@@ -418,10 +434,12 @@ class SyntheticRun:
                     worker=worker,
                     num_workers=loader.num_workers,
                     loader=loader.subject,
-                    at_ns=0,
+                    at_ns=round(loader.spawn_ms * 1e6),
                     spawned_ns=0,
                 )
             )
+            if loader.resources:
+                self._write_resources(journal, loader.resources)
             if batches:
                 start, fetch, fetch_cpu, collate, size = (list(column) for column in zip(*batches, strict=True))
                 journal.write(
@@ -431,14 +449,21 @@ class SyntheticRun:
                 self._write_worker_samples(journal, loader, worker)
             journal.close()
 
+    def _write_resources(self, journal: JournalWriter, gained: dict[str, Any]) -> None:
+        counters = {name: value for name, value in gained.items() if name != "open_sites"}
+        nothing = dict.fromkeys(counters, 0)
+        journal.write(WorkerResources(at_ns=0, cpu_ns=0, **nothing))
+        journal.write(WorkerResources(at_ns=self.now_ns, cpu_ns=0, **counters, open_sites=gained.get("open_sites", [])))
+
     def _write_worker_samples(self, journal: JournalWriter, loader: Loader, worker: int) -> None:
         mine = [(key, row) for key, row in loader.sampled.items() if key[0] == worker]
         if not mine:
             return
+        frames = sorted({frame for key, _ in mine for frame in key[2]})
         journal.write(
             Frames(
-                frames=[(index, key[4], key[2], key[3]) for index, (key, _) in enumerate(mine)],
-                stacks=[(index, [index]) for index in range(len(mine))],
+                frames=[(number, *frame) for number, frame in enumerate(frames)],
+                stacks=[(index, [frames.index(frame) for frame in key[2]]) for index, (key, _) in enumerate(mine)],
             ),
             Samples(
                 start_ns=0,
