@@ -99,3 +99,17 @@ def test_without_workers_it_does_not_apply(tmp_path):
             run.batch(loader, 4.0)
             run.train()
     assert ask(RULE, run.evidence()).status == "not-applicable"
+
+
+def test_a_large_pickle_is_told_from_imports(tmp_path):
+    run = SyntheticRun(tmp_path, f"import threading\n{SOURCE}")
+    loader = run.loader(2, num_workers=2, context="spawn")
+    with run.inside("loader_start", loader.subject):
+        run.spend(1500.0, 3, below=[("/usr/lib/python3.11/multiprocessing/reduction.py", 60, "dump")])
+    loader.spawn_ms = 1500.0
+    with run.epoch(loader, first_ms=500.0):
+        for _ in range(200):
+            run.batch(loader, 4.0)
+            run.train(4, 8, 1)
+    verdict = ask(RULE, run.evidence())
+    assert "Keep big state out of the dataset object" in verdict.diagnosis.fix.text

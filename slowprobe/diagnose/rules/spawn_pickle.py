@@ -8,11 +8,11 @@ torch and the script again, and gets the dataset through a pipe, pickled: 1 to 4
 worker after the other.
 
 How it is seen: the time from the iterator's beginning to the first batch that each worker begins, per start; the
-training thread's samples in pickling and sending. The fix is replayed: the same starts, by fork or without the pickled
+training thread's samples in pickling. The fix is replayed: the same starts, by fork or without the pickled
 state.
 
 Saving: a stated range. By fork 0.02 remains of a start (10-20 ms against seconds). Where workers must be spawned, what
-the training thread spent on pickling and sending goes, doubled at best (each worker unpickles it again).
+the training thread spent on pickling goes, doubled at best (each worker unpickles it again).
 
 Stays quiet when: workers are forked, a start takes less than 0.2 s, starts after the first are what it costs and
 keeping the workers mends that (worker-restart-each-epoch), or starting takes less than 1 % of loop time.
@@ -38,13 +38,10 @@ from slowprobe.timeline.loaders import LoaderFacts
 from slowprobe.timeline.replay import Change, Factor, Scale, starts_s
 
 MIN_START_S = 0.2  # ten times what a forked worker needs
+HEAVY = 0.2  # of a start; unpickling takes as long again in each worker, so that both are most of it
 MIN_SHARE = 0.01  # of loop time; below, it is lost in the noise between epochs
 BY_FORK = Factor(0.01, 0.02, 0.1)
-SENDING = (
-    "multiprocessing/reduction.py",
-    "multiprocessing/popen_spawn_posix.py",
-    "multiprocessing/popen_forkserver.py",
-)
+PICKLING = "multiprocessing/reduction.py"  # what comes after it, waiting at a full pipe, is the interpreter's start
 IMPORTS = ("threading", "Thread(")  # a process with threads is not safe to fork
 
 RULE = Rule(
@@ -85,19 +82,19 @@ def _diagnose(run: Any, loader: LoaderFacts) -> Diagnosis | Passed | NotChecked:
     if seconds < MIN_SHARE * run.partition.loop_s:
         owner = "; the starts after the first are worker-restart-each-epoch's" if restarts else ""
         return Passed(f"the loop waits {seconds / run.partition.loop_s:.1%} of its time for starting workers{owner}")
-    sending, forks = _sending_share(run, loader), _may_fork(run)
-    remains = BY_FORK if forks else Factor(max(0.0, 1 - 2 * sending), 1 - sending, 1.0)
+    pickling, forks = _pickling_share(run, loader), _may_fork(run)
+    remains = BY_FORK if forks else Factor(max(0.0, 1 - 2 * pickling), 1 - pickling, 1.0)
     changes: list[Change] = [Scale(change.bucket, change.scope, change.seconds, remains) for change in waited]
     spawn = [worker.spawn_s for worker in loader.making.workers]
     return Diagnosis(
         summary=(
             f"The loop waits {seconds:.1f} s for {'the first start of ' if restarts else ''}"
             f"{loader.num_workers} workers: "
-            f"{_method(loader)} begins a new interpreter for each, {float(np.median(spawn)):.1f} s, and sends it the "
-            f"pickled dataset ({sending:.0%} of starting the iterator)."
+            f"{_method(loader)} begins a new interpreter for each, {float(np.median(spawn)):.1f} s; pickling the "
+            f"dataset takes {pickling:.0%} of a start."
         ),
         where=place(loader.where),
-        fix=Fix(text=_advice(forks, sending), diff=_diff(run, loader) if forks else ""),
+        fix=Fix(text=_advice(forks, pickling), diff=_diff(run, loader) if forks else ""),
         changes=changes,
         basis="stated range",
         evidence={
@@ -105,7 +102,7 @@ def _diagnose(run: Any, loader: LoaderFacts) -> Diagnosis | Passed | NotChecked:
             "one start, s": round(each, 3),
             "starts": len(startup),
             "until a worker runs, s": round(float(np.median(spawn)), 3),
-            "iterator's start, of it pickling and sending": round(sending, 3),
+            "pickling, of a start": round(pickling, 3),
             "num_workers": loader.num_workers,
             "share of loop time": round(seconds / run.partition.loop_s, 4),
         },
@@ -124,12 +121,12 @@ def _waited(run: Any, loader: LoaderFacts, part: float) -> list[Scale]:
     return [Scale(bucket, scope, each) for (scope, bucket), each in seconds.items() if each > 0]
 
 
-def _sending_share(run: Any, loader: LoaderFacts) -> float:
-    """The training thread's samples in pickling and sending, of those in starting iterators."""
+def _pickling_share(run: Any, loader: LoaderFacts) -> float:
+    """The training thread's samples in pickling, of all starts."""
     stacks = [stack for stack in run.making_stacks.get(loader.id, ()) if stack.bucket == "start"]
-    whole = sum(stack.seconds for stack in stacks)
-    sent = sum(stack.seconds for stack in stacks if any(frame.file.endswith(SENDING) for frame in stack.below))
-    return sent / whole if whole else 0.0
+    sent = sum(stack.seconds for stack in stacks if any(frame.file.endswith(PICKLING) for frame in stack.below))
+    whole = float(loader.making.startup.sum())
+    return min(1.0, sent / whole) if whole > 0 else 0.0
 
 
 def _may_fork(run: Any) -> bool:
@@ -141,11 +138,11 @@ def _diff(run: Any, loader: LoaderFacts) -> str:
     return set_arguments(run.source, loader.where, loader.class_name, multiprocessing_context='"fork"')
 
 
-def _advice(forks: bool, sending: float) -> str:
+def _advice(forks: bool, pickling: float) -> str:
     if forks:
         return "Fork the workers: there is no accelerator and no thread of the script's that they must not inherit."
     heavy = "Keep big state out of the dataset object: hold its path, and open it on first use in the worker."
     light = (
         'Put what the script does on import under if __name__ == "__main__", and import less: each worker repeats it.'
     )
-    return heavy if sending >= 0.5 else light
+    return heavy if pickling >= HEAVY else light
