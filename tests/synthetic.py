@@ -15,7 +15,7 @@ Times are exact: what a test spends is what the journal says, and every millisec
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -74,8 +74,11 @@ class Loader:
     """Pickling a batch in its worker; 0: not recorded."""
     resources: list[WorkerResources] = field(default_factory=list)
     """Readings, the same in each worker."""
-    sampled: dict[tuple[int, str, int, str, str], list[int]] = field(default_factory=dict)
-    """(worker, bucket, line, function, file) → count, wall_ns, cpu_ns."""
+    gained: dict[str, Any] = field(default_factory=dict)
+    """What `WorkerResources` says each worker process gained."""
+    spawn_ms: float = 0.0
+    sampled: dict[tuple[int, str, tuple[tuple[str, int, str], ...]], list[int]] = field(default_factory=dict)
+    """(worker, bucket, frames from the outermost) → count, wall_ns, cpu_ns."""
 
 
 class SyntheticRun:
@@ -148,6 +151,7 @@ class SyntheticRun:
         cpu_ms: float | None = None,
         file: str = SCRIPT,
         callee: str | None = None,
+        below: Sequence[tuple[str, int, str]] = (),
         sampled: bool = True,
     ) -> None:
         """Let time pass in whatever is open now, sampled on `line` (without one: in a library's thread)."""
@@ -156,6 +160,7 @@ class SyntheticRun:
             stack = [(file, line, function)] if line is not None else [_LIBRARY_FRAME]
             if callee is not None:
                 stack.append((f"{LIBRARY}/library.py", 1, callee))
+            stack += below
             recorder = self.recorder
             key = recorder.stack[-1] if recorder.stack else recorder.last_key
             row = self._samples[key, bool(recorder.stack), self._stack(stack)]
@@ -246,18 +251,21 @@ class SyntheticRun:
         collate_function: str = "collate",
         fetch_cpu: float = 1.0,
         worker: int | None = None,
+        below: dict[int, Sequence[tuple[str, int, str]]] | None = None,
+        above: Sequence[tuple[str, int, str]] = (),
     ) -> None:
         """A batch is asked for. The lines (line → ms) say where in fetch and collate the samples fall; the rest is a
-        library's. With workers, who makes it when follows from the queue; a worker takes no core from the step.
-        `worker`: who makes it where the data are divided among workers.
+        library's; `below` has frames below a line, `above` such as are above all. With workers, who makes it when
+        follows from the queue; a worker takes no core from the step. `worker`: who makes it where the data are divided
+        among workers.
         """
         fetch = [(line, function, ms) for line, ms in (fetch_lines or {}).items()]
         collate = [(line, collate_function, ms) for line, ms in (collate_lines or {}).items()]
         if not loader.num_workers:
             with self.inside("data_wait", loader.subject), self.inside("fetch", loader.subject):
-                self._spend_on(fetch, fetch_ms, fetch_cpu)
+                self._spend_on(fetch, fetch_ms, fetch_cpu, below or {})
                 with self.inside("collate", loader.subject):
-                    self._spend_on(collate, collate_ms, 1.0)
+                    self._spend_on(collate, collate_ms, 1.0, below or {})
             return
         number, workers = loader.asked, loader.num_workers
         loader.asked += 1
@@ -272,21 +280,26 @@ class SyntheticRun:
             ("fetch", fetch_ms, fetch, fetch_cpu),
             ("collate", collate_ms, collate, 1.0),
         ):
-            places = [(line, name, SCRIPT, ms) for line, name, ms in lines]
-            file, first, library = _LIBRARY_FRAME
-            places.append((first, library, file, whole_ms - sum(ms for _, _, ms in lines)))
-            for line, name, file, ms in places:
+            stacks = [((*above, (SCRIPT, line, name), *(below or {}).get(line, ())), ms) for line, name, ms in lines]
+            stacks.append(((*above, _LIBRARY_FRAME), whole_ms - sum(ms for _, _, ms in lines)))
+            for frames, ms in stacks:
                 if ms <= 1e-9:
                     continue
-                row = loader.sampled.setdefault((worker, bucket, line, name, file), [0, 0, 0])
+                row = loader.sampled.setdefault((worker, bucket, frames), [0, 0, 0])
                 for index, value in enumerate((1, round(ms * 1e6), round(ms * cpu * 1e6))):
                     row[index] += value
         self.span("data_wait", loader.subject, max(0, loader.free_ns[worker] - self.now_ns) / 1e6)
         loader.taken_ns.append(self.now_ns)
 
-    def _spend_on(self, lines: list[tuple[int, str, float]], ms: float, cpu: float) -> None:
+    def _spend_on(
+        self,
+        lines: list[tuple[int, str, float]],
+        ms: float,
+        cpu: float,
+        below: dict[int, Sequence[tuple[str, int, str]]],
+    ) -> None:
         for line, function, part in lines:
-            self.spend(part, line, function, cpu_ms=part * cpu)
+            self.spend(part, line, function, cpu_ms=part * cpu, below=below.get(line, ()))
         rest = ms - sum(part for _, _, part in lines)
         if rest > 1e-9:
             self.spend(rest, cpu_ms=rest * cpu)
@@ -441,10 +454,12 @@ class SyntheticRun:
                     worker=worker,
                     num_workers=loader.num_workers,
                     loader=loader.subject,
-                    at_ns=0,
+                    at_ns=round(loader.spawn_ms * 1e6),
                     spawned_ns=0,
                 )
             )
+            if loader.gained:
+                self._write_resources(journal, loader.gained)
             if batches:
                 start, fetch, fetch_cpu, collate, size = (list(column) for column in zip(*batches, strict=True))
                 count = len(start)
@@ -477,14 +492,21 @@ class SyntheticRun:
                 self._write_worker_samples(journal, loader, worker)
             journal.close()
 
+    def _write_resources(self, journal: JournalWriter, gained: dict[str, Any]) -> None:
+        counters = {name: value for name, value in gained.items() if name != "open_sites"}
+        nothing = dict.fromkeys(counters, 0)
+        journal.write(WorkerResources(at_ns=0, cpu_ns=0, **nothing))
+        journal.write(WorkerResources(at_ns=self.now_ns, cpu_ns=0, **counters, open_sites=gained.get("open_sites", [])))
+
     def _write_worker_samples(self, journal: JournalWriter, loader: Loader, worker: int) -> None:
         mine = [(key, row) for key, row in loader.sampled.items() if key[0] == worker]
         if not mine:
             return
+        frames = sorted({frame for key, _ in mine for frame in key[2]})
         journal.write(
             Frames(
-                frames=[(index, key[4], key[2], key[3]) for index, (key, _) in enumerate(mine)],
-                stacks=[(index, [index]) for index in range(len(mine))],
+                frames=[(number, *frame) for number, frame in enumerate(frames)],
+                stacks=[(index, [frames.index(frame) for frame in key[2]]) for index, (key, _) in enumerate(mine)],
             ),
             Samples(
                 start_ns=0,

@@ -48,6 +48,29 @@ def wrap_statement(source: SourceText, site: Site | None, header: str) -> str:
     return diff(lines, [header, *(f"    {line}" for line in lines)]) if lines else ""
 
 
+def look_up(source: SourceText, site: Site | None, expression: str, comment: str) -> str:
+    """A diff that takes what the user's statement makes from a table; `expression` names the item as ``{index}``.
+
+    Empty where the statement is no assignment or return in a ``__getitem__`` that names its index.
+    """
+    if site is None or site.function.rpartition(".")[2] != "__getitem__":
+        return ""
+    heads = (source.line(site.file, number) for number in range(site.line, 0, -1))
+    head = next((text for text in heads if text.startswith("def __getitem__(self,")), "")
+    index = head.partition(",")[2].partition(")")[0].partition(":")[0].strip()
+    lines = statement_lines(source, site)
+    try:
+        statement = ast.parse("\n".join(lines).replace("return ", "result = ", 1)).body[0]
+    except (SyntaxError, ValueError, IndexError):
+        return ""
+    if not index.isidentifier() or not isinstance(statement, ast.Assign):
+        return ""
+    made = f"{expression.format(index=index)}  # {comment}"
+    if lines[0].startswith("return "):
+        return diff(lines, [f"return {made}"])
+    return diff(lines, [f"{ast.unparse(statement.targets[0])} = {made}"])
+
+
 def set_arguments(source: SourceText, site: Site | None, class_name: str, **arguments: str) -> str:
     """A diff that sets keyword arguments where the user's statement makes a `class_name`.
 

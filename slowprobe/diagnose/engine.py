@@ -64,10 +64,34 @@ def examine(evidence: Evidence) -> Examination:
             outcome = Outcome("passed", loaded.rule.title, f"seen, but mending it would save less than {MIN_SHARE:.0%}")
         outcomes[loaded.id] = outcome
         seen += kept
+    seen = _closest(seen, outcomes)
     joint = _joint(evidence, [change for _, diagnosis, _ in seen for change in diagnosis.changes])
     findings = [_finding(loaded, diagnosis, outlook) for loaded, diagnosis, outlook in seen]
     findings.sort(key=lambda finding: (-finding.saving.seconds, finding.rule))
     return Examination(findings, outcomes, joint)
+
+
+def _closest(
+    seen: list[tuple[LoadedRule, Diagnosis, Outlook]], outcomes: dict[str, Outcome]
+) -> list[tuple[LoadedRule, Diagnosis, Outlook]]:
+    """One cause is reported once: a general rule's finding yields to that of a closer rule about the same line."""
+    kept = []
+    for entry in seen:
+        loaded, diagnosis, _ = entry
+        first = next(((where.file, where.line) for where in diagnosis.where), None)
+        closer = [
+            other.id
+            for other, named, _ in seen
+            if loaded.id in other.rule.closer_than
+            and first in {*((w.file, w.line) for w in named.where), *((s.file, s.line) for s in named.covers)}
+        ]
+        if not closer:
+            kept.append(entry)
+        elif outcomes[loaded.id].status == "found":
+            outcomes[loaded.id] = Outcome("passed", loaded.rule.title, f"{closer[0]} names the same line")
+    for loaded, diagnosis, _ in kept:  # another finding of a rule of which one has yielded
+        outcomes[loaded.id] = Outcome("found", loaded.rule.title, diagnosis.summary)
+    return kept
 
 
 def _ask(loaded: LoadedRule, evidence: Evidence) -> tuple[Outcome, list[tuple[Diagnosis, Outlook]]]:

@@ -15,6 +15,7 @@ from slowprobe.timeline.input_curve import InputCurve, input_curve, most_workers
 from slowprobe.timeline.labels import Labels, label_run
 from slowprobe.timeline.loader_model import LoaderModel
 from slowprobe.timeline.loaders import LoaderFacts, loader_facts
+from slowprobe.timeline.making_stacks import StackTime, making_stacks
 from slowprobe.timeline.neighbours import Neighbours, neighbours
 from slowprobe.timeline.ops import OpWindow, read_window
 from slowprobe.timeline.partition import Partition, partition
@@ -129,6 +130,11 @@ class Evidence:
     def worker_lines(self) -> list[LineTime]:
         """The same inside loader workers."""
         return worker_line_times(self.worker_recordings, UserCode(self.run.manifest))
+
+    @cached_property
+    def making_stacks(self) -> dict[int, list[StackTime]]:
+        """The stacks on which batches were made and iterators started, by loader."""
+        return making_stacks(self.recording, self.worker_recordings, UserCode(self.run.manifest))
 
     @cached_property
     def windows(self) -> dict[str, Window]:

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from slowprobe.diagnose.finding import Bottleneck, Fix, Where
+from slowprobe.run.schema import Site
 from slowprobe.timeline.replay import Change
 
 
@@ -28,6 +29,8 @@ class Rule:
     title: str
     bottleneck: Bottleneck
     needs: tuple[str, ...]
+    closer_than: tuple[str, ...] = ()
+    """Rules that see the same lines and know less of them: they yield where a finding of this one names their line."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,8 @@ class Diagnosis:
     title: str = ""
     """Overrides the rule's title, to name the thing at hand."""
     evidence: dict[str, Any] = field(default_factory=dict)
+    covers: Sequence[Site] = ()
+    """Lines below those of `where` whose time it is, too: no other finding is to name them (see `Rule.closer_than`)."""
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,139 @@
+"""The dataset opens the same file again for every item.
+
+What it is: h5py.File, lmdb.open, zarr.open, np.load, pandas' readers or open with the same arguments each time, in
+__getitem__ or below it.
+
+Why it is slow: opening reads and parses the file's header and index (np.load and pandas: the whole file) for every
+item; kept open, an item costs its own bytes only.
+
+How it is seen: stack samples on the line while batches are made, in workers or the training process. That it is the
+same file is read off the code: its arguments depend on no index, loop or other parameter of the item, and nothing keeps
+what was opened (a condition around it, a cached function). The fix is replayed with the line cheaper.
+
+Saving: a stated range: nothing of the line's time remains at best, 0.1 is expected, 0.5 where the item itself is read
+on the same line.
+
+Stays quiet when: it takes less than a tenth of making a batch, each item opens its own file (small-files), the loop
+does not wait for batches, or more workers would hide it.
+
+Fix: open on first use, once in every worker process (a handle must not be carried over a fork):
+
+    @functools.cache
+    def opened(process, *arguments, **options):
+        return h5py.File(*arguments, **options)
+
+    rows = opened(os.getpid(), self.path, "r")["rows"]
+
+Sources: h5py documentation (multiprocessing); PyTorch forum, "DataLoader, when num_worker > 0, there is bug" (open in
+__getitem__ once); LMDB documentation (open an environment once a process).
+"""
+
+from __future__ import annotations
+
+import ast
+from typing import Any
+
+from slowprobe.diagnose.edits import diff, statement_lines
+from slowprobe.diagnose.finding import Fix
+from slowprobe.diagnose.making_parts import MIN_SAMPLES, cheaper, examined, of_batch, part_of, passes_for
+from slowprobe.diagnose.rule import Answer, Diagnosis, NotChecked, Passed, Rule
+from slowprobe.diagnose.same_file import opener_at
+from slowprobe.run.schema import Site
+from slowprobe.timeline.loaders import LoaderFacts
+from slowprobe.timeline.making_stacks import StackTime
+from slowprobe.timeline.replay import Factor
+
+MIN_PART = 0.1  # of making a batch; opening is pure loss, so a tenth of it is worth an edit
+REMAINING = Factor(0.0, 0.1, 0.5)  # see "Saving" above
+LEVELS = 3  # from the call up to the dataset's __getitem__
+
+RULE = Rule(
+    title="The same file is opened for every item",
+    bottleneck="input",
+    needs=("loaders", "making_stacks", "partition", "replay", "source", "cores", "input_curves"),
+    closer_than=("slow-transform", "small-files", "storage-bound"),
+)
+
+
+def check(run: Any) -> Answer:
+    """Find lines that open one file over and over."""
+    return examined(run, _diagnose)
+
+
+def _diagnose(run: Any, loader: LoaderFacts) -> Diagnosis | Passed | NotChecked:
+    if loader.id not in run.making_stacks:
+        return NotChecked("no stack samples were taken while batches were made")
+    openers: dict[tuple[Site, ...], tuple[str, ast.Call] | None] = {}
+
+    def opens(stack: StackTime) -> bool:
+        sites = callers(stack)
+        if sites not in openers:
+            openers[sites] = opener_at(run.source, sites)
+        return openers[sites] is not None
+
+    part = part_of(run, loader, "fetch", opens)
+    share = of_batch(loader, part)
+    if share < MIN_PART or part.samples < MIN_SAMPLES:
+        return Passed(f"opening one file again takes {share:.0%} of making a batch")
+    change = cheaper(loader, part, REMAINING)
+    reason = passes_for(run, loader, change)
+    if reason:
+        return Passed(f"opening one file again takes {share:.0%} of making a batch, but {reason}")
+    site = part.site
+    name = next(found[0] for sites, found in openers.items() if found is not None and sites[0] == site)
+    per_item = loader.making.opens_per_item
+    return Diagnosis(
+        title=f"{name} opens the same file for every item",
+        summary=(
+            f"{name} takes {share:.0%} of making a batch ({share * (loader.make_s or 0) * 1000:.1f} of "
+            f"{(loader.make_s or 0) * 1000:.1f} ms), for a file that could stay open: "
+            f"{run.source.line(site.file, site.line) if site else ''}"
+        ),
+        where=part.where,
+        fix=Fix(
+            text="Open it once in every worker process, on first use, and keep it open.", diff=_diff(run, site, name)
+        ),
+        changes=[change],
+        basis="stated range",
+        evidence={
+            "share of making a batch": round(share, 4),
+            "ms a batch": round(share * (loader.make_s or 0) * 1000, 3),
+            "files opened by Python code, an item": "not counted" if per_item is None else round(per_item, 2),
+            "off the CPU": round(part.waiting, 3),
+            "num_workers": loader.num_workers,
+        },
+    )
+
+
+def callers(stack: StackTime) -> tuple[Site, ...]:
+    """The user's lines from the innermost outwards."""
+    users = [index for index in range(stack.user, -1, -1) if stack.users[index]][: LEVELS + 1]
+    return tuple(site for index in users if (site := stack.site_at(index)) is not None)
+
+
+def _diff(run: Any, site: Site | None, name: str) -> str:
+    """The call put through a cache; not for open(), whose position in the file would be shared, nor for archives."""
+    if site is None or name == "open" or name.endswith(("ZipFile", "tarfile.open")):
+        return ""
+    lines = statement_lines(run.source, site)
+    text = "\n".join(lines)
+    if f"{name}(" not in text:
+        return ""
+    edited = text.replace(f"{name}(", "opened(os.getpid(), ", 1)
+    with_block = edited.lstrip().startswith("with ")
+    if with_block:  # its end would close the file
+        head, _, rest = edited.partition("opened(")
+        inner, found, tail = rest.rpartition(" as ")
+        if not found:
+            return ""
+        edited = f"{head}contextlib.nullcontext(opened({inner}) as {tail}"
+    mapped = name.endswith("np.load") and "mmap_mode" not in text and ".npz" not in text
+    options = '*arguments, mmap_mode="r", **options' if mapped else "*arguments, **options"
+    helper = [
+        "@functools.cache",
+        "def opened(process, *arguments, **options):",
+        f"    return {name}({options})",
+        "",
+        "",
+    ]
+    return diff(lines, [*helper, *edited.splitlines()])

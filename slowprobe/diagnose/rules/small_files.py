@@ -1,0 +1,145 @@
+"""Every item is a file of its own, and opening the files takes much of making a batch.
+
+What it is: a dataset of many small files: about one open or more an item.
+
+Why it is slow: for each file a path is looked up, a file opened, read and closed, in random order. On a disk or a
+network file system that is one or more round trips of 0.1 to 10 ms for a few KB, a hundredth of what the storage can
+deliver.
+
+How it is seen: files opened by Python code in the workers, counted, and the lines that opened them; stack samples on
+those lines against all samples of making batches; bytes read an item. The fix is replayed with their time cheaper.
+
+Saving: a stated range. Of the lines' time 0.01 remains at best, 0.1 is expected, 0.5 at worst: reading the same bytes
+in sequence is 10 to 100 times as fast, and what the lines do with them remains.
+
+Stays quiet when: fewer files than items are opened, the files are large (more than 256 KB an item), the lines take less
+than 30 % of making a batch, the loop does not wait for batches, more workers would hide it, or it is the same file each
+time (file-reopened). Files opened by C code, and those of the training process (num_workers=0), are not counted.
+
+Fix: pack the files once into shards of 100 MB or more and read them in sequence (webdataset, datasets, LMDB), or into
+one array:
+
+    self.rows = np.load("rows.npy", mmap_mode="r")   # in __init__
+
+Sources: open_clip discussion 120 (sequential against random reads); WebDataset documentation; CoorDL.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from slowprobe.diagnose.edits import look_up
+from slowprobe.diagnose.finding import Fix
+from slowprobe.diagnose.item_calls import called, kind_of, names_match
+from slowprobe.diagnose.making_parts import (
+    MIN_SAMPLES,
+    Part,
+    cheaper,
+    examined,
+    file_wait,
+    of_batch,
+    part_of,
+    passes_for,
+)
+from slowprobe.diagnose.rule import Answer, Diagnosis, NotChecked, Passed, Rule
+from slowprobe.diagnose.rules.file_reopened import callers
+from slowprobe.diagnose.same_file import opener_at
+from slowprobe.timeline.loaders import LoaderFacts
+from slowprobe.timeline.making_stacks import StackTime
+from slowprobe.timeline.replay import Factor
+
+MIN_OPENS = 0.9  # an item; the last readings of a worker may miss some
+MIN_PART = 0.3  # of making a batch
+LARGE_BYTES = 256 * 1024  # an item: storage delivers as much in the 1-3 ms that one open and seek cost it
+SHARD_BYTES = 100_000_000  # webdataset's advice: 100 MB or more, so that a seek is lost in reading them
+MIN_WAITING = 0.5  # of a decoder's line; one that computes is decode-bound
+REMAINING = Factor(0.01, 0.1, 0.5)  # see "Saving" above
+
+RULE = Rule(
+    title="Each item is a small file of its own",
+    bottleneck="input",
+    needs=("loaders", "making_stacks", "partition", "replay", "source", "cores", "input_curves"),
+    closer_than=("slow-transform", "storage-bound"),
+)
+
+
+def check(run: Any) -> Answer:
+    """Find loaders that spend their time on opening files."""
+    return examined(run, _diagnose)
+
+
+def _diagnose(run: Any, loader: LoaderFacts) -> Diagnosis | Passed | NotChecked:
+    opens = loader.making.opens_per_item
+    if not loader.num_workers:
+        return NotChecked("files are counted in worker processes only, and the loader has none")
+    if opens is None or loader.id not in run.making_stacks:
+        return NotChecked("files opened by the workers were not counted")
+    if opens < MIN_OPENS:
+        return Passed(f"{opens:.2g} files are opened an item")
+    item_bytes = _item_bytes(loader)
+    if item_bytes is not None and item_bytes > LARGE_BYTES:
+        return Passed(f"an item reads {item_bytes / 1024:.0f} KB: its files are large")
+    places = {(site.file, site.line) for site, _ in loader.making.open_sites}
+    decoders = part_of(run, loader, "fetch", lambda stack: kind_of(run.source, stack) == "decode")
+    computing = file_wait(loader, decoders) < MIN_WAITING
+    part = part_of(run, loader, "fetch", lambda stack: _reads(run, stack, places, computing))
+    share = of_batch(loader, part)
+    if share < MIN_PART or part.samples < MIN_SAMPLES:
+        return Passed(f"{opens:.2g} files are opened an item, and their lines take {share:.0%} of making a batch")
+    change = cheaper(loader, part, REMAINING)
+    reason = passes_for(run, loader, change)
+    if reason:
+        return Passed(f"{opens:.2g} files are opened an item, but {reason}")
+    size = "" if item_bytes is None else f" of {item_bytes / 1024:.1f} KB"
+    return Diagnosis(
+        summary=(
+            f"{opens:.2g} files{size} are opened for each item; the lines that open and read them take {share:.0%} of "
+            f"making a batch ({share * (loader.make_s or 0) * 1000:.1f} of {(loader.make_s or 0) * 1000:.1f} ms)."
+        ),
+        where=part.where,
+        fix=Fix(text=_advice(item_bytes), diff=_diff(run, part)),
+        changes=[change],
+        basis="stated range",
+        evidence={
+            "files opened, an item": round(opens, 3),
+            "bytes read, an item": "not read" if item_bytes is None else round(item_bytes),
+            "share of making a batch": round(share, 4),
+            "waiting, of their time": round(file_wait(loader, part), 3),
+            "num_workers": loader.num_workers,
+        },
+    )
+
+
+def _reads(run: Any, stack: StackTime, places: set[tuple[str, int]], computing: bool) -> bool:
+    """On a line that opens files, or reading one; decoding only where that is not `computing`."""
+    users = [frame for frame, is_users in zip(stack.frames, stack.users, strict=True) if is_users]
+    kind = kind_of(run.source, stack)
+    if kind in ("tokenize", "elsewhere") or (kind == "decode" and computing):
+        return False
+    if opener_at(run.source, callers(stack)) is not None:
+        return False
+    return kind in ("read", "decode") or any((frame.file, frame.line) in places for frame in users[-1:])
+
+
+def _item_bytes(loader: LoaderFacts) -> float | None:
+    read, workers = loader.making.rchar_per_batch, loader.making.workers
+    batches, items = sum(worker.batches for worker in workers), sum(worker.items for worker in workers)
+    return None if read is None or not items else read * batches / items
+
+
+def _advice(item_bytes: float | None) -> str:
+    items = "" if not item_bytes else f", here {max(1, math.ceil(SHARD_BYTES / item_bytes / 100)) * 100} items,"
+    return (
+        f"Pack the files once into shards of 100 MB{items} and read those in sequence; or into one array that is "
+        "memory-mapped in __init__."
+    )
+
+
+def _diff(run: Any, part: Part) -> str:
+    """The item looked up in one array, where the line reads an array of its own."""
+    site = part.site
+    names = [name for name, _ in called(run.source.line(site.file, site.line))] if site is not None else []
+    if not any(names_match(name, ("np.load", "numpy.load", "fromfile", "loadtxt")) for name in names):
+        return ""
+    return look_up(run.source, site, "self.items[{index}]", 'packed once: np.load("items.npy", mmap_mode="r")')

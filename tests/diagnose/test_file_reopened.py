@@ -1,0 +1,123 @@
+from __future__ import annotations
+
+import pytest
+from synthetic import LIBRARY, SCRIPT, SyntheticRun
+
+from diagnose.asking import ask
+from slowprobe.diagnose.engine import examine
+
+SOURCE = """\
+class Rows(Dataset):
+    def __getitem__(self, index):
+        with h5py.File(self.path, "r") as file:
+            row = file["rows"][index]
+        one = np.load(self.files[index])
+        path = os.path.join(self.folder, "rows.npy")
+        two = np.load(path)[index]
+        if self.kept is None:
+            self.kept = lmdb.open(self.path)
+        three = read(self.path, index)
+        name = self.names[index]
+        four = np.load(name)
+        return row
+
+
+def read(path, index):
+    return zarr.open(path)[index]
+
+
+@functools.cache
+def kept(path):
+    return np.load(path)
+
+
+class Stream(IterableDataset):
+    def __iter__(self):
+        file = h5py.File(self.path)
+        for row in file["rows"]:
+            yield row
+
+
+loader = DataLoader(Rows())
+"""
+RULE = "file-reopened"
+BATCHES = 150
+OPENING = [(f"{LIBRARY}/site-packages/h5py/_hl/files.py", 500, "File.__init__")]
+ITEM = [(SCRIPT, 10, "Rows.__getitem__")]
+
+
+def record(
+    tmp_path, text, *, ms=20.0, workers=2, function="Rows.__getitem__", above=(), train=(2, 4, 1), resources=None
+):
+    run = SyntheticRun(tmp_path, SOURCE, cores=2)
+    loader = run.loader(run.line("DataLoader("), num_workers=workers)
+    loader.gained = resources or {}
+    line = run.line(text)
+    with run.epoch(loader):
+        for _ in range(BATCHES):
+            run.batch(
+                loader, ms + 2, 0.5, fetch_lines={line: ms}, function=function, below={line: OPENING}, above=above
+            )
+            run.train(*train)
+    return run.evidence()
+
+
+def test_slow_names_the_line_and_keeps_the_file_open(tmp_path):
+    evidence = record(tmp_path, "h5py.File(self.path, ")
+    verdict = ask(RULE, evidence)
+    assert verdict.lines == [3]
+    assert "contextlib.nullcontext(opened(os.getpid(), self.path" in verdict.diagnosis.fix.diff
+    assert verdict.diagnosis.title == "h5py.File opens the same file for every item"
+    fixed = record(tmp_path / "fixed", "h5py.File(self.path, ", ms=2.0)
+    assert verdict.saved_s == pytest.approx(evidence.partition.loop_s - fixed.partition.loop_s, rel=0.1)
+
+
+def test_a_path_that_is_made_of_what_stays_the_same(tmp_path):
+    verdict = ask(RULE, record(tmp_path, "np.load(path)[index]"))
+    assert verdict.lines == [7]
+    assert 'mmap_mode="r"' in verdict.diagnosis.fix.diff
+
+
+def test_a_helper_is_judged_by_what_its_caller_passes(tmp_path):
+    verdict = ask(RULE, record(tmp_path, "zarr.open(path)", function="read", above=ITEM))
+    assert verdict.lines == [17]
+
+
+def test_general_rules_yield_to_it(tmp_path):
+    found = examine(record(tmp_path, "h5py.File(self.path, "))
+    assert found.outcomes["slow-transform"].status == "passed"
+    assert [finding.rule for finding in found.findings if finding.where and finding.where[0].line == 3] == [RULE]
+
+
+def test_fixed_passes(tmp_path):
+    assert ask(RULE, record(tmp_path, "h5py.File(self.path, ", ms=0.1)).status == "passed"
+
+
+@pytest.mark.parametrize(
+    ("text", "function", "above"),
+    [
+        ("np.load(self.files[index])", "Rows.__getitem__", ()),
+        ("np.load(name)", "Rows.__getitem__", ()),
+        ("lmdb.open(self.path)", "Rows.__getitem__", ()),
+        ("return np.load(path)", "kept", ITEM),
+        ("zarr.open(path)", "read", ()),
+        ("file = h5py.File(self.path)", "Stream.__iter__", ()),
+    ],
+    ids=["a file an item", "a name an item", "opened once", "cached", "caller unknown", "once a pass"],
+)
+def test_near_misses_pass(tmp_path, text, function, above):
+    assert ask(RULE, record(tmp_path, text, function=function, above=above)).status == "passed"
+
+
+def test_a_loader_that_keeps_up_passes(tmp_path):
+    assert ask(RULE, record(tmp_path, "h5py.File(self.path, ", train=(20, 30, 1))).status == "passed"
+
+
+def test_without_samples_it_is_not_checked(tmp_path):
+    run = SyntheticRun(tmp_path, SOURCE)
+    loader = run.loader(1, num_workers=2)
+    with run.epoch(loader):
+        for _ in range(20):
+            run.batch(loader, 20.0)
+            run.train()
+    assert ask(RULE, run.evidence()).status in ("not-checked", "passed")

@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+import pytest
+from synthetic import LIBRARY, SCRIPT, SyntheticRun
+
+from diagnose.asking import ask
+from slowprobe.diagnose.engine import examine
+
+SOURCE = """\
+class WordTokenizer:
+    def encode(self, text):
+        return [self.ids[word] for word in text.split()]
+
+
+class Texts(Dataset):
+    def __getitem__(self, index):
+        ids = self.tokenizer(self.texts[index], truncation=True)
+        raw = self.texts[index].encode()
+        return ids
+
+
+def collate(items):
+    return tokenizer.pad(items)
+
+
+loader = DataLoader(Texts())
+for batch in loader:
+    ids = tokenizer(batch)
+"""
+RULE = "tokenize-in-loop"
+BATCHES = 150
+PACKAGES = f"{LIBRARY}/site-packages"
+CALLING = [(f"{PACKAGES}/transformers/tokenization_utils_base.py", 2900, "PreTrainedTokenizerBase.__call__")]
+PADDING = [(f"{PACKAGES}/transformers/tokenization_utils_base.py", 3300, "PreTrainedTokenizerBase.pad")]
+
+
+def record(tmp_path, text, below=(), *, ms=20.0, workers=2, function="Texts.__getitem__", above=(), train=(2, 4, 1)):
+    run = SyntheticRun(tmp_path, SOURCE, cores=2)
+    loader = run.loader(run.line("DataLoader("), num_workers=workers)
+    line = run.line(text)
+    with run.epoch(loader):
+        for _ in range(BATCHES):
+            run.batch(loader, ms + 2, 0.5, fetch_lines={line: ms}, function=function, below={line: below}, above=above)
+            run.train(*train)
+    return run.evidence()
+
+
+def test_slow_names_the_line_and_saves_all_of_it(tmp_path):
+    evidence = record(tmp_path, "self.tokenizer(", CALLING)
+    verdict = ask(RULE, evidence)
+    assert verdict.lines == [8]
+    assert "+ids = self.tokens[index]" in verdict.diagnosis.fix.diff
+    assert "on 2 processes" in verdict.diagnosis.fix.text
+    fixed = record(tmp_path / "fixed", "self.tokenizer(", CALLING, ms=0.4)
+    assert verdict.saved_s == pytest.approx(evidence.partition.loop_s - fixed.partition.loop_s, rel=0.1)
+
+
+def test_a_compiled_tokenizer_is_known_by_its_call(tmp_path):
+    assert ask(RULE, record(tmp_path, "self.tokenizer(")).lines == [8]
+
+
+def test_a_tokenizer_of_the_users_is_named_where_it_is_called(tmp_path):
+    caller = [(SCRIPT, 8, "Texts.__getitem__")]
+    evidence = record(tmp_path, "self.ids[word]", function="WordTokenizer.encode", above=caller)
+    assert ask(RULE, evidence).lines == [8]
+    found = examine(evidence)
+    assert found.outcomes["slow-transform"].reason == "tokenize-in-loop names the same line"
+
+
+def test_in_the_step_it_is_found_too(tmp_path):
+    run = SyntheticRun(tmp_path, SOURCE)
+    loader = run.loader(run.line("DataLoader("), num_workers=2)
+    with run.epoch(loader):
+        for _ in range(BATCHES):
+            run.batch(loader, 1.0)
+            run.train(2, 4, 1)
+            run.python(3.0, run.line("ids = tokenizer(batch)"), below=CALLING)
+    verdict = ask(RULE, run.evidence())
+    assert verdict.lines == [19]
+    assert verdict.saved_s == pytest.approx(BATCHES * 0.003, rel=0.1)
+
+
+def test_fixed_passes(tmp_path):
+    assert ask(RULE, record(tmp_path, "self.tokenizer(", CALLING, ms=0.4)).status == "passed"
+
+
+@pytest.mark.parametrize(("text", "below"), [("tokenizer.pad", PADDING), (".encode()", ())])
+def test_padding_and_encoding_a_string_are_no_tokenizing(tmp_path, text, below):
+    """Near miss: a tokenizer pads; a string is encoded."""
+    assert ask(RULE, record(tmp_path, text, below)).status == "passed"
+
+
+def test_a_loader_that_keeps_up_passes(tmp_path):
+    """Near miss: it tokenizes for most of a batch, and the steps take longer."""
+    verdict = ask(RULE, record(tmp_path, "self.tokenizer(", CALLING, train=(20, 30, 1)))
+    assert verdict.status == "passed"
+    assert "hardly waits" in verdict.outcome.reason
+
+
+def test_without_a_loader_or_samples_it_says_so(tmp_path):
+    run = SyntheticRun(tmp_path)
+    for _ in range(20):
+        run.train()
+        run.spend(1.0, sampled=False)
+    assert ask(RULE, run.evidence()).status in ("not-checked", "passed")
