@@ -1,0 +1,127 @@
+"""What the input pipeline's picture and curve say, in sentences."""
+
+from __future__ import annotations
+
+import math
+
+from slowprobe.report.loader_document import CurvePoint, Loader, Pipeline, StageId, WorkerCurve
+from slowprobe.report.quantities import WORTH_SAYING, factor, milliseconds, percent
+
+LABELS: dict[StageId, str] = {
+    "start": "Start of workers",
+    "storage": "Storage",
+    "fetch": "Fetch",
+    "transform": "Transforms",
+    "collate": "Collate",
+    "hand_over": "Hand-over",
+    "loader": "Loader",
+    "wait": "Wait",
+    "step": "Step",
+}
+HINTS: dict[StageId, str] = {
+    "start": "at each pass, spread over its batches",
+    "storage": "waiting in the dataset: files, network, sleep, or a free core",
+    "fetch": "the dataset’s own code, on the CPU",
+    "transform": "the dataset’s transforms",
+    "collate": "items become a batch",
+    "hand_over": "pickling, beside making the next batch",
+    "loader": "sampler, pinning, the loader’s own code",
+    "wait": "the loop stands still",
+    "step": "what the loop does with a batch",
+}
+BUCKETS: dict[StageId, str] = {"start": "loader_start", "wait": "data_wait"}  # the others are called as their stages
+_NAMED: dict[StageId, str] = {
+    "storage": "waiting for storage or a core",
+    "fetch": "the dataset’s own code",
+    "transform": "transforms",
+    "collate": "collating",
+}
+_LIMITS = {
+    "step": "From there on the step sets the pace: its batch is ready before it asks.",
+    "cores": "More than that cannot help: the cores are all at work.",
+    "hand-over": "More than that cannot help: getting a batch from another process takes the time.",
+    "storage": "There, batches still wait for storage; more workers were not tried.",
+}
+_SMALL = 0.05  # of the time from batch to batch
+
+
+def pipeline_in_words(loader: Loader) -> str:
+    """Where a batch's time goes, for somebody who has not seen the picture."""
+    pipeline = loader.pipeline
+    if pipeline is None:
+        return "No request for a batch was recorded one by one."
+    took = {stage.id: stage.ms_per_batch for stage in pipeline.stages}
+    step, wait = took.get("step"), took.get("wait", 0.0)
+    said = []
+    if pipeline.making_ms is None:
+        after = f" and then works on it for {milliseconds(step)}" if step else ""
+        said.append(f"The loop waits {milliseconds(wait)} for each batch{after}.")
+        said.append(_unseen(loader))
+    elif not loader.num_workers:
+        said.append(f"Making a batch takes {milliseconds(pipeline.making_ms)}{_mostly(pipeline)}.")
+        share = percent(pipeline.making_ms / pipeline.period_ms) if pipeline.period_ms > 0 else ""
+        if step:
+            said.append(
+                f"No worker does it beforehand, so the loop stands still meanwhile: {share} of its time. "
+                f"Then the step takes {milliseconds(step)}."
+            )
+    else:
+        said.append(f"Making a batch takes a worker {milliseconds(pipeline.making_ms)}{_mostly(pipeline)}.")
+        said.append(_supply(loader.num_workers, pipeline.making_ms, step, wait, pipeline.period_ms))
+    if "start" in took:
+        passes = f" at each of the {loader.epochs} passes" if loader.epochs > 1 else ""
+        said.append(f"Starting the workers{passes} costs another {milliseconds(took['start'])} a batch.")
+    return " ".join(said)
+
+
+def curve_in_words(curve: WorkerCurve) -> str:
+    """What the recommended setting brings, and what limits it."""
+    points = {point.num_workers: point for point in curve.points}
+    now, then = points.get(curve.present_num_workers), points.get(curve.recommended_num_workers)
+    if now is None or then is None:
+        return ""
+    gain = now.expected_ms / then.expected_ms if then.expected_ms > 0 else math.nan
+    setting = f"num_workers={curve.recommended_num_workers}"
+    if gain >= WORTH_SAYING:
+        first = (
+            f"With {setting} a batch and its step are predicted to take {_span(then)} instead of "
+            f"{milliseconds(now.expected_ms)}: {factor(gain)} as fast."
+        )
+    elif curve.recommended_num_workers < curve.present_num_workers:
+        first = f"{setting} is predicted to do as well as the present num_workers={curve.present_num_workers}."
+    else:
+        return f"No other number of workers is predicted to be faster than the present {curve.present_num_workers}."
+    if not curve.recommended_num_workers:
+        return f"{first} Batches are made so fast that workers cost more than they save."
+    return f"{first} {_LIMITS.get(curve.limit, '')}".strip()
+
+
+def _span(point: CurvePoint) -> str:
+    low, high = milliseconds(point.low_ms), milliseconds(point.high_ms)
+    expected = milliseconds(point.expected_ms)
+    return expected if low == high else f"{expected} ({low} to {high})"
+
+
+def _supply(workers: int, making_ms: float, step: float | None, wait: float, period_ms: float) -> str:
+    who = "One worker delivers" if workers == 1 else f"{workers} workers together deliver"
+    supply = f"{who} one every {milliseconds(making_ms / workers)} at best"
+    if not step:
+        return f"{supply}."
+    if wait > _SMALL * period_ms:
+        return f"{supply} and the step takes {milliseconds(step)}, so the loop waits {milliseconds(wait)} for each."
+    return f"{supply} and the step takes {milliseconds(step)}: the workers keep up."
+
+
+def _mostly(pipeline: Pipeline) -> str:
+    """The stage that is most of making a batch, if one is."""
+    made = [stage for stage in pipeline.stages if stage.id in _NAMED]
+    top = max(made, key=lambda stage: stage.ms_per_batch, default=None)
+    if top is None or not pipeline.making_ms or not top.ms_per_batch >= 0.4 * pipeline.making_ms:
+        return ""
+    return f", {percent(top.ms_per_batch / pipeline.making_ms)} of it {_NAMED[top.id]}"
+
+
+def _unseen(loader: Loader) -> str:
+    if loader.watched:
+        return "How it is made is not known: slowprobe sees this iterable only from outside."
+    return "How it is made is not known: it was not seen being made."
