@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 
+from slowprobe.report.document import Document
 from slowprobe.report.loader_document import CurvePoint, Loader, Pipeline, StageId, WorkerCurve
-from slowprobe.report.quantities import WORTH_SAYING, factor, milliseconds, percent
+from slowprobe.report.quantities import factor, milliseconds, percent
 
 LABELS: dict[StageId, str] = {
     "start": "Start of workers",
-    "storage": "Storage",
+    "storage": "Storage, I/O",
     "fetch": "Fetch",
     "transform": "Transforms",
     "collate": "Collate",
@@ -42,6 +43,8 @@ _LIMITS = {
     "hand-over": "More than that cannot help: getting a batch from another process takes the time.",
     "storage": "There, batches still wait for storage; more workers were not tried.",
 }
+WORTH_A_CHANGE = 1.05  # a smaller gain is within the prediction's error
+WORTH_A_LINE = 0.05  # of the loop's time is waiting for batches
 _SMALL = 0.05  # of the time from batch to batch
 
 
@@ -67,33 +70,76 @@ def pipeline_in_words(loader: Loader) -> str:
             )
     else:
         said.append(f"Making a batch takes a worker {milliseconds(pipeline.making_ms)}{_mostly(pipeline)}.")
-        said.append(_supply(loader.num_workers, pipeline.making_ms, step, wait, pipeline.period_ms))
+        said.append(_supply(loader.num_workers, pipeline, step, wait))
     if "start" in took:
         passes = f" at each of the {loader.epochs} passes" if loader.epochs > 1 else ""
         said.append(f"Starting the workers{passes} costs another {milliseconds(took['start'])} a batch.")
     return " ".join(said)
 
 
-def curve_in_words(curve: WorkerCurve) -> str:
+def curve_in_words(curve: WorkerCurve, pace: StageId | None = None) -> str:
     """What the recommended setting brings, and what limits it."""
+    said = gain_in_words(curve)
+    if not _gains(curve) and curve.recommended_num_workers >= curve.present_num_workers:
+        return said
+    if pace == "start":
+        return f"{said} The present workers are that slow because they are started at each pass."
+    if not curve.recommended_num_workers:
+        return f"{said} Batches are made so fast that workers cost more than they save."
+    return f"{said} {_LIMITS.get(curve.limit, '')}".strip()
+
+
+def gain_in_words(curve: WorkerCurve) -> str:
+    """What the recommended number of workers brings over the present one."""
     points = {point.num_workers: point for point in curve.points}
     now, then = points.get(curve.present_num_workers), points.get(curve.recommended_num_workers)
     if now is None or then is None:
         return ""
     gain = now.expected_ms / then.expected_ms if then.expected_ms > 0 else math.nan
     setting = f"num_workers={curve.recommended_num_workers}"
-    if gain >= WORTH_SAYING:
-        first = (
+    if gain >= WORTH_A_CHANGE:
+        return (
             f"With {setting} a batch and its step are predicted to take {_span(then)} instead of "
             f"{milliseconds(now.expected_ms)}: {factor(gain)} as fast."
         )
-    elif curve.recommended_num_workers < curve.present_num_workers:
-        first = f"{setting} is predicted to do as well as the present num_workers={curve.present_num_workers}."
-    else:
-        return f"No other number of workers is predicted to be faster than the present {curve.present_num_workers}."
-    if not curve.recommended_num_workers:
-        return f"{first} Batches are made so fast that workers cost more than they save."
-    return f"{first} {_LIMITS.get(curve.limit, '')}".strip()
+    if curve.recommended_num_workers < curve.present_num_workers:
+        return f"{setting} is predicted to do as well as the present num_workers={curve.present_num_workers}."
+    if gain > 1.005:
+        return f"{setting} is predicted to be {percent(gain - 1)} faster: not worth a change."
+    return f"No other number of workers is predicted to be faster than the present {curve.present_num_workers}."
+
+
+def summary(document: Document) -> list[str]:
+    """The training loader in a line, where waiting for its batches is a part of the loop's time that matters."""
+    training = [loader for loader in document.loaders if loader.role == "training" and loader.pipeline is not None]
+    # What may be gained is for the findings to say; the curve only gives them a number.
+    found = any(finding.bottleneck == "input" for finding in document.findings)
+    return [line for loader in training[:1] if (line := _in_short(loader, loader.pipeline, found))]
+
+
+def _in_short(loader: Loader, pipeline: Pipeline | None, found: bool) -> str:
+    stages = pipeline.stages if pipeline is not None else []
+    waited = sum(stage.busy_share for stage in stages if stage.by == "training_process" and stage.id != "step")
+    if pipeline is None or waited < WORTH_A_LINE:
+        return ""
+    if pipeline.making_ms is None:
+        return f"Input: {pipeline_in_words(loader)}"
+    took = {stage.id: stage.ms_per_batch for stage in stages}
+    workers = "1 worker" if loader.num_workers == 1 else f"{loader.num_workers or 'no'} workers"
+    parts = [f"{milliseconds(pipeline.making_ms)} to make a batch{_mostly(pipeline)}", workers]
+    named = {"step": "step", "wait": "wait", "start": "start of workers"}
+    parts += [f"{name} {milliseconds(took[id])}" for id, name in named.items() if id in took]
+    said = f"Input: {'; '.join(parts)}."
+    # Without the start of its workers the loader would be another one than the curve's present point.
+    if not found or loader.curve is None or pipeline.pace == "start" or not _gains(loader.curve):
+        return said
+    return f"{said} {gain_in_words(loader.curve)}"
+
+
+def _gains(curve: WorkerCurve) -> bool:
+    took = {point.num_workers: point.expected_ms for point in curve.points}
+    now, then = took.get(curve.present_num_workers), took.get(curve.recommended_num_workers)
+    return now is not None and then is not None and now >= WORTH_A_CHANGE * then
 
 
 def _span(point: CurvePoint) -> str:
@@ -102,14 +148,15 @@ def _span(point: CurvePoint) -> str:
     return expected if low == high else f"{expected} ({low} to {high})"
 
 
-def _supply(workers: int, making_ms: float, step: float | None, wait: float, period_ms: float) -> str:
+def _supply(workers: int, pipeline: Pipeline, step: float | None, wait: float) -> str:
     who = "One worker delivers" if workers == 1 else f"{workers} workers together deliver"
-    supply = f"{who} one every {milliseconds(making_ms / workers)} at best"
+    supply = f"{who} one every {milliseconds((pipeline.making_ms or 0.0) / workers)} at best"
     if not step:
         return f"{supply}."
-    if wait > _SMALL * period_ms:
-        return f"{supply} and the step takes {milliseconds(step)}, so the loop waits {milliseconds(wait)} for each."
-    return f"{supply} and the step takes {milliseconds(step)}: the workers keep up."
+    if pipeline.pace in ("step", "start"):
+        still = f", but for {milliseconds(wait)} in the mean" if wait > _SMALL * pipeline.period_ms else ""
+        return f"{supply} and the step takes {milliseconds(step)}: the workers keep up{still}."
+    return f"{supply} and the step takes {milliseconds(step)}, so the loop waits {milliseconds(wait)} for each."
 
 
 def _mostly(pipeline: Pipeline) -> str:
