@@ -48,32 +48,42 @@ WORTH_A_LINE = 0.05  # of the loop's time is waiting for batches
 _SMALL = 0.05  # of the time from batch to batch
 
 
+def pipeline_headline(loader: Loader) -> str:
+    """What the loop pays for its batches, in one short sentence."""
+    pipeline = loader.pipeline
+    if pipeline is None:
+        return ""
+    took = {stage.id: stage.ms_per_batch for stage in pipeline.stages}
+    period, wait = milliseconds(pipeline.period_ms), took.get("wait", 0.0)
+    if pipeline.pace == "start":
+        return f"Starting workers costs {milliseconds(took.get('start', 0.0))} of every {period}."
+    if pipeline.making_ms is not None and not loader.num_workers:
+        return f"The loop spends {milliseconds(pipeline.making_ms)} of every {period} making its batch."
+    if wait > _SMALL * pipeline.period_ms:
+        return f"The loop waits {milliseconds(wait)} of every {period} for its batch."
+    return "Batches are ready when the loop asks for them."
+
+
 def pipeline_in_words(loader: Loader) -> str:
     """Where a batch's time goes, for somebody who has not seen the picture."""
     pipeline = loader.pipeline
     if pipeline is None:
         return "No request for a batch was recorded one by one."
     took = {stage.id: stage.ms_per_batch for stage in pipeline.stages}
-    step, wait = took.get("step"), took.get("wait", 0.0)
-    said = []
+    step = took.get("step")
     if pipeline.making_ms is None:
-        after = f" and then works on it for {milliseconds(step)}" if step else ""
-        said.append(f"The loop waits {milliseconds(wait)} for each batch{after}.")
-        said.append(_unseen(loader))
-    elif not loader.num_workers:
-        said.append(f"Making a batch takes {milliseconds(pipeline.making_ms)}{_mostly(pipeline)}.")
-        share = percent(pipeline.making_ms / pipeline.period_ms) if pipeline.period_ms > 0 else ""
-        if step:
-            said.append(
-                f"No worker does it beforehand, so the loop stands still meanwhile: {share} of its time. "
-                f"Then the step takes {milliseconds(step)}."
-            )
-    else:
-        said.append(f"Making a batch takes a worker {milliseconds(pipeline.making_ms)}{_mostly(pipeline)}.")
-        said.append(_supply(loader.num_workers, pipeline, step, wait))
+        after = f"The step then takes {milliseconds(step)}. " if step else ""
+        return after + _unseen(loader)
+    if not loader.num_workers:
+        first = f"No worker makes it beforehand, so the loop stands still meanwhile{_mostly(pipeline, ': ')}."
+        return f"{first} Then the step takes {milliseconds(step)}." if step else first
+    said = [f"Making a batch takes a worker {milliseconds(pipeline.making_ms)}{_mostly(pipeline, ', ')}."]
+    who = "One worker delivers" if loader.num_workers == 1 else f"{loader.num_workers} workers together deliver"
+    supply = f"{who} one every {milliseconds(pipeline.making_ms / loader.num_workers)} at best"
+    said.append(f"{supply}; the step works {milliseconds(step)} on each." if step else f"{supply}.")
     if "start" in took:
         passes = f" at each of the {loader.epochs} passes" if loader.epochs > 1 else ""
-        said.append(f"Starting the workers{passes} costs another {milliseconds(took['start'])} a batch.")
+        said.append(f"Starting the workers{passes} costs {milliseconds(took['start'])} a batch.")
     return " ".join(said)
 
 
@@ -123,10 +133,10 @@ def _in_short(loader: Loader, pipeline: Pipeline | None, found: bool) -> str:
     if pipeline is None or waited < WORTH_A_LINE:
         return ""
     if pipeline.making_ms is None:
-        return f"Input: {pipeline_in_words(loader)}"
+        return f"Input: {pipeline_headline(loader)} {_unseen(loader)}"
     took = {stage.id: stage.ms_per_batch for stage in stages}
     workers = "1 worker" if loader.num_workers == 1 else f"{loader.num_workers or 'no'} workers"
-    parts = [f"{milliseconds(pipeline.making_ms)} to make a batch{_mostly(pipeline)}", workers]
+    parts = [f"{milliseconds(pipeline.making_ms)} to make a batch{_mostly(pipeline, ', ')}", workers]
     named = {"step": "step", "wait": "wait", "start": "start of workers"}
     parts += [f"{name} {milliseconds(took[id])}" for id, name in named.items() if id in took]
     said = f"Input: {'; '.join(parts)}."
@@ -148,24 +158,13 @@ def _span(point: CurvePoint) -> str:
     return expected if low == high else f"{expected} ({low} to {high})"
 
 
-def _supply(workers: int, pipeline: Pipeline, step: float | None, wait: float) -> str:
-    who = "One worker delivers" if workers == 1 else f"{workers} workers together deliver"
-    supply = f"{who} one every {milliseconds((pipeline.making_ms or 0.0) / workers)} at best"
-    if not step:
-        return f"{supply}."
-    if pipeline.pace in ("step", "start"):
-        still = f", but for {milliseconds(wait)} in the mean" if wait > _SMALL * pipeline.period_ms else ""
-        return f"{supply} and the step takes {milliseconds(step)}: the workers keep up{still}."
-    return f"{supply} and the step takes {milliseconds(step)}, so the loop waits {milliseconds(wait)} for each."
-
-
-def _mostly(pipeline: Pipeline) -> str:
+def _mostly(pipeline: Pipeline, joined: str) -> str:
     """The stage that is most of making a batch, if one is."""
     made = [stage for stage in pipeline.stages if stage.id in _NAMED]
     top = max(made, key=lambda stage: stage.ms_per_batch, default=None)
     if top is None or not pipeline.making_ms or not top.ms_per_batch >= 0.4 * pipeline.making_ms:
         return ""
-    return f", {percent(top.ms_per_batch / pipeline.making_ms)} of it {_NAMED[top.id]}"
+    return f"{joined}{percent(top.ms_per_batch / pipeline.making_ms)} of it {_NAMED[top.id]}"
 
 
 def _unseen(loader: Loader) -> str:

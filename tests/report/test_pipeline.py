@@ -17,7 +17,7 @@ from slowprobe.report.loader_document import Loader
 from slowprobe.report.pipeline import waits
 from slowprobe.report.pipeline_figures import curve, loader_figures
 from slowprobe.report.pipeline_page import folded_loaders, lanes, open_loaders
-from slowprobe.report.pipeline_words import curve_in_words, pipeline_in_words, summary
+from slowprobe.report.pipeline_words import curve_in_words, pipeline_headline, pipeline_in_words, summary
 
 from . import samples
 
@@ -46,7 +46,8 @@ def test_without_workers_one_process_does_it_all(tmp_path):
     assert sum(stage.busy_share for stage in loader.pipeline.stages) == pytest.approx(1.0, abs=0.01)
     (lane,) = lanes(loader)
     assert [tile.label for tile in lane.tiles if tile.pace] == ["Fetch"]
-    assert "No worker does it beforehand" in pipeline_in_words(loader)
+    assert pipeline_headline(loader) == "The loop spends 22.0 ms of every 35.0 ms making its batch."
+    assert "No worker makes it beforehand" in pipeline_in_words(loader)
 
 
 def test_workers_that_do_not_keep_up_set_the_pace(tmp_path):
@@ -56,14 +57,17 @@ def test_workers_that_do_not_keep_up_set_the_pace(tmp_path):
     assert loader.pipeline.pace == "fetch"
     assert loader.pipeline.workers_busy_share == pytest.approx(1.0, abs=0.05)
     assert loader.pipeline.period_ms == pytest.approx(20.0, abs=1.0)
-    assert "so the loop waits" in pipeline_in_words(loader)
+    assert re.fullmatch(
+        r"The loop waits [678]\.\d+ ms of every [12]\d\.\d ms for its batch\.", pipeline_headline(loader)
+    )
+    assert "2 workers together deliver one every 20.0 ms at best; the step works 13.0 ms" in pipeline_in_words(loader)
     assert [lane.title for lane in lanes(loader)] == ["2 worker processes", "Training process"]
 
 
 def test_workers_that_keep_up_leave_the_pace_to_the_step(tmp_path):
     loader = run(tmp_path, workers=2, fetch=10.0)
     assert loader.pipeline.pace == "step"
-    assert "the workers keep up" in pipeline_in_words(loader)
+    assert pipeline_headline(loader) == "Batches are ready when the loop asks for them."
 
 
 def test_time_off_the_cpu_is_storage(tmp_path):
@@ -77,6 +81,7 @@ def test_workers_started_at_each_pass_can_set_the_pace(tmp_path):
     loader = run(tmp_path, workers=2, fetch=1.0, step=3.0, first=900.0)
     assert loader.pipeline.pace == "start"
     assert stages(loader)["start"] == pytest.approx(900 / 40, rel=0.1)
+    assert pipeline_headline(loader).startswith("Starting workers costs")
     assert "at each of the 3 passes" in pipeline_in_words(loader)
 
 
