@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from slowprobe.report.curve_figure import curve
 from slowprobe.report.document import StepSeries
-from slowprobe.report.loader_document import Loader, WorkerCurve
+from slowprobe.report.loader_document import Loader
 from slowprobe.report.quantities import milliseconds
 from slowprobe.report.thinning import thin
 
@@ -46,7 +47,7 @@ def waits(loader: Loader) -> Figure:
         {
             "type": "scatter",
             "mode": "lines",
-            "name": "wait" if data.group == 1 else f"wait, mean of {data.group} batches",
+            "name": "wait" if data.group == 1 else f"mean of {data.group} batches",
             "x": x,
             "y": [round(value, 4) for value in data.wall_ms],
             "line": {"width": 1, "shape": "hvh", "color": "var(--bucket-data-wait)"},
@@ -99,104 +100,6 @@ def _marks(
         },
         "cliponaxis": False,
         "hovertemplate": f"{name}<br>%{{customdata}}<extra></extra>",
-    }
-
-
-def curve(of: WorkerCurve, step_ms: float | None) -> Figure:
-    """The predicted time with its range; the present and the recommended setting marked, the step alone as a floor."""
-    points = [point for point in of.points if math.isfinite(point.low_ms + point.expected_ms + point.high_ms)]
-    x = [point.num_workers for point in points]
-    top = 1.3 * max((point.high_ms for point in points), default=1.0) or 1.0
-    line = {"type": "scatter", "mode": "lines", "x": x, "hoverinfo": "skip", "line": {"width": 0}}
-    traces: list[Figure] = [
-        {**line, "y": [point.low_ms for point in points]},
-        {**line, "y": [point.high_ms for point in points], "fill": "tonexty", "fillcolor": "var(--chart-band)"},
-        {
-            "type": "scatter",
-            "mode": "lines+markers",
-            "x": x,
-            "y": [point.expected_ms for point in points],
-            "customdata": [
-                f"num_workers={point.num_workers}<br>{milliseconds(point.expected_ms)} "
-                f"({milliseconds(point.low_ms)} to {milliseconds(point.high_ms)})"
-                for point in points
-            ],
-            "line": {"width": 2, "color": "var(--bucket-step)"},
-            "marker": {"size": 5, "color": "var(--bucket-step)"},
-            "cliponaxis": False,
-            "hovertemplate": "%{customdata}<extra></extra>",
-        },
-    ]
-    settings = {of.present_num_workers: "now"}
-    if of.recommended_num_workers == of.present_num_workers:
-        settings = {of.present_num_workers: "now = recommended"}
-    else:
-        settings[of.recommended_num_workers] = "recommended"
-    notes = []
-    for point in points:
-        if point.num_workers in settings:
-            good = point.num_workers == of.recommended_num_workers
-            ink = "var(--good)" if good else "var(--ink)"
-            traces.append(_setting(point.num_workers, point.expected_ms, ink, filled=good))
-            near_the_end = x.index(point.num_workers) / max(1, len(x) - 1)
-            notes.append(
-                {
-                    "x": point.num_workers,
-                    "y": point.high_ms,
-                    "text": f"<b>{settings[point.num_workers]}</b><br>{milliseconds(point.expected_ms)}",
-                    "showarrow": False,
-                    "yshift": 26,
-                    "xanchor": "left" if near_the_end < 0.3 else "right" if near_the_end == 1 else "center",
-                    "font": {"color": ink, "size": 12},
-                }
-            )
-    floor = []
-    if step_ms is not None and 0 < step_ms < top:
-        floor.append(
-            {
-                "type": "line",
-                "xref": "paper",
-                "x0": 0,
-                "x1": 1,
-                "y0": step_ms,
-                "y1": step_ms,
-                "line": {"dash": "dot", "width": 1.5, "color": "var(--muted)"},
-            }
-        )
-    return {
-        "data": traces,
-        "layout": {
-            "margin": {"l": 48, "r": 8, "t": 8, "b": 38},
-            "hovermode": "closest",
-            "showlegend": False,
-            "xaxis": {
-                "title": {"text": "num_workers", "standoff": 6},
-                "tickmode": "array",
-                "tickvals": x,
-                "showgrid": False,
-                "zeroline": False,
-            },
-            "yaxis": {"title": {"text": "ms a batch"}, "range": [0, top]},
-            "annotations": notes,
-            "shapes": floor,
-        },
-    }
-
-
-def _setting(num_workers: int, expected_ms: float, ink: str, *, filled: bool) -> Figure:
-    return {
-        "type": "scatter",
-        "mode": "markers",
-        "x": [num_workers],
-        "y": [expected_ms],
-        "marker": {
-            "size": 13,
-            "symbol": "circle",
-            "color": ink if filled else "var(--card)",
-            "line": {"width": 2.5, "color": ink},
-        },
-        "cliponaxis": False,
-        "hoverinfo": "skip",
     }
 
 

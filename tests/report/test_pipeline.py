@@ -12,10 +12,11 @@ from synthetic import SyntheticRun
 from slowprobe.diagnose.evidence import Evidence
 from slowprobe.report import html, json, markdown, text
 from slowprobe.report.build import build_document
+from slowprobe.report.curve_figure import curve
 from slowprobe.report.document import Document
 from slowprobe.report.loader_document import Loader
 from slowprobe.report.pipeline import waits
-from slowprobe.report.pipeline_figures import curve, loader_figures
+from slowprobe.report.pipeline_figures import loader_figures
 from slowprobe.report.pipeline_page import folded_loaders, lanes, open_loaders
 from slowprobe.report.pipeline_words import curve_in_words, pipeline_headline, pipeline_in_words, summary
 
@@ -152,6 +153,12 @@ def test_curve_marks_present_and_recommended():
         "<b>recommended</b><br>19.0 ms",
     ]
     assert drawn["layout"]["shapes"][0]["y0"] == 18.0
+
+
+def test_curve_has_room_for_its_numbers():
+    settings = (0, 1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 20, 24, 28, 32)
+    ticks = curve(samples.curve(1, 32, dict.fromkeys(settings, 9.0)), None)["layout"]["xaxis"]["tickvals"]
+    assert {1, 32} <= set(ticks) and len(ticks) <= 12
 
 
 def test_charts_of_numbers_that_are_none_are_left_out_or_drawn_without_them():
