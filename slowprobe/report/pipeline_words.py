@@ -20,7 +20,7 @@ LABELS: dict[StageId, str] = {
     "step": "Step",
 }
 HINTS: dict[StageId, str] = {
-    "start": "at each pass, spread over its batches",
+    "start": "spread over the batches",
     "storage": "waiting in the dataset: files, network, sleep, or a free core",
     "fetch": "the dataset’s own code, on the CPU",
     "transform": "the dataset’s transforms",
@@ -81,8 +81,11 @@ def pipeline_in_words(loader: Loader) -> str:
     who = "One worker delivers" if loader.num_workers == 1 else f"{loader.num_workers} workers together deliver"
     supply = f"{who} one every {milliseconds(pipeline.making_ms / loader.num_workers)} at best"
     said.append(f"{supply}; the step works {milliseconds(step)} on each." if step else f"{supply}.")
-    if "start" in took:
-        passes = f" at each of the {loader.epochs} passes" if loader.epochs > 1 else ""
+    again = loader.epochs > 1 and not loader.persistent_workers
+    if pipeline.pace == "start" and again:
+        said.append(f"They were started {loader.epochs} times, once for each pass.")
+    elif pipeline.pace != "start" and "start" in took:
+        passes = f" at each of the {loader.epochs} passes" if again else ""
         said.append(f"Starting the workers{passes} costs {milliseconds(took['start'])} a batch.")
     return " ".join(said)
 

@@ -83,7 +83,12 @@ def test_workers_started_at_each_pass_can_set_the_pace(tmp_path):
     assert loader.pipeline.pace == "start"
     assert stages(loader)["start"] == pytest.approx(900 / 40, rel=0.1)
     assert pipeline_headline(loader).startswith("Starting workers costs")
-    assert "at each of the 3 passes" in pipeline_in_words(loader)
+    assert "They were started 3 times" in pipeline_in_words(loader)
+
+
+def test_kept_workers_were_not_started_at_each_pass(tmp_path):
+    loader = run(tmp_path, workers=2, fetch=1.0, step=3.0, first=900.0, persistent_workers=True)
+    assert "times" not in pipeline_in_words(loader) and "each of" not in pipeline_in_words(loader)
 
 
 def test_what_only_waits_are_known_of_says_so(tmp_path):
