@@ -11,29 +11,16 @@ from slowprobe.diagnose.engine import Examination, examine
 from slowprobe.diagnose.evidence import Evidence, EvidenceMissing
 from slowprobe.report import document as doc
 from slowprobe.report.headline import advice, notes, overhead, verdict
-from slowprobe.report.making import MAX_WORKERS, both_transforms, making_fields
+from slowprobe.report.loaders import loader_rows
 from slowprobe.report.paths import with_relative_paths
 from slowprobe.run.reader import RunRecords
-from slowprobe.run.schema import End, Exit, Site, State
-from slowprobe.timeline.loaders import LoaderFacts
+from slowprobe.run.schema import End, Exit, State
+from slowprobe.timeline.input_curve import InputCurve
 from slowprobe.timeline.partition import LABELS
-from slowprobe.timeline.replay import starts_s
 from slowprobe.timeline.step_stats import StepStats
 
 MAX_SERIES = 20_000
 MAX_HOTSPOTS = 40
-_SUMS = (
-    "batches",
-    "epochs",
-    "wait_s",
-    "startup_s",
-    "fetch_s",
-    "transform_s",
-    "collate_s",
-    "io_wait_s",
-    "hand_over_s",
-    "head_of_line_s",
-)
 SNIPPET_LINES = 3
 UNLIKE = 2.0  # a profiled step over a usual one; recording many small operators costs up to half a step
 
@@ -50,7 +37,7 @@ def build_document(run: RunRecords) -> doc.Document:
         verdict=verdict(evidence, examined),
         steps=_steps(evidence.steps),
         time=_time(evidence),
-        loaders=_loaders(evidence.loaders),
+        loaders=loader_rows(evidence.loaders, _curves(evidence)),
         findings=examined.findings,
         device=None,
         outcomes=examined.outcomes,
@@ -138,42 +125,11 @@ def _time(evidence: Evidence) -> doc.Time:
     )
 
 
-def _loaders(loaders: list[LoaderFacts]) -> list[doc.Loader]:
-    """One row for all that one line made alike: an evaluation often makes its loader anew each time."""
-    rows: dict[tuple[object, ...], doc.Loader] = {}
-    for facts in loaders:
-        row = _loader(facts)
-        alike = (row.where or facts.id, row.role, row.name, row.num_workers, row.batch_size, row.persistent_workers)
-        first = rows.setdefault(alike, row)
-        if first is row:
-            continue
-        for name in _SUMS:
-            values = [value for value in (getattr(first, name), getattr(row, name)) if value is not None]
-            if values:
-                setattr(first, name, round(sum(values), 6))
-        first.workers = (first.workers + row.workers)[:MAX_WORKERS]
-        first.transforms = both_transforms(first.transforms, row.transforms)
-    return list(rows.values())
-
-
-def _loader(facts: LoaderFacts) -> doc.Loader:
-    return doc.Loader(
-        id=facts.id,
-        where=_place(facts.where),
-        role=facts.role,
-        name=facts.name,
-        batches=facts.batches,
-        num_workers=facts.num_workers,
-        batch_size=facts.batch_size,
-        prefetch_factor=facts.prefetch_factor if facts.num_workers else None,
-        persistent_workers=facts.persistent_workers,
-        epochs=facts.passes,
-        wait_s=_rounded(facts.wait_s),
-        startup_s=_rounded(starts_s(facts) if facts.num_workers else facts.start_s),
-        fetch_s=_maybe(facts.fetch_s),
-        collate_s=_maybe(facts.collate_s),
-        **making_fields(facts.making),
-    )
+def _curves(evidence: Evidence) -> dict[int, InputCurve]:
+    try:
+        return evidence.input_curves
+    except (EvidenceMissing, ArithmeticError, ValueError):  # costs the curve, not the report
+        return {}
 
 
 def _series(steps: StepStats) -> doc.StepSeries | None:
@@ -274,13 +230,5 @@ def _snippets(evidence: Evidence, examined: Examination) -> dict[str, doc.Snippe
     return found
 
 
-def _place(site: Site | None) -> str:
-    return f"{site.file}:{site.line}" if site else ""
-
-
 def _rounded(value: float) -> float:
     return round(float(value), 6)
-
-
-def _maybe(value: float | None) -> float | None:
-    return None if value is None else _rounded(value)

@@ -7,6 +7,9 @@ from typing import Any, Literal
 import msgspec
 
 from slowprobe.diagnose.finding import Bottleneck, Finding, Outcome, Range
+from slowprobe.report.loader_document import Loader, LoaderWorker, Transform
+
+__all__ = ["SCHEMA", "Loader", "LoaderWorker", "Transform"]
 
 SCHEMA = "slowprobe.report/1"
 
@@ -83,75 +86,6 @@ class Time(msgspec.Struct, kw_only=True):
     loop_s: float
     unaccounted_share: float
     buckets: list[Bucket]
-
-
-class Transform(msgspec.Struct, kw_only=True):
-    """Calls of one transform, all workers together; `seconds` without nested transforms, `share` of making batches."""
-
-    name: str
-    where: str
-    calls: int
-    seconds: float
-    cpu_seconds: float | None
-    share: float
-
-
-class LoaderWorker(msgspec.Struct, kw_only=True):
-    """One worker process; counters since its start, null where the machine does not tell."""
-
-    pid: int
-    worker: int
-    start: int
-    batches: int
-    made_s: float
-    busy_share: float | None
-    spawn_s: float
-    first_fetch_s: float | None
-    cpu_s: float | None
-    rss_bytes: int | None
-    pss_bytes: int | None
-    uss_bytes: int | None
-    growth_bytes_s: float | None
-    rchar: int | None
-    read_bytes: int | None
-    voluntary_switches: int | None
-    involuntary_switches: int | None
-    opens: int | None
-
-
-class Loader(msgspec.Struct, kw_only=True):
-    """One DataLoader (or watched iterable); *_s are totals over the run, fetch, transform, collate of all workers."""
-
-    id: int
-    where: str
-    role: str
-    name: str
-    batches: int
-    num_workers: int
-    batch_size: int | None
-    prefetch_factor: int | None
-    persistent_workers: bool
-    epochs: int
-    wait_s: float
-    startup_s: float
-    fetch_s: float | None
-    transform_s: float | None
-    """In the transforms that its dataset holds."""
-    collate_s: float | None
-    io_wait_s: float | None = None
-    """In the dataset, but off the CPU."""
-    hand_over_s: float | None = None
-    """Pickling batches in the workers, beside making the next ones."""
-    head_of_line_s: float | None = None
-    """Waiting for a batch while a later one was made already."""
-    batch_bytes: float | None = None
-    """Mean bytes of the tensors in a batch."""
-    payload_bytes: float | None = None
-    """Mean bytes of a pickled batch, without its tensors."""
-    opens_per_item: float | None = None
-    imbalance: float | None = None
-    transforms: list[Transform] = []
-    workers: list[LoaderWorker] = []
 
 
 class Hotspot(msgspec.Struct, kw_only=True):

@@ -7,6 +7,8 @@ from typing import Any
 from slowprobe.report.document import Document, Time, Window
 from slowprobe.report.palette import ink_variable, variable
 from slowprobe.report.partition import labels, parts
+from slowprobe.report.pipeline_figures import loader_figures
+from slowprobe.report.pipeline_page import open_loaders
 from slowprobe.report.quantities import milliseconds, percent, seconds
 from slowprobe.report.thinning import Thinned, thin
 
@@ -35,7 +37,7 @@ def figures(document: Document) -> dict[str, Figure]:
         drawn["steps"] = steps(document)
     if document.window is not None and document.window.classes:
         drawn["ops"] = op_classes(document.window)
-    return drawn
+    return drawn | loader_figures(open_loaders(document))
 
 
 def partition(time: Time) -> Figure:

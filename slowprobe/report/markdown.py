@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from slowprobe.diagnose.finding import Finding
 from slowprobe.report.document import Document
 from slowprobe.report.partition import loop_split
+from slowprobe.report.pipeline_words import summary
 from slowprobe.report.quantities import (
     all_changes,
     factor,
@@ -55,6 +56,9 @@ def _lines(document: Document) -> Iterator[str]:
     if document.time.loop_s > 0:
         yield ""
         yield from _loop(document)
+    for line in summary(document):
+        yield ""
+        yield _escaped(line, 600)
     yield ""
     yield f"<sub>{_escaped(document.overhead.text, 400)}</sub>"
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from slowprobe.diagnose.finding import Finding
 from slowprobe.report.document import Document
 from slowprobe.report.partition import loop_split
+from slowprobe.report.pipeline_words import summary
 from slowprobe.report.quantities import all_changes, factor, measured, percent, seconds, span, worth_saying
 from slowprobe.report.untrusted import clean, cleaned
 
@@ -46,6 +47,9 @@ class _Page:
         if document.time.loop_s > 0:
             yield ""
             yield from self.loop(document)
+        for line in summary(document):
+            yield ""
+            yield from self.wrapped(clean(line, 600))
         for note in document.notes[:TOP_NOTES]:
             yield ""
             yield from self.wrapped(f"Note: {clean(note, 400)}")

@@ -23,6 +23,15 @@ from slowprobe.report.document import (
     Verdict,
     Window,
 )
+from slowprobe.report.loader_document import (
+    CurvePoint,
+    LoaderWorker,
+    Pipeline,
+    PipelineStage,
+    Transform,
+    Waits,
+    WorkerCurve,
+)
 
 SCRIPT = "/home/ada/projects/vision/train.py"
 
@@ -143,7 +152,108 @@ def loader() -> Loader:
         fetch_s=23.4,
         transform_s=14.9,
         collate_s=2.2,
+        io_wait_s=4.1,
+        transforms=[
+            Transform(
+                name=name,
+                where=f"/home/ada/projects/vision/data/augment.py:{line}",
+                calls=38_784,
+                seconds=s,
+                cpu_seconds=0.9 * s,
+                share=s / 25.6,
+            )
+            for name, line, s in (("RandomResizedCrop", 18, 9.6), ("ColorJitter", 44, 4.8), ("Normalize", 71, 0.5))
+        ],
+        pipeline=pipeline(storage=6.8, fetch=7.2, transform=24.6, collate=3.6, loader=3.5, step=42.0),
+        waits=Waits(
+            wait_ms=[120.0 if at % 202 == 0 else 45.0 + at % 7 for at in range(606)],
+            index=list(range(606)),
+            first_of_pass=[0, 202, 404],
+            thinned=False,
+        ),
+        curve=curve(0, 4, {0: 87.7, 1: 52.0, 2: 46.0, 3: 43.8, 4: 42.9, 6: 42.7}),
     )
+
+
+def pipeline(workers: int = 0, pace: str = "transform", **ms: float) -> Pipeline:
+    """Stages as given, in order; those of workers are done by workers."""
+    makers = ("storage", "fetch", "transform", "collate")
+    period = sum(value for id, value in ms.items() if not workers or id in ("start", "wait", "step"))
+    made = sum(ms[id] for id in makers if id in ms)
+    return Pipeline(
+        stages=[
+            PipelineStage(
+                id=id,  # type: ignore[arg-type]
+                by="workers" if workers and id in (*makers, "hand_over") else "training_process",
+                ms_per_batch=value,
+                busy_share=value / period / (workers if workers and id in (*makers, "hand_over") else 1),
+            )
+            for id, value in ms.items()
+        ],
+        period_ms=period,
+        making_ms=made or None,
+        workers_busy_share=made / period / workers if workers else None,
+        pace=pace,  # type: ignore[arg-type]
+    )
+
+
+def curve(present: int, recommended: int, ms: dict[int, float]) -> WorkerCurve:
+    return WorkerCurve(
+        present_num_workers=present,
+        recommended_num_workers=recommended,
+        limit="step",
+        points=[
+            CurvePoint(num_workers=count, low_ms=0.96 * value, expected_ms=value, high_ms=1.07 * value)
+            for count, value in ms.items()
+        ],
+    )
+
+
+def worker(number: int) -> LoaderWorker:
+    return LoaderWorker(
+        pid=4000 + number,
+        worker=number,
+        start=0,
+        batches=303,
+        made_s=12.1,
+        busy_share=0.97,
+        spawn_s=0.021,
+        first_fetch_s=0.13,
+        cpu_s=9.3,
+        rss_bytes=412_000_000,
+        pss_bytes=171_000_000,
+        uss_bytes=120_000_000,
+        growth_bytes_s=70_000.0,
+        rchar=None,
+        read_bytes=None,
+        voluntary_switches=None,
+        involuntary_switches=None,
+        opens=19_392,
+    )
+
+
+def with_workers() -> Document:
+    """A training loader that two workers cannot keep up with, and an evaluation loader."""
+    document = input_bound(606)
+    training, evaluation = loader(), loader()
+    training.num_workers, training.prefetch_factor = 2, 2
+    training.workers = [worker(0), worker(1)]
+    stages = {"storage": 9.0, "fetch": 7.0, "transform": 51.0, "collate": 3.0, "hand_over": 1.2}
+    training.pipeline = pipeline(2, start=4.0, **stages, wait=17.0, step=18.0)
+    training.curve = curve(2, 4, {0: 88.0, 1: 70.0, 2: 35.0, 3: 24.0, 4: 19.0, 6: 18.8})
+    evaluation.id, evaluation.role, evaluation.name, evaluation.waits = 2, "evaluation", "DataLoader(Validation)", None
+    document.loaders = [evaluation, training]
+    return document
+
+
+def watched() -> Document:
+    """A training iterable that was seen only from outside."""
+    document = input_bound(300)
+    seen = document.loaders[0]
+    seen.name, seen.watched, seen.transforms, seen.curve = "generator", True, [], None
+    seen.fetch_s = seen.transform_s = seen.collate_s = seen.io_wait_s = None
+    seen.pipeline = pipeline(pace="wait", wait=6.1, step=1.8)
+    return document
 
 
 def input_finding(verified: bool = False) -> Finding:
@@ -316,6 +426,10 @@ def healthy() -> Document:
     document.findings = []
     document.snippets = {}
     document.notes = []
+    calm = document.loaders[0]
+    calm.num_workers, calm.prefetch_factor, calm.workers = 2, 2, [worker(0), worker(1)]
+    calm.pipeline = pipeline(2, "step", fetch=24.0, transform=26.0, collate=2.0, wait=0.2, step=42.0)
+    calm.curve = curve(2, 2, {0: 95.0, 1: 53.0, 2: 42.3, 3: 42.2, 4: 42.2})
     document.outcomes = {
         rule: Outcome("passed" if outcome.status in ("found", "error") else outcome.status, outcome.title, "ok")
         for rule, outcome in outcomes().items()
@@ -426,6 +540,14 @@ def hostile() -> Document:
         )
         for attack in ATTACKS
     ]
+    for each in document.loaders[:3]:
+        each.transforms = [
+            Transform(name=attack, where=attack, calls=0, seconds=nan, cpu_seconds=nan, share=inf) for attack in ATTACKS
+        ]
+        each.workers = [worker(0)] * 60
+        each.pipeline = pipeline(2, "fetch", start=nan, storage=inf, fetch=nan, wait=nan, step=-1.0)
+        each.waits = Waits(wait_ms=[nan, inf, -1.0, 5.0], index=[1], first_of_pass=[0, 99, -4], thinned=True)
+        each.curve = curve(-1, 10**9, {0: nan, 1: inf, 2: 3.0, 3: 4.0})
     document.outcomes = {attack: Outcome("passed", attack, attack) for attack in ATTACKS}
     document.hotspots = [
         Hotspot(
@@ -465,6 +587,8 @@ EVERY = {
     "input_bound": input_bound,
     "healthy": healthy,
     "no_steps": no_steps,
+    "with_workers": with_workers,
+    "watched": watched,
     "long": lambda: input_bound(60_000),
     "hostile": hostile,
 }

@@ -82,6 +82,28 @@ def test_every_part_of_the_run_is_drawn(browser: Any, files: dict[str, Path]) ->
         assert visit.page.locator(".chart-ops .point").count() == 5
 
 
+def test_input_pipeline_is_drawn(browser: Any, files: dict[str, Path]) -> None:
+    with Visit(browser, files["with_workers"]) as visit:
+        section = visit.page.locator("#loaders")
+        assert section.locator(".lane").first.is_visible()
+        assert section.locator(".stage.pace").first.inner_text().startswith("Transforms")
+        wide = section.locator(".stage").evaluate_all("tiles => tiles.map(tile => tile.getBoundingClientRect().width)")
+        assert wide[2] == max(wide[:5])  # as wide as it is long
+        assert section.locator(".chart-waits-0 .scatterlayer .trace").count() >= 2
+        assert "recommended" in section.locator(".chart-curve-0").inner_text()
+        section.locator("details.folded > summary").click()
+        assert section.locator("details.folded .stage").first.is_visible()
+        assert visit.complaints == []
+
+
+def test_input_pipeline_can_be_read_without_javascript(browser: Any, files: dict[str, Path]) -> None:
+    with Visit(browser, files["with_workers"], charts=False, java_script_enabled=False) as visit:
+        section = visit.page.locator("#loaders")
+        assert section.get_by_text("sets the pace").first.is_visible()
+        section.get_by_text("The numbers").first.click()
+        assert section.get_by_role("row", name="4 recommended").first.is_visible()
+
+
 def test_click_on_a_part_leaves_the_whole_run_in_view(browser: Any, files: dict[str, Path]) -> None:
     with Visit(browser, files["input_bound"]) as visit:
         slices = visit.page.locator(".chart-time g.slice")

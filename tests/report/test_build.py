@@ -8,8 +8,9 @@ from synthetic import SyntheticRun
 
 from slowprobe.diagnose.engine import examine
 from slowprobe.diagnose.evidence import Evidence
-from slowprobe.report.build import _loaders, _unlike
+from slowprobe.report.build import _unlike
 from slowprobe.report.headline import advice, notes, verdict
+from slowprobe.report.loaders import loader_rows
 from slowprobe.run.schema import End
 
 
@@ -31,7 +32,7 @@ def test_loaders_made_anew_for_each_evaluation_are_one_row(tmp_path):
             run.train()
             if step % 10 == 0:
                 run.evaluate(run.loader(2), 3)
-    rows = _loaders(run.evidence().loaders)
+    rows = loader_rows(run.evidence().loaders, {})
     assert [(row.role, row.batches, row.epochs) for row in rows] == [("training", 30, 1), ("evaluation", 9, 3)]
     assert rows[1].fetch_s == 0.009
 

@@ -67,7 +67,7 @@
       // Paper is white and narrow.
       window.addEventListener("beforeprint", () => {
         root.dataset.theme = "light";
-        drawAll(figures, { width: 680, autosize: false });
+        drawAll(figures, { width: 612, autosize: false });
       });
       window.addEventListener("afterprint", () => {
         delete root.dataset.theme;
