@@ -41,7 +41,9 @@ from slowprobe.run.schema import (
     Source,
     State,
     WorkerBatches,
+    WorkerHandOvers,
     WorkerHello,
+    WorkerResources,
 )
 from slowprobe.run.writer import JOURNAL, WORKERS, JournalWriter, prepare_folder, write_manifest
 
@@ -63,8 +65,15 @@ class Loader:
     asked: int = 0
     free_ns: list[int] = field(default_factory=list)
     taken_ns: list[int] = field(default_factory=list)
-    made: list[list[tuple[int, int, int, int, int]]] = field(default_factory=list)
-    """Of each worker: start, fetch, fetch_cpu, collate, size."""
+    made: list[list[tuple[int, int, int, int, int, int]]] = field(default_factory=list)
+    """Of each worker: start, fetch, fetch_cpu, collate, size, digest."""
+    tensor_bytes: int = -1
+    """Of each batch."""
+    payload_bytes: int = 0
+    hand_over_ms: float = 0.0
+    """Pickling a batch in its worker; 0: not recorded."""
+    resources: list[WorkerResources] = field(default_factory=list)
+    """Readings, the same in each worker."""
     sampled: dict[tuple[int, str, int, str, str], list[int]] = field(default_factory=dict)
     """(worker, bucket, line, function, file) → count, wall_ns, cpu_ns."""
 
@@ -233,6 +242,7 @@ class SyntheticRun:
         function: str = "Images.__getitem__",
         collate_function: str = "collate",
         fetch_cpu: float = 1.0,
+        digest: int = 0,
     ) -> None:
         """A batch is asked for. The lines (line → ms) say where in fetch and collate the samples fall; the rest is a
         library's. With workers, who makes it when follows from the queue; a worker takes no core from the step.
@@ -251,7 +261,7 @@ class SyntheticRun:
         begun = max(loader.free_ns[worker], loader.taken_ns[number - ahead] if number >= ahead else 0)
         loader.free_ns[worker] = begun + round((fetch_ms + collate_ms) * 1e6)
         loader.made[worker - workers].append(
-            (begun, round(fetch_ms * 1e6), round(fetch_ms * fetch_cpu * 1e6), round(collate_ms * 1e6), 32)
+            (begun, round(fetch_ms * 1e6), round(fetch_ms * fetch_cpu * 1e6), round(collate_ms * 1e6), 32, digest)
         )
         for bucket, lines, cpu in (("fetch", fetch, fetch_cpu), ("collate", collate, 1.0)):
             for line, name, ms in lines:
@@ -423,10 +433,35 @@ class SyntheticRun:
                 )
             )
             if batches:
-                start, fetch, fetch_cpu, collate, size = (list(column) for column in zip(*batches, strict=True))
+                start, fetch, fetch_cpu, collate, size, digest = (list(column) for column in zip(*batches, strict=True))
+                count = len(start)
                 journal.write(
-                    WorkerBatches(every=1, start=start, fetch=fetch, fetch_cpu=fetch_cpu, collate=collate, size=size)
+                    WorkerBatches(
+                        every=1,
+                        start=start,
+                        fetch=fetch,
+                        fetch_cpu=fetch_cpu,
+                        collate=collate,
+                        size=size,
+                        number=list(range(count)),
+                        tensor_bytes=[loader.tensor_bytes] * count,
+                        digest=digest,
+                    )
                 )
+                if loader.hand_over_ms:
+                    wall = [round(loader.hand_over_ms * 1e6)] * count
+                    index = [place * loader.num_workers + worker for place in range(count)]
+                    journal.write(
+                        WorkerHandOvers(
+                            number=list(range(count)),
+                            index=index,
+                            start=start,
+                            wall=wall,
+                            cpu=wall,
+                            payload=[loader.payload_bytes] * count,
+                        )
+                    )
+            journal.write(*loader.resources)
             if number < loader.num_workers:
                 self._write_worker_samples(journal, loader, worker)
             journal.close()

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from slowprobe.diagnose.finding import Bottleneck, Fix, Where
+from slowprobe.diagnose.finding import Bottleneck, Fix, Risk, Where
 from slowprobe.timeline.replay import Change
 
 
@@ -42,6 +42,8 @@ class Diagnosis:
     title: str = ""
     """Overrides the rule's title, to name the thing at hand."""
     evidence: dict[str, Any] = field(default_factory=dict)
+    risk: Risk | None = None
+    """What it threatens beside time (memory, wrong data): then it is a finding even where it saves nothing."""
 
 
 @dataclass(frozen=True)

@@ -273,6 +273,8 @@ class WorkerBatches(_Base, tag="batches"):
     collate_cpu: list[int] = []
     tensor_bytes: list[int] = []
     """Bytes of the tensors in the batch, read for some; −1 for the others."""
+    digest: list[int] = []
+    """Of what is in the batch, for the first three of each worker; 0 for the others and where nothing could be read."""
 
 
 class WorkerHandOvers(_Base, tag="hand_overs"):

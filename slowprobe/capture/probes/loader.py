@@ -301,6 +301,9 @@ def _pins(loader: Any) -> bool | None:
 
 
 def _iterable(loader: Any) -> bool:
+    data = sys.modules["torch"].utils.data  # an IterableDataset inherits a __getitem__ that only raises
+    if isinstance(loader.dataset, data.IterableDataset):
+        return True
     return hasattr(loader.dataset, "__iter__") and not hasattr(loader.dataset, "__getitem__")
 
 
