@@ -34,6 +34,7 @@ from slowprobe.run.schema import (
     End,
     Exit,
     Frames,
+    LoaderCpu,
     Manifest,
     Record,
     Samples,
@@ -230,6 +231,14 @@ class SyntheticRun:
         loader.free_ns, loader.taken_ns, loader.asked = [ready] * max(loader.num_workers, 1), [], 0
         yield
         self.span("loader_end", loader.subject, stop_ms)
+
+    def batch_bytes(self, loader: Loader, size: int) -> None:
+        """The size of the loader's batches was read."""
+        loader.tensor_bytes = size
+        if not loader.num_workers:
+            cpu = LoaderCpu(loader=loader.subject, waits=0, wait_ns=0, wait_cpu_ns=0, steps=0, step_ns=0, step_cpu_ns=0)
+            cpu.batch_bytes = size
+            self._journal.write(cpu)
 
     def batch(
         self,

@@ -88,7 +88,7 @@ def _equal(digests: dict[int, list[int]]) -> bool:
 
 
 def _diagnose(run: Any, loader: LoaderFacts) -> Diagnosis:
-    workers, name = loader.num_workers, loader.name.partition("(")[2].removesuffix(")")
+    workers, name = loader.num_workers, loader.dataset_name
     where, edit = _edit(run, name)
     ends = bool(run.partition.by_key.get((KIND["loader_end"], loader.id)))
     batches = loader.batches / max(loader.passes, 1)
