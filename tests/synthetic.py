@@ -240,6 +240,13 @@ class SyntheticRun:
             cpu.batch_bytes = size
             self._journal.write(cpu)
 
+    def received(self, loader: Loader, cpu_ms: float) -> None:
+        """The training thread's clock was read: it takes a batch from a worker in `cpu_ms`."""
+        ns = round(cpu_ms * 1e6)
+        self._journal.write(
+            LoaderCpu(loader=loader.subject, waits=1, wait_ns=ns, wait_cpu_ns=ns, steps=0, step_ns=0, step_cpu_ns=0)
+        )
+
     def batch(
         self,
         loader: Loader,
@@ -252,9 +259,11 @@ class SyntheticRun:
         collate_function: str = "collate",
         fetch_cpu: float = 1.0,
         digest: int = 0,
+        take_ms: float = 0.0,
     ) -> None:
         """A batch is asked for. The lines (line → ms) say where in fetch and collate the samples fall; the rest is a
-        library's. With workers, who makes it when follows from the queue; a worker takes no core from the step.
+        library's. With workers, who makes it when follows from the queue; a worker takes no core from the step. It is
+        taken over in `take_ms`.
         """
         fetch = [(line, function, ms) for line, ms in (fetch_lines or {}).items()]
         collate = [(line, collate_function, ms) for line, ms in (collate_lines or {}).items()]
@@ -277,7 +286,7 @@ class SyntheticRun:
                 row = loader.sampled.setdefault((worker, bucket, line, name, SCRIPT), [0, 0, 0])
                 for index, value in enumerate((1, round(ms * 1e6), round(ms * cpu * 1e6))):
                     row[index] += value
-        self.span("data_wait", loader.subject, max(0, loader.free_ns[worker] - self.now_ns) / 1e6)
+        self.span("data_wait", loader.subject, max(0, loader.free_ns[worker] - self.now_ns) / 1e6 + take_ms)
         loader.taken_ns.append(self.now_ns)
 
     def _spend_on(self, lines: list[tuple[int, str, float]], ms: float, cpu: float) -> None:
