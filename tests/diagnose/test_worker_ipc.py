@@ -36,7 +36,7 @@ def record(
     return run.evidence()
 
 
-@pytest.mark.parametrize(("batch", "said"), [(OBJECTS, "Python objects"), (TENSORS, "114 tensors")])
+@pytest.mark.parametrize(("batch", "said"), [(OBJECTS, "Python objects"), (TENSORS, "571 tensors")])
 def test_slow_names_the_loader_the_cause_and_saves_the_receiving(tmp_path, batch, said):
     verdict = ask(RULE, record(tmp_path, **batch))
     assert verdict.lines == [1]

@@ -15,7 +15,7 @@ Saving: none is stated. Copying costs little; this is a risk, with the severity 
 medium where the copies would take a tenth of the machine's memory.
 
 Stays quiet when: workers are spawned, the growth ends below a tenth of the machine's memory, or memory was read less
-than twice in each worker (runs under some 10 s).
+than twice in each worker (runs under some 10 s, half a minute where processes are large: reading a map takes its time).
 
 Fix: one array instead of many objects: numpy or Arrow arrays of strings or of encoded items with an array of offsets.
 
@@ -51,7 +51,7 @@ def check(run: Any) -> Answer:
     seen = [(loader, run.private_growth[loader.id]) for loader in forked if loader.id in run.private_growth]
     memory = float(run.host.get("memory_bytes") or 0) / run.ranks
     if not seen or not memory:
-        return NotChecked("the workers' memory was not read twice; that takes a run of some 10 s")
+        return NotChecked("the workers' memory was not read twice; that takes a run of 10 to 30 s")
     found = [diagnosis for loader, growth in seen if (diagnosis := _diagnose(run, loader, growth, memory)) is not None]
     most = max(growth.copied_bytes + _to_come(run, loader, growth) for loader, growth in seen)
     return found or Passed(
