@@ -19,14 +19,14 @@ IMAGES = {"payload": 500, "size": 80_000_000}
 
 
 def record(
-    tmp_path, take_ms=5.0, give_ms=6.0, payload=1_000_000, size=0, fetch_ms=2.0, workers=2, role=True, known=True
+    tmp_path, take_ms=5.0, give_ms=6.0, payload=1_000_000, size=0, fetch_ms=2.0, workers=2, known=True, cpu_ms=None
 ):
     """The loop waits `take_ms` for each batch, in which it is handed over."""
     run = SyntheticRun(tmp_path, SOURCE, cores=8)
     loader = run.loader(1, num_workers=workers, persistent_workers=True)
     if known:
         loader.hand_over_ms, loader.payload_bytes = give_ms, payload
-        run.received(loader, take_ms)
+        run.received(loader, take_ms if cpu_ms is None else cpu_ms)
     if size:
         run.batch_bytes(loader, size)
     with run.epoch(loader):
@@ -42,6 +42,12 @@ def test_slow_names_the_loader_the_cause_and_saves_the_receiving(tmp_path, batch
     assert verdict.lines == [1]
     assert said in verdict.diagnosis.summary
     assert BATCHES * 0.0025 * 0.8 < verdict.saved_s < BATCHES * 0.005
+
+
+def test_waiting_for_the_handles_of_idle_workers_counts(tmp_path):
+    """Some 42 tensors: the thread is on the CPU for 5 ms of the 30 for which it waits."""
+    verdict = ask(RULE, record(tmp_path, take_ms=30.0, cpu_ms=5.0, payload=3_000, size=500_000))
+    assert verdict.saved_s == pytest.approx(BATCHES * 0.029 * 0.9, rel=0.05)
 
 
 def test_large_float_batches_are_to_be_bytes(tmp_path):

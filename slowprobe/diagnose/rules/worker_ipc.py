@@ -7,7 +7,8 @@ their handles are pickled; Python objects go through a pipe, object by object, a
 however many workers there are. Each tensor costs a file handle; a large one, a copy in the worker.
 
 How it is seen: the CPU time of the training thread while it asks for a batch (waiting for a worker takes none); the
-time of pickling in the workers and the size of a pickled batch. Where workers are at work all the time only because
+time of pickling in the workers and the size of a pickled batch; for many tensors, the wait that idle workers do not
+explain, at most a millisecond each. Where workers are at work all the time only because
 they pickle, that counts, too.
 
 Saving: the waits of the recorded loop without most of that, never more than the wait itself; the millisecond that a
@@ -47,6 +48,7 @@ MIN_SAVING = 0.03  # of loop time; the thread's clock is read for some batches o
 PIPE_BYTES = 65_536  # what a pipe holds: of a larger batch each end waits for the other
 OBJECTS_SHARE = 0.1  # of a batch's bytes; below, the tensors are the batch
 HANDLE_BYTES = 70  # of one pickled tensor: its handle and size; 64 of them were 4.4 KB
+HANDLE_S = 0.001  # to ask its worker for one: measured 0.3-1.1 ms; the worker's interpreter lock is waited for, too
 MANY, LARGE_BYTES = 16, 10_000_000  # tensors; copying 10 MB into new shared memory takes 3-10 ms
 LEFT = Factor(0.0, 0.1, 0.5)  # see "Saving" above
 
@@ -78,7 +80,12 @@ def _diagnose(run: Any, loader: LoaderFacts) -> Diagnosis | None:
     period = run.partition.loop_s / max(loader.batches, 1)
     sending = ((loader.make_s or 0.0) + give) / loader.num_workers > BUSY * period and busy < BUSY
     sent = max(0.0, give - TAKE_S) / loader.num_workers if making.workers and sending else 0.0
-    held_up = max(0.0, min(wait - TAKE_S, max(0.0, take - TAKE_S) + sent))
+    taken = max(0.0, take - TAKE_S)
+    if cause == "tensors" and busy < BUSY and making.workers:  # the thread also sleeps until the worker sends handles
+        handles_s = (making.payload_bytes or 0.0) / HANDLE_BYTES * HANDLE_S
+        supply_s = (loader.make_s or 0.0) / loader.num_workers - (period - wait)
+        taken = max(taken, min(handles_s, wait - TAKE_S - max(0.0, supply_s)))
+    held_up = max(0.0, min(wait - TAKE_S, taken + sent))
     seconds = held_up * loader.batches
     if cause is None or seconds * (1 - LEFT.expected) < MIN_SAVING * run.partition.loop_s:
         return None
