@@ -7,9 +7,9 @@ looked at: it counts references in it.
 Why it is slow: over a pass each worker copies what it touches, in the end the whole dataset. It takes no time to speak
 of until memory runs out; then the machine swaps, or the kernel kills a worker ("killed by signal: Killed").
 
-How it is seen: between two readings of a worker's memory map its private memory grew and its resident memory did not:
-shared pages became its own. (Where resident memory grows too, the dataset keeps new objects; that is no copying.) The
-rate is projected to the end of the pass, at most to all that is still shared.
+How it is seen: a worker's memory map says that its private memory grew and its resident memory did not: shared pages
+became its own. (Where resident memory grows too, the dataset keeps new objects; that is no copying.) The
+rate between the last two readings is projected to the end of the pass, at most to all that is still shared.
 
 Saving: none is stated. Copying costs little; this is a risk, with the severity high where what is free would not do,
 medium where the copies would take a tenth of the machine's memory.
@@ -62,10 +62,10 @@ def check(run: Any) -> Answer:
 def _to_come(run: Any, loader: LoaderFacts, growth: PrivateGrowth) -> float:
     """What will be copied until the pass is over: what is touched twice is copied once."""
     done = loader.batches / max(loader.passes, 1)
-    if loader.passes > 1 or loader.length is None or done >= loader.length or growth.over_s <= 0:
+    if loader.passes > 1 or loader.length is None or done >= loader.length:
         return 0.0
     left_s = (loader.length - done) * run.partition.loop_s / max(loader.batches, 1)
-    return float(min(growth.copied_bytes / growth.over_s * left_s, growth.shared_bytes))
+    return float(min(growth.rate * left_s, growth.shared_bytes))
 
 
 def _diagnose(run: Any, loader: LoaderFacts, growth: PrivateGrowth, memory: float) -> Diagnosis | None:
@@ -75,7 +75,6 @@ def _diagnose(run: Any, loader: LoaderFacts, growth: PrivateGrowth, memory: floa
     if not short and total < MIN_SHARE * memory:
         return None
     found = run.source.find_class(loader.dataset_name)
-    rate = growth.copied_bytes / growth.over_s / growth.workers if growth.over_s > 0 else 0.0
     ahead = f", and {to_come / 1e9:.1f} GB more until the pass is over" if to_come else ""
     return Diagnosis(
         summary=(
@@ -99,7 +98,7 @@ def _diagnose(run: Any, loader: LoaderFacts, growth: PrivateGrowth, memory: floa
         ),
         evidence={
             "copied, MB": round(growth.copied_bytes / 1e6, 1),
-            "MB/s a worker": round(rate / 1e6, 2),
+            "MB/s a worker": round(growth.rate / growth.workers / 1e6, 2),
             "to come in this pass, MB": round(to_come / 1e6, 1),
             "still shared, MB": round(growth.shared_bytes / 1e6, 1),
             "new objects kept, MB": round(growth.kept_bytes / 1e6, 1),
