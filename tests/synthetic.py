@@ -34,6 +34,7 @@ from slowprobe.run.schema import (
     End,
     Exit,
     Frames,
+    LoaderCpu,
     Manifest,
     Record,
     Samples,
@@ -65,8 +66,8 @@ class Loader:
     asked: int = 0
     free_ns: list[int] = field(default_factory=list)
     taken_ns: list[int] = field(default_factory=list)
-    made: list[list[tuple[int, int, int, int, int]]] = field(default_factory=list)
-    """Of each worker: start, fetch, fetch_cpu, collate, size."""
+    made: list[list[tuple[int, int, int, int, int, int]]] = field(default_factory=list)
+    """Of each worker: start, fetch, fetch_cpu, collate, size, digest."""
     tensor_bytes: int = -1
     """Of each batch."""
     payload_bytes: int = 0
@@ -239,6 +240,21 @@ class SyntheticRun:
         if stop_ms is not None:
             self.span("loader_end", loader.subject, stop_ms)
 
+    def batch_bytes(self, loader: Loader, size: int) -> None:
+        """The size of the loader's batches was read."""
+        loader.tensor_bytes = size
+        if not loader.num_workers:
+            cpu = LoaderCpu(loader=loader.subject, waits=0, wait_ns=0, wait_cpu_ns=0, steps=0, step_ns=0, step_cpu_ns=0)
+            cpu.batch_bytes = size
+            self._journal.write(cpu)
+
+    def received(self, loader: Loader, cpu_ms: float) -> None:
+        """The training thread's clock was read: it takes a batch from a worker in `cpu_ms`."""
+        ns = round(cpu_ms * 1e6)
+        self._journal.write(
+            LoaderCpu(loader=loader.subject, waits=1, wait_ns=ns, wait_cpu_ns=ns, steps=0, step_ns=0, step_cpu_ns=0)
+        )
+
     def batch(
         self,
         loader: Loader,
@@ -253,11 +269,13 @@ class SyntheticRun:
         worker: int | None = None,
         below: dict[int, Sequence[tuple[str, int, str]]] | None = None,
         above: Sequence[tuple[str, int, str]] = (),
+        digest: int = 0,
+        take_ms: float = 0.0,
     ) -> None:
         """A batch is asked for. The lines (line → ms) say where in fetch and collate the samples fall; the rest is a
         library's; `below` has frames below a line, `above` such as are above all. With workers, who makes it when
         follows from the queue; a worker takes no core from the step. `worker`: who makes it where the data are divided
-        among workers.
+        among workers. It is taken over in `take_ms`.
         """
         fetch = [(line, function, ms) for line, ms in (fetch_lines or {}).items()]
         collate = [(line, collate_function, ms) for line, ms in (collate_lines or {}).items()]
@@ -274,7 +292,7 @@ class SyntheticRun:
         begun = max(loader.free_ns[worker], loader.taken_ns[number - ahead] if number >= ahead else 0)
         loader.free_ns[worker] = begun + round((fetch_ms + collate_ms) * 1e6)
         loader.made[worker - workers].append(
-            (begun, round(fetch_ms * 1e6), round(fetch_ms * fetch_cpu * 1e6), round(collate_ms * 1e6), 32)
+            (begun, round(fetch_ms * 1e6), round(fetch_ms * fetch_cpu * 1e6), round(collate_ms * 1e6), 32, digest)
         )
         for bucket, whole_ms, lines, cpu in (
             ("fetch", fetch_ms, fetch, fetch_cpu),
@@ -288,7 +306,7 @@ class SyntheticRun:
                 row = loader.sampled.setdefault((worker, bucket, frames), [0, 0, 0])
                 for index, value in enumerate((1, round(ms * 1e6), round(ms * cpu * 1e6))):
                     row[index] += value
-        self.span("data_wait", loader.subject, max(0, loader.free_ns[worker] - self.now_ns) / 1e6)
+        self.span("data_wait", loader.subject, max(0, loader.free_ns[worker] - self.now_ns) / 1e6 + take_ms)
         loader.taken_ns.append(self.now_ns)
 
     def _spend_on(
@@ -461,7 +479,7 @@ class SyntheticRun:
             if loader.gained:
                 self._write_resources(journal, loader.gained)
             if batches:
-                start, fetch, fetch_cpu, collate, size = (list(column) for column in zip(*batches, strict=True))
+                start, fetch, fetch_cpu, collate, size, digest = (list(column) for column in zip(*batches, strict=True))
                 count = len(start)
                 journal.write(
                     WorkerBatches(
@@ -473,14 +491,16 @@ class SyntheticRun:
                         size=size,
                         number=list(range(count)),
                         tensor_bytes=[loader.tensor_bytes] * count,
+                        digest=digest,
                     )
                 )
                 if loader.hand_over_ms:
                     wall = [round(loader.hand_over_ms * 1e6)] * count
+                    index = [place * loader.num_workers + worker for place in range(count)]
                     journal.write(
                         WorkerHandOvers(
                             number=list(range(count)),
-                            index=[place * loader.num_workers + worker for place in range(count)],
+                            index=index,
                             start=start,
                             wall=wall,
                             cpu=wall,

@@ -8,13 +8,14 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
+from slowprobe.capture.batch_digest import FIRST, UNKNOWN, batch_digest
 from slowprobe.run.schema import WorkerBatches, WorkerHandOvers
 
 THIN_AFTER = 2_000  # batches recorded at one rate; then half as often, so a file grows with the logarithm of the run
 MAX_AWAITED = 1_000
 NOT_READ = -1
 _BYTES_FIRST, _BYTES_EVERY = 4, 64  # batches whose tensors are looked at
-_BATCH = ("start", "fetch", "fetch_cpu", "collate", "size", "number", "collate_cpu", "tensor_bytes")
+_BATCH = ("start", "fetch", "fetch_cpu", "collate", "size", "number", "collate_cpu", "tensor_bytes", "digest")
 _HAND_OVER = ("number", "index", "start", "wall", "cpu", "payload")
 
 
@@ -47,6 +48,7 @@ class BatchLog:
             number,
             NOT_READ if cpu == NOT_READ else collate_cpu,
             tensor_bytes(batch) if looked_at else NOT_READ,
+            batch_digest(batch) if number < FIRST else UNKNOWN,
         ]
         with self._lock:
             self._batches.append(row)

@@ -59,7 +59,7 @@ def examine(evidence: Evidence) -> Examination:
     seen: list[tuple[LoadedRule, Diagnosis, Outlook]] = []
     for loaded in discover():
         outcome, diagnoses = _ask(loaded, evidence)
-        kept = [(loaded, diagnosis, outlook) for diagnosis, outlook in diagnoses if _counts(outlook)]
+        kept = [(loaded, diagnosis, outlook) for diagnosis, outlook in diagnoses if _counts(outlook) or diagnosis.risk]
         if diagnoses and not kept:
             outcome = Outcome("passed", loaded.rule.title, f"seen, but mending it would save less than {MIN_SHARE:.0%}")
         outcomes[loaded.id] = outcome
@@ -133,18 +133,26 @@ def _finding(loaded: LoadedRule, diagnosis: Diagnosis, outlook: Outlook) -> Find
     return Finding(
         rule=loaded.id,
         bottleneck=loaded.rule.bottleneck,
-        severity=severity(outlook),
+        severity=_severity(diagnosis, outlook),
         title=diagnosis.title or loaded.rule.title,
         summary=diagnosis.summary,
         where=list(diagnosis.where),
         fix=diagnosis.fix,
         saving=Saving(
-            basis=diagnosis.basis,
+            basis=diagnosis.basis if _counts(outlook) else "none",
             seconds=round(outlook.saved_s, 3),
             speedup=Range(round(low, 3), round(expected, 3), round(high, 3)),
         ),
         evidence=diagnosis.evidence,
+        risk=diagnosis.risk.text if diagnosis.risk is not None else "",
     )
+
+
+def _severity(diagnosis: Diagnosis, outlook: Outlook) -> Severity:
+    """The graver of what it costs and what it threatens."""
+    order: tuple[Severity, ...] = ("high", "medium", "low")
+    costs = severity(outlook)
+    return costs if diagnosis.risk is None else min(costs, diagnosis.risk.severity, key=order.index)
 
 
 def severity(outlook: Outlook) -> Severity:

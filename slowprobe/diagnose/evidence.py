@@ -20,12 +20,14 @@ from slowprobe.timeline.neighbours import Neighbours, neighbours
 from slowprobe.timeline.ops import OpWindow, read_window
 from slowprobe.timeline.partition import Partition, partition
 from slowprobe.timeline.probe_cost import costs
+from slowprobe.timeline.receiving import receiving
 from slowprobe.timeline.recording import Recording
 from slowprobe.timeline.replay import Replay
 from slowprobe.timeline.roles import Roles, assign_roles
 from slowprobe.timeline.sources import SourceText
 from slowprobe.timeline.step_stats import StepStats, step_stats
 from slowprobe.timeline.uncontended import Machine
+from slowprobe.timeline.worker_memory import PrivateGrowth, private_growth
 from slowprobe.timeline.worker_side import TransformTime
 
 EvidenceMissing = LookupError
@@ -186,6 +188,18 @@ class Evidence:
     def source(self) -> SourceText:
         """The user's source files as they ran."""
         return SourceText(self.run)
+
+    @cached_property
+    def receiving(self) -> dict[int, float]:
+        """CPU seconds in which the training thread takes a batch from a worker, by loader."""
+        return receiving(self.recording, self.loaders)
+
+    @cached_property
+    def private_growth(self) -> dict[int, PrivateGrowth]:
+        """How workers' memory became their own while they worked, by loader; without those not read twice."""
+        return {
+            loader.id: found for loader in self.loaders if (found := private_growth(self.worker_recordings, loader))
+        }
 
     @cached_property
     def loader_models(self) -> dict[int, LoaderModel]:

@@ -58,9 +58,16 @@ class Range(msgspec.Struct, frozen=True):
 class Saving(msgspec.Struct, frozen=True):
     """A predicted saving: `seconds` of this run's loop time, and the same as a speed-up of the loop."""
 
-    basis: Literal["replay", "calibrated replay", "stated range"]
+    basis: Literal["replay", "calibrated replay", "stated range", "none"]
     seconds: float
     speedup: Range
+
+
+class Risk(msgspec.Struct, frozen=True):
+    """What a cause threatens beside time, in a few words; such a finding stands without a saving (basis ``none``)."""
+
+    severity: Severity
+    text: str
 
 
 class Finding(msgspec.Struct, kw_only=True):
@@ -77,6 +84,8 @@ class Finding(msgspec.Struct, kw_only=True):
     verified: dict[str, Any] | None = None
     evidence: dict[str, Any] = {}
     """Flat facts that support the finding: label → number, string, or a small table {columns, rows}."""
+    risk: str = ""
+    """What it threatens beside time; empty where time is all it costs."""
 
 
 class Outcome(msgspec.Struct, frozen=True):

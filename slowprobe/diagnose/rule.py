@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from slowprobe.diagnose.finding import Bottleneck, Fix, Where
+from slowprobe.diagnose.finding import Bottleneck, Fix, Risk, Where
 from slowprobe.run.schema import Site
 from slowprobe.timeline.replay import Change
 
@@ -47,6 +47,8 @@ class Diagnosis:
     evidence: dict[str, Any] = field(default_factory=dict)
     covers: Sequence[Site] = ()
     """Lines below those of `where` whose time it is, too: no other finding is to name them (see `Rule.closer_than`)."""
+    risk: Risk | None = None
+    """What it threatens beside time (memory, wrong data): then it is a finding even where it saves nothing."""
 
 
 @dataclass(frozen=True)

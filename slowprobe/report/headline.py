@@ -42,6 +42,8 @@ def verdict(evidence: Evidence, examined: Examination) -> Verdict:
     also = "" if not others else f", {'one more finding' if others == 1 else f'{others} more findings'} included"
     expected = joint if others else top.saving.speedup.expected  # small findings are not this one's merit
     headline = f"{top.title}: mending it would make the loop run {_times(expected)}{also}."
+    if top.saving.basis == "none":
+        headline = f"{top.title}: {top.risk}."
     return Verdict(
         bottleneck=top.bottleneck,
         headline=headline,

@@ -74,6 +74,8 @@ def _finding(number: int, finding: Finding) -> Iterator[str]:
     saving = finding.saving
     if proof is not None:
         yield f"- measured **{factor(proof.expected)}** ({span(proof)}), predicted {factor(saving.speedup.expected)}"
+    elif saving.basis == "none":
+        yield f"- {_escaped(finding.risk, 200)}"
     elif worth_saying(saving.speedup):
         gain = f"**{factor(saving.speedup.expected)}** ({span(saving.speedup)})"
         yield f"- predicted {gain}, saves {seconds(saving.seconds)} of this run"

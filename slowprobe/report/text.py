@@ -104,6 +104,8 @@ def _gain(finding: Finding) -> str:
     if proof is not None:
         return f"measured {factor(proof.expected)} ({span(proof)}), predicted {factor(finding.saving.speedup.expected)}"
     saving = finding.saving
+    if saving.basis == "none":
+        return finding.risk
     if not worth_saying(saving.speedup):
         return f"saves about {seconds(saving.seconds)} of this run"
     return f"predicted {factor(saving.speedup.expected)} ({span(saving.speedup)}), saves {seconds(saving.seconds)}"

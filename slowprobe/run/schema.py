@@ -88,7 +88,8 @@ class Subject(_Base, tag="subject"):
       data_wait, loader_start, loader_end, fetch, collate (one subject a loader object):
         class, dataset, num_workers, batch_size, prefetch_factor, persistent_workers, pin_memory, in_order,
         start_method, shuffle, length (batches an epoch or None), collate, iterable, watch, timeout_s,
-        context (how workers are really started), pin_thread (pin_memory, and there is a device)
+        context (how workers are really started), pin_thread (pin_memory, and there is a device),
+        arrays (names of the dataset's attributes that are tensors or arrays, with commas; ``tensors`` of TensorDataset)
       optimizer: class, params, elements, dtypes, foreach, fused, capturable, differentiable, device
       zero_grad: class, set_to_none
       forward: class, training, grad (grad mode on), params, device, compiled
@@ -273,6 +274,8 @@ class WorkerBatches(_Base, tag="batches"):
     collate_cpu: list[int] = []
     tensor_bytes: list[int] = []
     """Bytes of the tensors in the batch, read for some; −1 for the others."""
+    digest: list[int] = []
+    """Of what is in the batch, for the first three of each worker; 0 for the others and where nothing could be read."""
 
 
 class WorkerHandOvers(_Base, tag="hand_overs"):

@@ -58,12 +58,19 @@ class LoaderFacts:
     """From a batch's arrival to the next request; NaN after the last batch of a pass."""
     making: BatchMaking = field(default_factory=BatchMaking)
     """How its batches were made: transforms, hand-over, workers, start-up, memory, I/O."""
+    arrays: tuple[str, ...] = ()
+    """Attributes of the dataset that are tensors or arrays; ``tensors`` of a TensorDataset."""
 
     @property
     def class_name(self) -> str:
         """DataLoader, or a subclass of it; as the user's line says it where a trainer has put its own in its place."""
         name = self.name.partition("(")[0]
         return "DataLoader" if name.startswith("DataLoader") else name
+
+    @property
+    def dataset_name(self) -> str:
+        """The dataset's class; empty where unknown."""
+        return self.name.partition("(")[2].removesuffix(")")
 
     @property
     def make_s(self) -> float | None:
@@ -123,6 +130,7 @@ def _facts(recording: Recording, workers: list[Recording], roles: Roles, number:
         making=batch_making(
             recording, workers, number, None if fetch_s is None else fetch_s + (collate_s or 0.0), cpu_share
         ),
+        arrays=tuple(str(attrs["arrays"]).split(",")) if attrs.get("arrays") else (),
     )
 
 

@@ -60,6 +60,26 @@ class SourceText:
                     found = (node.lineno, last)
         return found
 
+    def find_class(self, name: str) -> tuple[str, ast.ClassDef] | None:
+        """The file and the definition of a class of that name; None where it is no user's class, or there are two."""
+        found = [
+            (file, node)
+            for file in sorted(self._texts)
+            for node in ast.walk(self._tree(file) or ast.Module([], []))
+            if isinstance(node, ast.ClassDef) and node.name == name
+        ]
+        return found[0] if len(found) == 1 else None
+
+    def function_around(self, file: str, line: int) -> ast.FunctionDef | ast.AsyncFunctionDef | None:
+        """The innermost function around a line; None where there is none."""
+        functions = [
+            node
+            for node in ast.walk(self._tree(file) or ast.Module([], []))
+            if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
+            and node.lineno <= line <= (node.end_lineno or node.lineno)
+        ]
+        return max(functions, key=lambda node: node.lineno, default=None)
+
     def loop_around(self, file: str, line: int) -> tuple[int, int] | None:
         """First and last line of the innermost for or while loop around a line; None where there is none."""
         tree = self._tree(file)

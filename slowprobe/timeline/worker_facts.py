@@ -86,7 +86,7 @@ def _processes(workers: list[Recording], number: int) -> list[_Process]:
 def _process(hello: WorkerHello, start: int, worker: Recording) -> _Process:
     parts = worker.run.of(WorkerBatches)
     handed = worker.run.of(WorkerHandOvers)
-    names = ("start", "fetch", "fetch_cpu", "collate", "size", "number", "collate_cpu", "tensor_bytes")
+    names = ("start", "fetch", "fetch_cpu", "collate", "size", "number", "collate_cpu", "tensor_bytes", "digest")
     return _Process(
         hello=hello,
         start=start,
@@ -131,6 +131,7 @@ def _from_processes(recording: Recording, processes: list[_Process], number: int
         "worker": worker.astype(np.int64),
         "number": rows["number"],
         "index": index,
+        "digest": rows["digest"],
         "start_s": rows["start"] / 1e9,
         "end_s": end / 1e9,
         "fetch_cpu": np.where(rows["fetch_cpu"] >= 0, rows["fetch_cpu"] / 1e9, np.nan),

@@ -97,6 +97,8 @@ class BatchMaking:
     """The same: how many batches its worker process had made before it. Gaps where recording was thinned."""
     index: Ints = field(default_factory=_ints)
     """The same: its place in the pass over the loader, from 0; −1 unknown."""
+    digest: Ints = field(default_factory=_ints)
+    """The same: a digest of what is in it, for the first batches of each worker process; 0 or below: none."""
     start_s: Floats = field(default_factory=_floats)
     """The same: when the worker began it, in seconds since the start of the run."""
     end_s: Floats = field(default_factory=_floats)

@@ -25,6 +25,7 @@ LOADER_START, FETCH, COLLATE = KIND["loader_start"], KIND["fetch"], KIND["collat
 _KEY, _LATE, _ENTRY = "_slowprobe_key", "_slowprobe_late", "_slowprobe_entry"
 _FETCH_KEY = "_slowprobe_fetch_key"
 _UNKNOWN = span_key(DATA_WAIT)
+MAX_ATTRIBUTES = 50  # of a dataset that are looked at
 
 
 class LoaderProbe:
@@ -280,6 +281,7 @@ def describe(loader: Any) -> Attributes:
         "timeout_s": getattr(loader, "timeout", 0),
         "context": _context(loader),
         "pin_thread": _pins(loader),
+        "arrays": _arrays(loader.dataset),
     }
 
 
@@ -300,7 +302,23 @@ def _pins(loader: Any) -> bool | None:
     return None if accelerator is None else bool(accelerator.is_available())
 
 
+def _arrays(dataset: Any) -> str:
+    """Attributes of the dataset that are tensors or arrays, all of a TensorDataset being ``tensors``."""
+    kinds = tuple(
+        getattr(sys.modules[module], name)
+        for module, name in (("torch", "Tensor"), ("numpy", "ndarray"))
+        if module in sys.modules
+    )
+    if type(dataset) is sys.modules["torch"].utils.data.TensorDataset:
+        return "tensors"
+    held = list(getattr(dataset, "__dict__", {}).items())[:MAX_ATTRIBUTES]
+    return ",".join(name for name, value in held if isinstance(value, kinds))
+
+
 def _iterable(loader: Any) -> bool:
+    data = sys.modules["torch"].utils.data  # an IterableDataset inherits a __getitem__ that only raises
+    if isinstance(loader.dataset, data.IterableDataset):
+        return True
     return hasattr(loader.dataset, "__iter__") and not hasattr(loader.dataset, "__getitem__")
 
 

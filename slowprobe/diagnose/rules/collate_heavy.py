@@ -32,6 +32,8 @@ from slowprobe.diagnose.finding import Fix, Where
 from slowprobe.diagnose.hot_lines import sampled_lines, shares
 from slowprobe.diagnose.rule import Answer, Diagnosis, NotApplicable, NotChecked, Passed, Rule
 from slowprobe.diagnose.rules._batch_cost import candidates, saved_share
+from slowprobe.diagnose.rules._list_conversion import conversions
+from slowprobe.diagnose.rules._row_indexing import by_rows
 from slowprobe.run.schema import Site
 from slowprobe.timeline.hotspots import LineTime
 from slowprobe.timeline.loaders import LoaderFacts
@@ -41,6 +43,7 @@ MIN_COLLATE = 0.20  # of making a batch; below, mend the dataset. Cheap items re
 MIN_SAVING = 0.03  # of loop time; with a range this wide, less would be a guess
 OWN = Factor(0.02, 0.3, 0.8)  # see "Saving" above
 DEFAULT = Factor(0.3, 0.6, 1.0)
+OTHERS = 0.5  # of collating: where another rule names most of it, the rest is not worth a finding
 MIN_SAMPLES = 5  # for naming a line
 
 RULE = Rule(
@@ -61,6 +64,8 @@ def check(run: Any) -> Answer:
     if found:
         return found
     share = max(_collate_share(loader) for loader in seen)
+    if any(conversions(run, loader) for loader in seen):
+        return Passed(f"collating takes {share:.0%} of making a batch; see list-to-tensor")
     waited = "" if share < MIN_COLLATE else ", and the loop hardly waits for it"
     return Passed(f"collating takes {share:.0%} of making a batch{waited}")
 
@@ -75,6 +80,10 @@ def _diagnose(run: Any, loader: LoaderFacts) -> Diagnosis | None:
     change = Reload(loader.id, collate=DEFAULT if is_default else OWN)
     if share < MIN_COLLATE or saved_share(run, change) < MIN_SAVING:
         return None
+    if sum(each.share for each in conversions(run, loader) if each.line.bucket == "collate") > OTHERS * share:
+        return None  # list-to-tensor names the line and has the edit
+    if by_rows(run, loader) is not None:
+        return None  # per-item-indexing has the edit
     collate_ms, name = float(loader.collate.mean()) * 1000, loader.collate_name or "collate_fn"
     lines = _lines(run, loader)
     return Diagnosis(

@@ -36,11 +36,11 @@ from slowprobe.diagnose.rules._one_iterator import one_iterator
 from slowprobe.diagnose.rules._supply import given_up, ratio, scaled
 from slowprobe.run.schema import Site
 from slowprobe.timeline.hotspots import LineTime
-from slowprobe.timeline.loader_model import CASES, GIVE, HAND_OVER, HAND_OVER_S, LOCK_S, SIMULATED, Case
 from slowprobe.timeline.loaders import LoaderFacts
 from slowprobe.timeline.pipeline import HandOver, Settings, simulate
 from slowprobe.timeline.replay import GONE, Change
 from slowprobe.timeline.sharing import Cores
+from slowprobe.timeline.uncontended import CASES, GIVE, HAND_OVER, HAND_OVER_S, LOCK_S, SIMULATED, Case
 
 MIN_SHARE = 0.01  # of loop time; below, it is within the noise of the steps
 REQUEST_S = {"best": 0.00001, "expected": 0.00003, "worst": 0.0002}  # measured 20-50 µs: the sampler, and Python

@@ -32,6 +32,7 @@ from slowprobe.diagnose.finding import Fix
 from slowprobe.diagnose.hot_lines import sampled_lines, shares
 from slowprobe.diagnose.rule import Answer, Diagnosis, NotApplicable, NotChecked, Passed, Rule
 from slowprobe.diagnose.rules._batch_cost import candidates, saved_share, saved_share_beside_workers
+from slowprobe.diagnose.rules._list_conversion import conversions
 from slowprobe.run.schema import Site
 from slowprobe.timeline.hotspots import LineTime
 from slowprobe.timeline.loaders import LoaderFacts
@@ -94,7 +95,15 @@ def _hottest(run: Any, in_workers: bool, loaders: list[LoaderFacts]) -> _Spot | 
     if total <= 0:
         return None
     source = run.worker_lines if in_workers else sampled_lines(run)
-    lines = [line for line in source if line.bucket == "fetch" and line.samples >= MIN_SAMPLES / 3]
+    converting = [each.line for loader in loaders for each in conversions(run, loader)]  # list-to-tensor has the edit
+    lines = [
+        line
+        for line in source
+        if line.bucket == "fetch"
+        and line.samples >= MIN_SAMPLES / 3
+        and line not in converting
+        and not line.callee.endswith("__next__")  # the training loop's own line: a library's dataset is below it
+    ]
     narrow = _best(_by_loop(run, lines), total)
     if narrow is not None and narrow.share * _fetch_share(loaders) >= MIN_PART:
         return narrow

@@ -27,8 +27,9 @@ from slowprobe.diagnose.finding import Fix
 from slowprobe.diagnose.rule import Answer, Diagnosis, NotApplicable, NotChecked, Passed, Rule
 from slowprobe.diagnose.rules._supply import MIN_IMBALANCE, Supply, divided, ratio, scaled, waited_for
 from slowprobe.run.schema import Site
-from slowprobe.timeline.loader_model import CASES, SIMULATED, LoaderModel
+from slowprobe.timeline.loader_model import LoaderModel
 from slowprobe.timeline.pipeline import simulate
+from slowprobe.timeline.uncontended import CASES, SIMULATED
 
 RULE = Rule(
     title="One loader worker does much more than its share",

@@ -25,16 +25,18 @@ from typing import Any
 from slowprobe.diagnose.edits import place, set_arguments
 from slowprobe.diagnose.finding import Fix
 from slowprobe.diagnose.rule import Answer, Diagnosis, NotApplicable, Passed, Rule
+from slowprobe.diagnose.rules._mended import mended
 from slowprobe.timeline.loaders import LoaderFacts
 from slowprobe.timeline.replay import Reload
 
+MIN_BESIDE = 0.05  # of loop time, beside an edit that removes work: a few per cent are not worth processes
 MIN_BATCH_S = 0.001  # below, the hand-over from a worker (0.2-0.5 ms) eats most of the gain
 WORTHWHILE = 1.02  # of two settings within 2 % take the one with fewer workers: each costs memory and start-up
 
 RULE = Rule(
     title="Batches are made in the training process",
     bottleneck="input",
-    needs=("steps", "loaders", "replay", "cores", "source", "partition"),
+    needs=("steps", "loaders", "replay", "cores", "source", "partition", "lines", "worker_lines"),
 )
 
 
@@ -47,7 +49,10 @@ def check(run: Any) -> Answer:
     if found:
         return found
     slowest = max(candidates, key=lambda loader: loader.make_s or 0.0)
-    return Passed(f"making a batch takes {(slowest.make_s or 0) * 1000:.2f} ms; workers would gain nothing")
+    made = f"making a batch takes {(slowest.make_s or 0) * 1000:.2f} ms"
+    if mended(run, slowest) is not None:
+        return Passed(f"{made}, for which list-to-tensor or per-item-indexing has the better edit")
+    return Passed(f"{made}; workers would gain nothing")
 
 
 def recommended_workers(run: Any, loader: LoaderFacts) -> int:
@@ -68,6 +73,11 @@ def _diagnose(run: Any, loader: LoaderFacts) -> Diagnosis | None:
     change = Reload(loader.id, workers, persistent_workers=True)
     if run.replay.outlook([change]).saved_s <= 0:
         return None
+    cheaper = mended(run, loader)
+    if cheaper is not None:  # another rule makes batches so cheap that there is little left to do elsewhere
+        alone, both = (run.replay.outlook(changes).expected_s for changes in ([cheaper], [cheaper, change]))
+        if alone - both < MIN_BESIDE * alone:
+            return None
     spent = (loader.fetch_s or 0.0) + (loader.collate_s or 0.0)
     share = spent / run.partition.loop_s
     kind = "Each step" if loader.role == "training" else "Each evaluation batch"

@@ -1,0 +1,120 @@
+"""Lines that turn a list into a tensor value by value: shared by the rules about the dataset and about collating."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from slowprobe.diagnose.hot_lines import sampled_lines
+from slowprobe.run.schema import Site
+from slowprobe.timeline.hotspots import LineTime
+from slowprobe.timeline.loaders import LoaderFacts
+from slowprobe.timeline.replay import Factor, Reload
+
+# Value by value torch converts 4-8 million a second: 5-70 MB/s, by their type (torch 2.13). A copy of an array takes a
+# tenth of that time even for rows of a hundred bytes, so a line this slow does not copy.
+SLOW_BYTES_S = 150e6
+LEFT = Factor(0.0, 0.05, 0.2)  # of the conversion, with arrays that are stacked first; see list-to-tensor
+MIN_SAMPLES = 5
+MIN_LEAF = 0.5  # the conversion is C code: its time is the line's own; a line that calls Python below is slow for that
+MAKERS = ("tensor", "as_tensor", "stack", "Tensor", "FloatTensor", "DoubleTensor", "LongTensor", "IntTensor")
+HARMLESS = ("tolist", "list", "tuple", "zip", "map", "range", "len", "float", "int", "array", "asarray", "enumerate")
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """One line, what it takes of making a batch, and the call."""
+
+    line: LineTime
+    share: float
+    call: ast.Call
+    is_list: bool
+    """The source says that its argument is a list; otherwise its slowness does."""
+
+
+def conversions(run: Any, loader: LoaderFacts) -> list[Conversion]:
+    """The lines of a loader's dataset and collate function that convert lists; none where that was not recorded."""
+    size, make_s = loader.making.batch_bytes, loader.make_s
+    if not size or not make_s:
+        return []
+    lines = run.worker_lines if loader.num_workers else sampled_lines(run)
+    found = []
+    for line in lines:
+        total_s = _total_s(run, loader, line.bucket)
+        if not total_s or line.samples < MIN_SAMPLES or line.leaf_share < MIN_LEAF:
+            continue
+        costs = loader.fetch if line.bucket == "fetch" else loader.collate
+        seconds = min(1.0, line.seconds / total_s) * float(costs.mean())
+        call = next((call for call in _calls(run, line) if _harmless(call)), None)
+        if call is None or size / seconds > SLOW_BYTES_S:
+            continue
+        is_list = _is_list(call.args[0], run.source.function_around(line.file, line.line))
+        # What the dataset converts may be cut down later, so that the batch says nothing of its size.
+        if is_list or line.bucket == "collate":
+            found.append(Conversion(line, seconds / make_s, call, is_list))
+    return found
+
+
+def stacked(loader: LoaderFacts, lines: list[Conversion]) -> Reload:
+    """The loader with arrays that are stacked, then converted."""
+    return Reload(loader.id, fetch=_left(loader, lines, "fetch"), collate=_left(loader, lines, "collate"))
+
+
+def _left(loader: LoaderFacts, lines: list[Conversion], bucket: str) -> Factor:
+    """What remains of a batch's cost in the dataset or in collate."""
+    costs = loader.fetch if bucket == "fetch" else loader.collate
+    whole = float(costs.mean()) / (loader.make_s or 1.0)
+    part = sum(each.share for each in lines if each.line.bucket == bucket)
+    gone = min(1.0, part / whole) if whole > 0 else 0.0
+    return Factor(*(1 - gone * (1 - left) for left in (LEFT.best, LEFT.expected, LEFT.worst)))
+
+
+def _total_s(run: Any, loader: LoaderFacts, bucket: str) -> float:
+    """Seconds of the bucket over the loaders whose samples are together."""
+    if bucket not in ("fetch", "collate"):
+        return 0.0
+    alike = [each for each in run.loaders if (each.num_workers > 0) == (loader.num_workers > 0)]
+    return sum((each.fetch_s if bucket == "fetch" else each.collate_s) or 0.0 for each in alike)
+
+
+def _calls(run: Any, line: LineTime) -> Iterator[ast.Call]:
+    first, last = run.source.statement(Site(line.file, line.line, line.function))
+    text = "\n".join(part for part in run.source.lines(line.file)[first - 1 : last])
+    try:
+        tree = ast.parse(text.strip())
+    except (SyntaxError, ValueError):
+        return
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and node.args and _name(node) in MAKERS and _is_torch(node.func):
+            yield node
+
+
+def _name(call: ast.Call) -> str:
+    return call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
+
+
+def _is_torch(function: ast.expr) -> bool:
+    return not isinstance(function, ast.Attribute) or getattr(function.value, "id", "") == "torch"
+
+
+def _harmless(call: ast.Call) -> bool:
+    """Nothing but the conversion can take the time."""
+    inner = [node for node in ast.walk(call) if isinstance(node, ast.Call) and node is not call]
+    return all(_name(node) in (*HARMLESS, *MAKERS) for node in inner)
+
+
+def _is_list(node: ast.expr, function: ast.AST | None) -> bool:
+    if isinstance(node, (ast.List, ast.ListComp, ast.Tuple)):
+        return True
+    if isinstance(node, ast.Call):
+        return _name(node) in ("tolist", "list", "tuple")
+    if not isinstance(node, ast.Name) or function is None:
+        return False
+    assigned = [
+        each.value
+        for each in ast.walk(function)
+        if isinstance(each, ast.Assign) and any(getattr(t, "id", None) == node.id for t in each.targets)
+    ]
+    return bool(assigned) and all(not isinstance(value, ast.Name) and _is_list(value, None) for value in assigned)

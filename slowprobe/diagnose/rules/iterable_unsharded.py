@@ -1,0 +1,174 @@
+"""Every worker of an IterableDataset makes the same batches.
+
+What it is: a DataLoader with several workers over an IterableDataset whose __iter__ does not ask which worker it runs
+in. Each worker has a copy of the dataset and iterates all of it.
+
+Why it is slow: a pass over the loader has num_workers times the batches of a pass over the data. The loop trains on
+each sample that many times an epoch, and workers, instead of making other batches, make the same ones again.
+
+How it is seen: a digest of the first three batches that each worker made: they are equal from worker to worker, though
+they differ from batch to batch.
+
+Saving: a pass becomes num_workers times shorter, by replay. At worst it becomes no shorter than the workers were busy:
+when each of them must still read everything to get at its part.
+
+Stays quiet when: the workers' batches differ (a split, or shuffling with a seed of each worker's own), all batches of a
+worker are alike (constant data tells nothing), or there is one worker.
+
+Fix: split by torch.utils.data.get_worker_info() in __iter__, best by files or ranges, so that no worker reads what it
+does not yield; for Hugging Face datasets more shards than workers; with several ranks split_dataset_by_node.
+
+Sources: PyTorch documentation of IterableDataset (multi-process loading).
+"""
+
+from __future__ import annotations
+
+import ast
+import math
+from collections import defaultdict
+from typing import Any
+
+from slowprobe.diagnose.edits import diff, place
+from slowprobe.diagnose.finding import Fix, Risk, Where
+from slowprobe.diagnose.rule import Answer, Diagnosis, NotApplicable, NotChecked, Passed, Rule
+from slowprobe.run.schema import Site
+from slowprobe.timeline.loaders import LoaderFacts
+from slowprobe.timeline.recording import KIND
+from slowprobe.timeline.replay import Change, Factor, Outlook, Scale
+
+LEAST = 2  # batches of each worker compared: one may be alike by chance (a header, a warm-up sample)
+ROLES = ("training", "evaluation")
+ROUNDS = (
+    4  # the replay has steps become shorter, not fewer, which leaves cores to the workers: so it is held back until
+)
+# a pass is num_workers times shorter and no more; each round halves what is too much, or better
+
+RULE = Rule(
+    title="Every loader worker makes the same batches",
+    bottleneck="input",
+    needs=("loaders", "partition", "source", "replay"),
+)
+
+
+def check(run: Any) -> Answer:
+    """Find loaders whose workers do not share the data out."""
+    loaders = [each for each in run.loaders if each.iterable and each.num_workers > 1 and each.role in ROLES]
+    if not loaders:
+        return NotApplicable("no IterableDataset is read by several workers")
+    digests = {loader.id: _digests(loader) for loader in loaders}
+    told = [loader for loader in loaders if _tells(digests[loader.id])]
+    found = [_diagnose(run, loader) for loader in told if _equal(digests[loader.id])]
+    if found:
+        return found
+    if not told:
+        return NotChecked("fewer than two different batches were recorded of each worker, so they cannot be compared")
+    return Passed("the first batches of different workers differ")
+
+
+def _digests(loader: LoaderFacts) -> dict[int, list[int]]:
+    """By worker, of the first batches that it made after its first start."""
+    making = loader.making
+    found: dict[int, dict[int, int]] = defaultdict(dict)
+    if len(making.digest) == len(making.worker):
+        columns = (making.worker.tolist(), making.number.tolist(), making.digest.tolist())
+        for worker, number, digest in zip(*columns, strict=True):
+            if digest > 0:
+                found[worker].setdefault(number, digest)
+    return {worker: [digest for _, digest in sorted(rows.items())] for worker, rows in found.items()}
+
+
+def _tells(digests: dict[int, list[int]]) -> bool:
+    enough = [each for each in digests.values() if len(each) >= LEAST]
+    return len(enough) >= 2 and all(len(set(each)) > 1 for each in enough)
+
+
+def _equal(digests: dict[int, list[int]]) -> bool:
+    enough = [each for each in digests.values() if len(each) >= LEAST]
+    return all(one == other for each in enough for one, other in zip(each, enough[0], strict=False))
+
+
+def _diagnose(run: Any, loader: LoaderFacts) -> Diagnosis:
+    workers, name = loader.num_workers, loader.dataset_name
+    where, edit = _edit(run, name)
+    ends = bool(run.partition.by_key.get((KIND["loader_end"], loader.id)))
+    batches = loader.batches / max(loader.passes, 1)
+    return Diagnosis(
+        summary=(
+            f"The first batches of all {workers} workers are the same: {name} does not split its data among them. "
+            f"Of {batches:.0f} batches a pass {batches / workers:.0f} are different; "
+            + (
+                "each sample is trained on that many times an epoch."
+                if loader.role == "training"
+                else "the rest is evaluated again."
+            )
+        ).replace("that many", str(workers)),
+        where=[*where, *place(loader.where)],
+        fix=Fix(
+            text=(
+                f"Let each worker yield one item in {workers}, offset by its id; where skipping an item costs as much "
+                "as making it, split the files or the range instead. A pass then has each sample once: schedules that "
+                "count batches or epochs need a look."
+            ),
+            diff=edit,
+        ),
+        changes=_shorter(run, loader) if ends else [],
+        risk=Risk("medium", f"each sample is repeated {workers} times"),
+        evidence={
+            "num_workers": workers,
+            "batches a pass": round(batches, 1),
+            "batches a worker": ", ".join(str(worker.batches) for worker in loader.making.workers[:8]),
+            "batches of each worker compared": min(len(each) for each in _digests(loader).values()),
+            "the pass ends by itself": "yes" if ends else "no, so no saving is stated",
+        },
+    )
+
+
+def _shorter(run: Any, loader: LoaderFacts) -> list[Change]:
+    """A pass with one batch in num_workers; nothing where another loader feeds the same steps."""
+    if [each.id for each in run.loaders if each.role == loader.role] != [loader.id]:
+        return []
+    scope = "step" if loader.role == "training" else "off_step"
+    buckets = {
+        bucket: seconds
+        for (of, bucket), seconds in run.partition.seconds.items()
+        if of == scope and bucket != "slowprobe" and (scope == "step" or bucket == "evaluation") and seconds > 0
+    }
+    covered, once = sum(buckets.values()), 1 / loader.num_workers
+    busy = [worker.busy_share for worker in loader.making.workers if not math.isnan(worker.busy_share)]
+    least = [once, once, max(once, sum(busy) / len(busy)) if busy else 1.0]
+    left = list(least)
+    changes: list[Change] = []
+    for _ in range(ROUNDS if covered else 0):
+        factor = Factor(*sorted(left))
+        changes = [Scale(bucket, scope, seconds, factor) for bucket, seconds in buckets.items()]
+        outlook: Outlook = run.replay.outlook(changes)
+        after = (outlook.best_s, outlook.expected_s, outlook.worst_s)
+        short = [outlook.before_s - covered * (1 - each) - seconds for each, seconds in zip(least, after, strict=True)]
+        left = [min(1.0, each + max(0.0, more) / covered) for each, more in zip(left, short, strict=True)]
+    return changes
+
+
+def _edit(run: Any, name: str) -> tuple[list[Where], str]:
+    """The first loop of the dataset's __iter__, with its items shared out."""
+    found = run.source.find_class(name)
+    methods = [node for node in ast.walk(found[1]) if isinstance(node, ast.FunctionDef)] if found else []
+    method = next((node for node in methods if node.name == "__iter__"), None)
+    if found is None or method is None:
+        return [], ""
+    file, lines = found[0], run.source.lines(found[0])
+    where = place(Site(file, method.lineno, f"{name}.__iter__"))
+    loop = next((node for node in ast.walk(method) if isinstance(node, ast.For)), None)
+    if loop is None or loop.iter.lineno != loop.iter.end_lineno or loop.lineno != loop.iter.lineno:
+        return where, ""
+    line = lines[loop.lineno - 1]
+    begin, end = loop.iter.col_offset, loop.iter.end_col_offset or 0
+    text = line.encode()
+    items = text[begin:end].decode()
+    shared = text[:begin].decode() + f"itertools.islice({items}, first, None, step)" + text[end:].decode()
+    indent = line[: len(line) - len(line.lstrip())]
+    added = [
+        f"{indent}worker = torch.utils.data.get_worker_info()",
+        f"{indent}first, step = (worker.id, worker.num_workers) if worker is not None else (0, 1)",
+        shared,
+    ]
+    return where, diff([line], added)
