@@ -15,6 +15,7 @@ from slowprobe.diagnose.item_calls import tokenized_at
 from slowprobe.diagnose.rule import Answer, Diagnosis, NotApplicable, NotChecked, Passed
 from slowprobe.diagnose.rules._batch_cost import candidates, saved_share
 from slowprobe.run.schema import Site
+from slowprobe.timeline.batch_costs import pass_of_batches
 from slowprobe.timeline.loaders import LoaderFacts
 from slowprobe.timeline.making_stacks import StackTime
 from slowprobe.timeline.recording import Ints
@@ -192,14 +193,6 @@ def warm_ratio(loader: LoaderFacts) -> float | None:
 
 def _passes(loader: LoaderFacts) -> Ints | None:
     """The pass of each recorded batch, from 0."""
-    index, start = loader.making.index, loader.making.start_s
     if not loader.num_workers:
         return np.cumsum(loader.first)[: len(loader.fetch)] - 1 if len(loader.first) == len(loader.fetch) else None
-    if len(index) != len(loader.fetch) or (index < 0).any():
-        return None
-    passes = np.zeros(len(index), dtype=np.int64)
-    for worker in np.unique(loader.making.worker):
-        mine = np.flatnonzero(loader.making.worker == worker)
-        mine = mine[np.argsort(start[mine])]
-        passes[mine[1:]] = np.cumsum(np.diff(index[mine]) <= 0)
-    return passes
+    return pass_of_batches(loader.making) if len(loader.making.index) == len(loader.fetch) else None

@@ -47,7 +47,7 @@ def test_slow_names_the_loop_and_halves_the_pass(tmp_path):
 def test_saves_no_more_than_the_repeated_part(tmp_path):
     verdict = ask(RULE, record(tmp_path, workers=4))
     low, expected, high = verdict.found[0][1].speedup
-    assert 1.0 <= low <= expected <= high <= 4.01
+    assert 1.0 <= low <= expected <= high <= 4.05
     assert expected == pytest.approx(4.0, rel=0.15)  # the replay is held back, not pushed
 
 

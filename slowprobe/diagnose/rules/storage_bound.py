@@ -75,7 +75,7 @@ def _diagnose(run: Any, loader: LoaderFacts) -> Diagnosis | Passed | NotChecked:
     reading = part_of(run, loader, "fetch", lambda stack: kind_of(run.source, stack) in ("read", "decode"))
     elsewhere = part_of(run, loader, "fetch", lambda stack: kind_of(run.source, stack) == "elsewhere")
     fetched = _storage_bytes_per_item(loader)
-    if elsewhere.share > reading.share:
+    if elsewhere.share > reading.share and elsewhere.share >= MIN_WAIT * waiting:
         return Passed(f"the dataset waits for the network, a lock or a sleep {elsewhere.share:.0%} of its time")
     if reading.share < MIN_READING and (fetched or 0.0) < PAGE_BYTES:
         return Passed(f"the dataset waits {waiting:.0%} of its time, but {reading.share:.0%} of it on lines that read")

@@ -29,7 +29,7 @@ from slowprobe.diagnose.rules._supply import MIN_IMBALANCE, Supply, divided, rat
 from slowprobe.run.schema import Site
 from slowprobe.timeline.loader_model import LoaderModel
 from slowprobe.timeline.pipeline import simulate
-from slowprobe.timeline.uncontended import CASES, SIMULATED
+from slowprobe.timeline.uncontended import CASES, HAND_OVER_S, SIMULATED, hand_over
 
 RULE = Rule(
     title="One loader worker does much more than its share",
@@ -108,7 +108,7 @@ def _even_wait_s(model: LoaderModel, case: Any) -> float:
     alone = model.alone(case)
     count = min(model.length, SIMULATED)
     cpu, idle, consume = (np.resize(part, count) for part in (alone.cpu, alone.idle, alone.consume))
-    times = simulate(cpu, idle, consume, model.recorded.settings, alone.cores, model.hand_over(case))
+    times = simulate(cpu, idle, consume, model.recorded.settings, alone.cores, hand_over(HAND_OVER_S, case, True))
     return float(times.wait.mean())
 
 
