@@ -6,6 +6,7 @@ import random
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 
 PERIOD_S = 0.01  # 100 Hz at most
 LONGEST_PERIOD_S = 0.1
@@ -21,11 +22,12 @@ class Pulse(threading.Thread):
 
     A deep stack or a slow machine makes a sample dearer (20 to 200 µs), and samples rarer. Sampling times are jittered,
     so that a loop whose period divides the sampling period is still seen everywhere.
+    `sample` is told when it was due: what it comes later, this thread waited for the interpreter.
     Faults of either function stop only that function and are handed to `report`.
     """
 
     def __init__(
-        self, sample: Callable[[], None], flush: Callable[[], None], report: Callable[[str, BaseException], None]
+        self, sample: Callable[[int], None], flush: Callable[[], None], report: Callable[[str, BaseException], None]
     ) -> None:
         super().__init__(name="slowprobe", daemon=True)
         self._sample = sample
@@ -44,13 +46,13 @@ class Pulse(threading.Thread):
         next_flush = began + FLUSH_PERIOD_S
         cost_s = 0.0
         while True:
-            if self._stopping.acquire(
-                timeout=period_s(cost_s, time.monotonic() - began) * (0.5 + self._random.random())
-            ):
+            pause_s = period_s(cost_s, time.monotonic() - began) * (0.5 + self._random.random())
+            due_ns = time.perf_counter_ns() + int(pause_s * 1e9)
+            if self._stopping.acquire(timeout=pause_s):
                 break
             if sampling:
                 begin = time.thread_time()  # what passes while the training thread has the interpreter costs nothing
-                sampling = self._guarded("sampler", self._sample)
+                sampling = self._guarded("sampler", partial(self._sample, due_ns))
                 cost_s += 0.1 * (time.thread_time() - begin - cost_s)
             if flushing and time.monotonic() >= next_flush:
                 now = time.monotonic()

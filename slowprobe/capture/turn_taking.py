@@ -14,6 +14,7 @@ from collections.abc import Callable
 ALONE_S = 5e-5
 WORKER_S = 2e-5  # items take µs: the sampler must not wait for the next line that lets go by itself
 BURST_S, PERIOD_S = 0.25, 1.0
+NATURAL_EVERY = 2  # beats; then the sampler waits for the interpreter as any thread of the user's would
 SHARED_S = 1e-3
 
 
@@ -23,6 +24,9 @@ class TurnTaking:
     def __init__(self) -> None:
         self._users = sys.getswitchinterval()
         self._set = self._users
+        self._beats = 0
+        self.natural = False
+        """Whether the user's own interval is set: the next beat measures how long that makes a thread wait."""
 
     def start(self) -> None:
         """Begin; the sampled thread is taken to be alone until `adapt` sees others."""
@@ -31,7 +35,9 @@ class TurnTaking:
 
     def adapt(self, contended: bool) -> None:
         """Follow whether other Python threads are at work."""
-        self._change(SHARED_S if contended else ALONE_S)
+        self._beats += 1
+        self.natural = not contended and self._beats % NATURAL_EVERY == 0
+        self._change(self._users if self.natural else SHARED_S if contended else ALONE_S)
 
     def restore(self) -> None:
         """Put the user's interval back, unless they have changed it since."""

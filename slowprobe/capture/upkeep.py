@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 
 from slowprobe.capture.loader_cpu import LoaderCpuMeter
+from slowprobe.capture.lock_waits import LockWaitLog
 from slowprobe.capture.machine import ResourceMeter
 from slowprobe.capture.recorder import Recorder
 from slowprobe.capture.sampler import StackSampler
@@ -35,14 +36,18 @@ class Upkeep:
         self.totals = Totals(0)
         self.sampler = StackSampler(recorder.thread, recorder.origin_ns, self._context)
         self._sources = Sources(journal.write, subjects.sites)
+        self._lock_waits = LockWaitLog(recorder.origin_ns)
         self._meter = ResourceMeter(recorder.origin_ns)
         self._next_chunk_ns = 0
         self._noted_fault: str | None = None
         self.turn_taking = TurnTaking()
 
-    def sample(self) -> None:
-        """Read the training thread's stack once."""
-        self.sampler.sample()
+    def sample(self, due_ns: int) -> None:
+        """Read the training thread's stack once, or note by how much this comes later than `due_ns`."""
+        if self.turn_taking.natural:
+            self._lock_waits.add(due_ns, time.perf_counter_ns())
+        else:
+            self.sampler.sample()
         self.turn_taking.adapt(self.sampler.contended)
 
     def _context(self) -> tuple[int, bool]:
@@ -61,7 +66,7 @@ class Upkeep:
         if final or now_ns >= self._next_chunk_ns:
             self._next_chunk_ns = now_ns + int(Totals.chunk_seconds(now_ns / 1e9) * 1e9)
             chunk = self.totals.chunk(now_ns, recorder.open_rows(), final=final)
-            rest = (*self.sampler.take(), *self._loader_cpu.take(), self._meter.read())
+            rest = (*self.sampler.take(), *self._loader_cpu.take(), *self._lock_waits.take(), self._meter.read())
             self._journal.write(*chunk, *rest, vital=final)
         if recorder.fault is not None and recorder.fault != self._noted_fault:
             self._noted_fault = recorder.fault

@@ -114,7 +114,7 @@ class WorkerRecorder:
 
         wrapped.__init__ = __init__
 
-    def _sample(self) -> None:
+    def _sample(self, due_ns: int) -> None:
         if self._bursts.now() and self._context >= 0:
             self._sampler.sample()
         else:

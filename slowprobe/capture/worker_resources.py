@@ -71,6 +71,8 @@ class WorkerMeter:
             reading.rss_bytes = int(Path("/proc/self/statm").read_bytes().split()[1]) * _page_bytes()
         with contextlib.suppress(Exception):
             self._switches(reading)
+        with contextlib.suppress(Exception):  # of the process's first thread, which makes the batches
+            reading.run_delay_ns = int(Path("/proc/self/schedstat").read_text().split()[1])
         with contextlib.suppress(Exception):
             counters = _fields("/proc/self/io")
             reading.rchar, reading.read_bytes = counters.get("rchar"), counters.get("read_bytes")

@@ -15,6 +15,7 @@ from slowprobe.timeline.input_curve import InputCurve, input_curve, most_workers
 from slowprobe.timeline.labels import Labels, label_run
 from slowprobe.timeline.loader_model import LoaderModel
 from slowprobe.timeline.loaders import LoaderFacts, loader_facts
+from slowprobe.timeline.lock_waits import lock_wait_s
 from slowprobe.timeline.making_stacks import StackTime, making_stacks
 from slowprobe.timeline.neighbours import Neighbours, neighbours
 from slowprobe.timeline.ops import OpWindow, read_window
@@ -218,6 +219,7 @@ class Evidence:
                 machine,
                 None if hand_over_ms is None else hand_over_ms / 1e3,
                 self.recording.subject(loader.id).attrs.get("in_order") is not False,
+                None if loader.num_workers else lock_wait_s(self.recording, loader.id),
             )
         return models
 

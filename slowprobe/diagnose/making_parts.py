@@ -150,12 +150,16 @@ def passes_for(run: Any, loader: LoaderFacts, change: Reload) -> str:
 def storage_wait(loader: LoaderFacts) -> float | None:
     """Share of the dataset's time off the CPU that was not spent waiting for a core; None where it was not read.
 
-    Waiting for a core: as collate, which only computes, was stretched by it; at least a slice for each time that a core
-    was taken away.
+    Waiting for a core is what the kernel counted. Where it does not count: as collate, which only computes, was
+    stretched by it; at least a slice for each time that a core was taken away.
     """
     making, fetch_s = loader.making, loader.fetch_s
     if making.io_wait_s is None or not fetch_s:
         return None
+    counted = [worker.run_delay_ns for worker in making.workers]
+    if counted and None not in counted:
+        delayed_s = sum(ns or 0 for ns in counted) / 1e9
+        return max(0.0, min(1.0, (making.io_wait_s - delayed_s) / fetch_s))
     switched_s = sum(worker.involuntary_switches or 0 for worker in making.workers) * SWITCHED_S
     on_cpu = making.collate_cpu_share
     known = on_cpu is not None and (loader.collate_s or 0.0) >= MIN_COLLATE_S

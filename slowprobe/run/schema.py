@@ -179,6 +179,15 @@ class Resources(_Base, tag="resources"):
     """All cores; 0 in recordings of slowprobe versions that did not read it."""
 
 
+class LockWaits(_Base, tag="lock_waits"):
+    """How long a thread that asked for the interpreter lock had to wait, at Python's own switch interval."""
+
+    at: list[int]
+    """When it asked, ns."""
+    late: list[int]
+    """ns."""
+
+
 class LoaderCpu(_Base, tag="loader_cpu"):
     """Clocks read around some requests of a loader: the training thread while it waits, the process while it trains."""
 
@@ -318,6 +327,8 @@ class WorkerResources(_Base, tag="worker_resources"):
     read_calls: int | None = None
     voluntary_switches: int | None = None
     involuntary_switches: int | None = None
+    run_delay_ns: int | None = None
+    """The thread that makes batches was ready to run and had no core."""
     opens: int | None = None
     """Files opened by Python code while batches were fetched."""
     open_sites: list[tuple[str, int, str, int]] = []
@@ -348,6 +359,7 @@ Record = (
     | Samples
     | Resources
     | LoaderCpu
+    | LockWaits
     | State
     | Window
     | Source

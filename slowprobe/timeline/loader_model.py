@@ -23,10 +23,10 @@ from slowprobe.timeline.uncontended import (
     undone,
 )
 
-FORK_S = 0.012  # of the training process for each forked worker: measured 10-15 ms with torch 2.13
+FORK_S = 0.017  # of the training process for each forked worker: measured 11-28 ms with torch 2.13
 SPAWN_S = 1.7  # of each spawned one, which imports torch and unpickles the dataset first: measured 1.5-2 s
-BOOT_S = 0.008  # from its fork until a worker begins its first batch: measured 6-17 ms
-STOP_S = 0.005  # of the training process for each worker that is ended after a pass: measured 4-10 ms
+BOOT_S = 0.012  # from its fork until a worker begins its first batch: measured 6-19 ms
+STOP_S = 0.009  # of the training process for each worker that is ended after a pass: measured 4-10 ms
 RESUME_S = 0.0005  # for each kept worker, at the start of a pass: measured 0.2-0.8 ms
 MISFIT = 1.5  # a recorded period that is further off than this was disturbed by something that no setting changes
 _THERE_S = 1e-5  # a simulated wait without hand-over that is shorter found its batch ready
@@ -50,7 +50,7 @@ class Plan:
 class LoaderModel:
     """Predicts the period of one loader: seconds of the loop from batch to batch, start of its passes spread over them.
 
-    hand_over_s: measured for a loader that has no workers. in_order: as recorded.
+    hand_over_s, lock_s: measured for a loader that has no workers. in_order: as recorded.
     """
 
     def __init__(
@@ -60,8 +60,10 @@ class LoaderModel:
         machine: Machine,
         hand_over_s: float | None = None,
         in_order: bool = True,
+        lock_s: float | None = None,
     ) -> None:
         self.loader = loader
+        self._lock_s = lock_s
         self._costs = costs
         self._machine = machine
         self._measured_hand_over_s = hand_over_s
@@ -121,7 +123,7 @@ class LoaderModel:
 
     def hand_over(self, case: Case, bare: bool = True) -> HandOver:
         """`bare`: in a run without slowprobe, whose recording makes workers give up the interpreter lock at once."""
-        return hand_over(self._take_s, case, bare)
+        return hand_over(self._take_s, case, bare, self._lock_s)
 
     @cached_property
     def _take_s(self) -> float:

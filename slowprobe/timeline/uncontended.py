@@ -17,12 +17,14 @@ CASES: tuple[Case, ...] = ("best", "expected", "worst")
 Floats = npt.NDArray[np.float64]
 
 HAND_OVER_S = 0.0005  # queue and shared memory, a batch, where it was not measured: 0.2-0.7 ms on Linux, torch 2.13
-COUPLING = {"best": 0.0, "expected": 0.5, "worst": 1.0}
-HAND_OVER = {"best": 0.7, "expected": 1.0, "worst": 2.0}  # of what it takes in a process that does nothing else
+COUPLING = {"best": 0.0, "expected": 0.8, "worst": 1.0}  # see Cores; on 2 cores OpenMP steps were mostly held up
+HAND_OVER = {"best": 0.7, "expected": 1.5, "worst": 3.0}  # of what it takes alone: with busy cores 0.8 to 2.6 times
 GIVE = 0.5  # of what the training thread pays, the worker pays: both ends were measured together
 # The lock of a worker that computes: measured 0.5-1.5 ms beyond a sleeping one's answer in array code that lets go of
 # it often, 7-14 ms in code that holds it for Python's switch interval of 5 ms, again and again.
 LOCK_S = {"best": 0.0, "expected": 0.001, "worst": 0.01}
+# How often a batch's way out of a worker needs its lock: to pickle it, to accept a connection and to answer on it.
+ASKED = {"best": 1.0, "expected": 2.0, "worst": 4.0}
 UNSAMPLED = 0.75  # of the time of a recorded worker (capture/turn_taking.py)
 MOVED = {"best": 0.95, "expected": 1.0, "worst": 1.25}  # of a batch's cost, in a process with caches of its own
 SIMULATED = 500  # batches; a longer pass goes on like the second half of what is simulated
@@ -137,10 +139,13 @@ def repeated(alone: Alone, shape: Shape, hand_over: HandOver, most: int = SIMULA
     )
 
 
-def hand_over(take_s: float, case: Case, bare: bool) -> HandOver:
-    """`bare`: in a run without slowprobe, which while it samples makes workers give up the interpreter lock at once."""
+def hand_over(take_s: float, case: Case, bare: bool, lock_s: float | None = None) -> HandOver:
+    """lock_s: what a thread was measured to wait for the lock while batches are made; None: not known.
+
+    `bare`: in a run without slowprobe, which while it samples makes workers give up the interpreter lock at once."""
     take = take_s * HAND_OVER[case]
-    return HandOver(take, take * GIVE, LOCK_S[case] * (1.0 if bare else UNSAMPLED))
+    waits_s = LOCK_S[case] if lock_s is None else lock_s * ASKED[case]
+    return HandOver(take, take * GIVE, waits_s * (1.0 if bare else UNSAMPLED))
 
 
 def _part(sequence: Floats, begin: int, length: int) -> Floats:

@@ -183,7 +183,10 @@ def _worker(process: _Process) -> WorkerFacts:
     lived_s = float(rows["start"][-1] + made[-1] - rows["start"][0]) / 1e9 if len(made) else 0.0
     last = process.resources[-1] if process.resources else None
     growth, slope = _growth(process.resources)
-    counters = ("rchar", "read_bytes", "read_calls", "voluntary_switches", "involuntary_switches", "opens")
+    counters = (
+        *("rchar", "read_bytes", "read_calls", "opens"),
+        *("voluntary_switches", "involuntary_switches", "run_delay_ns"),
+    )
     return WorkerFacts(
         pid=hello.pid,
         worker=hello.worker,

@@ -79,6 +79,8 @@ class WorkerFacts:
     """Times it gave up the CPU to wait."""
     involuntary_switches: int | None = None
     """Times the CPU was taken from it: more processes than cores."""
+    run_delay_ns: int | None = None
+    """Nanoseconds in which its thread was ready to run and had no core."""
     opens: int | None = None
     """Files opened by Python code while batches were fetched."""
 

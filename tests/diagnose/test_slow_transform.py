@@ -46,26 +46,29 @@ BLUR = {"blur(": 20.0, "row.mean": 2.0, "copy()": 3.0}
 
 
 def test_workers_that_cannot_keep_up_get_the_line(tmp_path):
-    """Two workers on two cores: each batch takes 15 ms of both, the step 6.5 ms."""
-    evidence = record(tmp_path, BLUR, workers=2, cores=4)
+    """Three workers and the step on four cores: a batch takes 10 ms of all three, the step 6.5 ms."""
+    evidence = record(tmp_path, BLUR, workers=3, cores=4)
     verdict = ask(RULE, evidence)
     assert verdict.lines == [13]
     assert "computing 100%" in verdict.diagnosis.summary
-    halved = record(tmp_path / "fixed", {**BLUR, "blur(": 10.0}, fetch_ms=20.0, workers=2, cores=4)
+    halved = record(tmp_path / "fixed", {**BLUR, "blur(": 10.0}, fetch_ms=20.0, workers=3, cores=4)
     truth = evidence.partition.loop_s - halved.partition.loop_s
     assert REMAINING.expected == 0.5
     assert verdict.saved_s == pytest.approx(truth, rel=0.05)
 
 
+LOOP = {"kept = 0.9": 12.0, "row[index] = kept": 11.0}
+
+
 def test_a_loop_is_one_spot(tmp_path):
-    verdict = ask(RULE, record(tmp_path, {"kept = 0.9": 12.0, "row[index] = kept": 11.0}, workers=2, function="smooth"))
+    verdict = ask(RULE, record(tmp_path, LOOP, workers=2, cores=2, function="smooth"))
     assert verdict.lines == [4, 5]
     assert "The loop in lines 3-5 of smooth takes 75%" in verdict.diagnosis.summary
     assert "array operation" in verdict.diagnosis.fix.text
 
 
 def test_waiting_is_told_from_computing(tmp_path):
-    verdict = ask(RULE, record(tmp_path, BLUR, workers=2, cpu=0.1))
+    verdict = ask(RULE, record(tmp_path, BLUR, workers=2, cores=2, cpu=0.1))
     assert verdict.diagnosis.title == "A file or network read holds up the batches"
     assert "local or in-memory copy" in verdict.diagnosis.fix.text
 

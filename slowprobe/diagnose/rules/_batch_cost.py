@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from slowprobe.diagnose.rules._supply import HELD, MIN_WAIT, supply_of
 from slowprobe.diagnose.rules.workers_zero import recommended_workers
 from slowprobe.timeline.loaders import LoaderFacts
 from slowprobe.timeline.replay import Reload
+
+DEEP = 16  # batches a worker; what a queue of that length does not bridge is no spell
 
 
 def candidates(run: Any) -> list[LoaderFacts]:
@@ -21,13 +24,28 @@ def saved_share(run: Any, change: Reload) -> float:
 
 
 def saved_share_beside_workers(run: Any, loader: LoaderFacts, change: Reload) -> float:
-    """What the change saves once a loader that has no workers is given some: those may hide the whole cost."""
-    if loader.num_workers:
+    """What the change saves once the loader has the workers and the queue it should: those may hide the whole cost."""
+    settings = _settings(run, loader)
+    if settings is None:
         return saved_share(run, change)
-    workers = Reload(loader.id, recommended_workers(run, loader), persistent_workers=True)
-    with_workers = run.replay.outlook([workers])
-    if with_workers.saved_s <= 0:
+    with_settings = run.replay.outlook([settings])
+    if with_settings.saved_s <= 0:
         return saved_share(run, change)
-    both = run.replay.outlook([workers, change])
-    after = with_workers.expected_s
+    both = run.replay.outlook([settings, change])
+    after = with_settings.expected_s
     return float((after - both.expected_s) / after) if after > 0 else 0.0
+
+
+def _settings(run: Any, loader: LoaderFacts) -> Reload | None:
+    """What workers-zero, workers-too-few, prefetch-shallow or head-of-line would have of this loader."""
+    if not loader.num_workers:
+        return Reload(loader.id, recommended_workers(run, loader), persistent_workers=True)
+    supply = supply_of(run.partition, loader)
+    if supply is None or supply.wait_share < MIN_WAIT:
+        return None
+    if not supply.suffices:
+        workers = recommended_workers(run, loader)
+        return Reload(loader.id, workers) if workers > loader.num_workers else None
+    if (supply.held_share or 0.0) >= HELD and loader.making.in_order:
+        return Reload(loader.id, in_order=False)
+    return Reload(loader.id, prefetch_factor=max(DEEP, loader.prefetch_factor))

@@ -33,6 +33,7 @@ from slowprobe.timeline.loader_model import LoaderModel
 from slowprobe.timeline.loaders import LoaderFacts
 from slowprobe.timeline.replay import Reload
 
+MIN_SLOWED = 0.2  # of making batches; less is the ordinary taking of turns on a machine with other processes
 ROOM = 0.5  # of the CPU time one more worker wants must be idle; below, it takes what it uses from the others
 
 RULE = Rule(
@@ -77,10 +78,22 @@ def _judge(run: Any, supply: Supply) -> Diagnosis | Passed | NotChecked:
 
 
 def _displaced(loader: LoaderFacts) -> bool:
-    """Whether workers mostly left the CPU because it was taken from them, not to wait for something."""
+    """Whether workers were off the CPU for want of a core more than to wait for something.
+
+    By the kernel's count of that time; where it does not count, by how often a core was taken from them.
+    """
+    delays = [worker.run_delay_ns for worker in loader.making.workers]
+    if delays and None not in delays and loader.making.io_wait_s is not None:
+        return sum(ns or 0 for ns in delays) / 1e9 > 0.5 * loader.making.io_wait_s and _slowed(loader)
     seen = [w for w in loader.making.workers if w.involuntary_switches is not None and w.voluntary_switches is not None]
     taken = sum(worker.involuntary_switches or 0 for worker in seen)
     return taken > sum(worker.voluntary_switches or 0 for worker in seen)
+
+
+def _slowed(loader: LoaderFacts) -> bool:
+    """Whether that made batches dearer by more than what a longer queue or one more worker mends."""
+    off_cpu_s, made_s = loader.making.io_wait_s or 0.0, (loader.fetch_s or 0.0) + (loader.collate_s or 0.0)
+    return off_cpu_s > MIN_SLOWED * made_s
 
 
 def _cores_used(model: LoaderModel, supply: Supply) -> float:
