@@ -90,7 +90,7 @@ def test_a_full_machine_is_limited_by_its_cores() -> None:
 def test_batches_that_wait_for_storage_need_no_cores() -> None:
     recorded = model(loader([0.080] * 400, [0.015] * 400, share=0.02), cores=2)
     curve = input_curve(recorded, most_workers(recorded, None))
-    assert curve.recommended >= 6
+    assert curve.recommended >= 5
     assert curve.limit == "step"
     few = input_curve(recorded, 4)
     assert few.recommended == 4
