@@ -10,21 +10,21 @@ from slowprobe.report.quantities import milliseconds
 
 Figure = dict[str, Any]
 
+SAME = 0.02  # of the time; nearer than this, two marks are one
+
 
 def curve(of: WorkerCurve, step_ms: float | None) -> Figure:
     """The predicted time with its range; the present and the recommended setting marked, the step alone as a floor."""
     points = [point for point in of.points if math.isfinite(point.low_ms + point.expected_ms + point.high_ms)]
     x = [point.num_workers for point in points]
-    top = 1.3 * max((point.high_ms for point in points), default=1.0) or 1.0
-    names = {of.present_num_workers: "now", of.recommended_num_workers: "recommended"}
-    if len(names) == 1:
-        names = {of.present_num_workers: "now = recommended"}
-    marked = [point for point in points if point.num_workers in names]
-    notes = [_note(point, names[point.num_workers], _ink(of, point), x) for point in marked]
+    top = 1.3 * max([of.present_ms, *(point.high_ms for point in points)], default=1.0) or 1.0
+    marked = [*_now(of, points), *(point for point in points if point.num_workers == of.recommended_num_workers)]
+    names = ["now", "recommended"] if len(marked) == 2 else ["now = recommended"]
+    notes = [_note(point, name, _ink(name), x) for point, name in zip(marked, names, strict=False)]
     if _crowded(marked, x, top):
-        next(note for note in notes if note["x"] == of.present_num_workers)["yshift"] = 60
+        notes[0]["yshift"] = 60
     return {
-        "data": [*_prediction(points, x), *(_mark(of, point) for point in marked)],
+        "data": [*_prediction(points, x), *(_mark(point, name) for point, name in zip(marked, names, strict=False))],
         "layout": {
             "margin": {"l": 48, "r": 8, "t": 8, "b": 38},
             "hovermode": "closest",
@@ -32,7 +32,7 @@ def curve(of: WorkerCurve, step_ms: float | None) -> Figure:
             "xaxis": {
                 "title": {"text": "num_workers", "standoff": 6},
                 "tickmode": "array",
-                "tickvals": _ticks(x, set(names)),
+                "tickvals": _ticks(x, {point.num_workers for point in marked}),
                 "showgrid": False,
                 "zeroline": False,
             },
@@ -66,13 +66,24 @@ def _prediction(points: list[CurvePoint], x: list[int]) -> list[Figure]:
     ]
 
 
-def _ink(of: WorkerCurve, point: CurvePoint) -> str:
-    return "var(--good)" if point.num_workers == of.recommended_num_workers else "var(--ink)"
+def _now(of: WorkerCurve, points: list[CurvePoint]) -> list[CurvePoint]:
+    """The present setting, where it is not the recommended one as it stands on the curve."""
+    ms = of.present_ms
+    there = next((point for point in points if point.num_workers == of.present_num_workers), None)
+    if there is None or not math.isfinite(ms):
+        return []
+    if abs(there.expected_ms - ms) <= SAME * ms:
+        return [] if of.present_num_workers == of.recommended_num_workers else [there]
+    return [CurvePoint(num_workers=of.present_num_workers, low_ms=ms, expected_ms=ms, high_ms=ms)]
 
 
-def _mark(of: WorkerCurve, point: CurvePoint) -> Figure:
-    ink = _ink(of, point)
-    filled = point.num_workers == of.recommended_num_workers
+def _ink(name: str) -> str:
+    return "var(--ink)" if name == "now" else "var(--good)"
+
+
+def _mark(point: CurvePoint, name: str) -> Figure:
+    ink = _ink(name)
+    filled = name != "now"
     line = {"width": 2.5, "color": ink}
     return {
         "type": "scatter",

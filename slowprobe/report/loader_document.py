@@ -96,9 +96,14 @@ class CurvePoint(msgspec.Struct, kw_only=True):
 
 
 class WorkerCurve(msgspec.Struct, kw_only=True):
-    """Predicted time a batch against num_workers. `limit`: what keeps it from being shorter at the best setting."""
+    """Predicted time a batch against num_workers, workers kept between passes.
+
+    `present_ms`: as it is now, with workers started at each pass where they are. `limit`: what keeps the time from
+    being shorter at the best setting.
+    """
 
     present_num_workers: int
+    present_ms: float
     recommended_num_workers: int
     limit: Limit
     points: list[CurvePoint]

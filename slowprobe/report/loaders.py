@@ -55,6 +55,7 @@ def worker_curve(curve: InputCurve) -> doc.WorkerCurve:
     """The curve as the document holds it."""
     return doc.WorkerCurve(
         present_num_workers=curve.present,
+        present_ms=round(curve.now_s * 1e3, 4),
         recommended_num_workers=curve.recommended,
         limit=curve.limit,
         points=[

@@ -104,16 +104,17 @@ def curve_in_words(curve: WorkerCurve, pace: StageId | None = None) -> str:
 
 def gain_in_words(curve: WorkerCurve) -> str:
     """What the recommended number of workers brings over the present one."""
-    points = {point.num_workers: point for point in curve.points}
-    now, then = points.get(curve.present_num_workers), points.get(curve.recommended_num_workers)
-    if now is None or then is None:
+    then = {point.num_workers: point for point in curve.points}.get(curve.recommended_num_workers)
+    if then is None:
         return ""
-    gain = now.expected_ms / then.expected_ms if then.expected_ms > 0 else math.nan
+    gain = curve.present_ms / then.expected_ms if then.expected_ms > 0 else math.nan
     setting = f"num_workers={curve.recommended_num_workers}"
+    if curve.recommended_num_workers == curve.present_num_workers:
+        setting += ", kept between passes,"
     if gain >= WORTH_A_CHANGE:
         return (
             f"With {setting} a batch and its step are predicted to take {_span(then)} instead of "
-            f"{milliseconds(now.expected_ms)}: {factor(gain)} as fast."
+            f"{milliseconds(curve.present_ms)}: {factor(gain)} as fast."
         )
     if curve.recommended_num_workers < curve.present_num_workers:
         return f"{setting} is predicted to do as well as the present num_workers={curve.present_num_workers}."
@@ -150,9 +151,8 @@ def _in_short(loader: Loader, pipeline: Pipeline | None, found: bool) -> str:
 
 
 def _gains(curve: WorkerCurve) -> bool:
-    took = {point.num_workers: point.expected_ms for point in curve.points}
-    now, then = took.get(curve.present_num_workers), took.get(curve.recommended_num_workers)
-    return now is not None and then is not None and now >= WORTH_A_CHANGE * then
+    then = {point.num_workers: point.expected_ms for point in curve.points}.get(curve.recommended_num_workers)
+    return then is not None and curve.present_ms >= WORTH_A_CHANGE * then
 
 
 def _span(point: CurvePoint) -> str:

@@ -36,7 +36,7 @@ class InputPoint:
 
 @dataclass(frozen=True)
 class InputCurve:
-    """Predicted step time against num_workers, the loader's other settings as recorded (workers kept between passes).
+    """Predicted step time against num_workers, workers kept between passes, the loader's other settings as recorded.
 
     points: ascending in num_workers, from 0; they include `present` and `recommended`. recommended: the smallest within
     2 % of the best. limit: what keeps the step from being shorter still at the best setting: `step` (the step itself is
@@ -49,6 +49,8 @@ class InputCurve:
     present: int
     recommended: int
     limit: Limit
+    now_s: float
+    """The period as recorded: where workers are started at each pass, that is not the point at `present`."""
 
     def at(self, num_workers: int) -> InputPoint:
         """The point of one of the settings in `points`."""
@@ -56,9 +58,9 @@ class InputCurve:
 
     @property
     def speedup(self) -> float:
-        """Step time at the present setting over that at the recommended one, at least 1."""
+        """Step time now over that at the recommended setting, at least 1."""
         after = self.at(self.recommended).expected_s
-        return max(1.0, self.at(self.present).expected_s / after) if after > 0 else 1.0
+        return max(1.0, self.now_s / after) if after > 0 else 1.0
 
 
 def input_curve(model: LoaderModel, most: int) -> InputCurve:
@@ -67,7 +69,8 @@ def input_curve(model: LoaderModel, most: int) -> InputCurve:
     points = [_point(model, count) for count in sorted({count for count in _GRID if count <= most} | {0, present})]
     best = min(points, key=lambda point: point.expected_s)
     enough = min(point.num_workers for point in points if point.expected_s <= best.expected_s * WORTHWHILE)
-    return InputCurve(model.loader.id, points, present, enough, _limit(model, best.num_workers, best.expected_s))
+    limit = _limit(model, best.num_workers, best.expected_s)
+    return InputCurve(model.loader.id, points, present, enough, limit, model.period_s(model.recorded))
 
 
 def most_workers(model: LoaderModel, available_bytes: int | None) -> int:
@@ -82,8 +85,7 @@ def most_workers(model: LoaderModel, available_bytes: int | None) -> int:
 
 def _plan(model: LoaderModel, num_workers: int) -> Plan:
     recorded = model.recorded
-    keeps = recorded.persistent_workers if num_workers == model.loader.num_workers else True
-    return replace(recorded, settings=replace(recorded.settings, num_workers=num_workers), persistent_workers=keeps)
+    return replace(recorded, settings=replace(recorded.settings, num_workers=num_workers), persistent_workers=True)
 
 
 def _point(model: LoaderModel, num_workers: int) -> InputPoint:

@@ -200,6 +200,7 @@ def pipeline(workers: int = 0, pace: str = "transform", **ms: float) -> Pipeline
 def curve(present: int, recommended: int, ms: dict[int, float]) -> WorkerCurve:
     return WorkerCurve(
         present_num_workers=present,
+        present_ms=ms.get(present, 1.0),
         recommended_num_workers=recommended,
         limit="step",
         points=[
