@@ -7,13 +7,13 @@ enough made but not in time (prefetch-shallow), in time but held back for the or
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from slowprobe.diagnose.rule import NotApplicable, NotChecked, Passed
+from slowprobe.diagnose.rule import Answer, Diagnosis, NotApplicable, NotChecked, Passed
 from slowprobe.timeline.loaders import LoaderFacts
 from slowprobe.timeline.partition import Partition
 from slowprobe.timeline.recording import KIND
@@ -80,6 +80,16 @@ def waited_for(run: Any) -> list[Supply] | NotApplicable | NotChecked | Passed:
     waiting = [supply for supply in seen if supply.wait_share >= MIN_WAIT]
     most = max(supply.wait_share for supply in seen)
     return waiting or Passed(f"the steps wait for {most:.1%} of loop time")
+
+
+def judged(run: Any, judge: Callable[[Any, Supply], Diagnosis | Passed | NotChecked]) -> Answer:
+    """What `judge` says of the loaders that steps wait for; of several reasons the first."""
+    waiting = waited_for(run)
+    if not isinstance(waiting, list):
+        return waiting
+    answers = [judge(run, supply) for supply in waiting]
+    found = [answer for answer in answers if isinstance(answer, Diagnosis)]
+    return found or next(answer for answer in answers if not isinstance(answer, Diagnosis))
 
 
 def supply_of(split: Partition, loader: LoaderFacts) -> Supply | None:

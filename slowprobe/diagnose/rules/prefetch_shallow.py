@@ -28,7 +28,7 @@ import numpy as np
 from slowprobe.diagnose.edits import place, set_arguments
 from slowprobe.diagnose.finding import Fix
 from slowprobe.diagnose.rule import Answer, Diagnosis, Passed, Rule
-from slowprobe.diagnose.rules._supply import HELD, Supply, waited_for
+from slowprobe.diagnose.rules._supply import HELD, Supply, judged
 from slowprobe.timeline.input_curve import MEMORY_SHARE, WORTHWHILE
 from slowprobe.timeline.replay import Reload
 
@@ -44,12 +44,7 @@ RULE = Rule(
 
 def check(run: Any) -> Answer:
     """Find loaders that make enough, but not in time."""
-    waiting = waited_for(run)
-    if not isinstance(waiting, list):
-        return waiting
-    answers = [_judge(run, supply) for supply in waiting]
-    found = [answer for answer in answers if isinstance(answer, Diagnosis)]
-    return found or answers[0]
+    return judged(run, _judge)
 
 
 def _judge(run: Any, supply: Supply) -> Diagnosis | Passed:

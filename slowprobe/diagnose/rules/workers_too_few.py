@@ -28,7 +28,7 @@ from typing import Any
 from slowprobe.diagnose.edits import place, set_arguments
 from slowprobe.diagnose.finding import Fix
 from slowprobe.diagnose.rule import Answer, Diagnosis, NotChecked, Passed, Rule
-from slowprobe.diagnose.rules._supply import Supply, waited_for
+from slowprobe.diagnose.rules._supply import Supply, judged
 from slowprobe.timeline.loader_model import LoaderModel
 from slowprobe.timeline.loaders import LoaderFacts
 from slowprobe.timeline.replay import Reload
@@ -45,12 +45,7 @@ RULE = Rule(
 
 def check(run: Any) -> Answer:
     """Find loaders whose workers cannot keep up, where more of them would."""
-    waiting = waited_for(run)
-    if not isinstance(waiting, list):
-        return waiting
-    answers = [_judge(run, supply) for supply in waiting]
-    found = [answer for answer in answers if isinstance(answer, Diagnosis)]
-    return found or answers[0]
+    return judged(run, _judge)
 
 
 def _judge(run: Any, supply: Supply) -> Diagnosis | Passed | NotChecked:
