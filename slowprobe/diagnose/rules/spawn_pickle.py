@@ -15,7 +15,7 @@ Saving: a stated range. By fork 0.02 remains of a start (10-20 ms against second
 the training thread spent on pickling goes, doubled at best (each worker unpickles it again).
 
 Stays quiet when: workers are forked, a start takes less than 0.2 s, starts after the first are what it costs and
-keeping the workers mends that (worker-restart-each-epoch), or starting takes less than 1 % of loop time.
+keeping the workers mends that (worker-restart-each-epoch), or starting takes less than 1 % of loop time or than 10 s.
 
 Fix: DataLoader(..., multiprocessing_context="fork") where no accelerator or thread is in use before; else keep big
 state out of the dataset object: a path in __init__, the data opened on first use or in worker_init_fn; and the script's
@@ -39,6 +39,7 @@ from slowprobe.timeline.replay import Change, Factor, Scale, starts_s
 
 MIN_START_S = 0.2  # ten times what a forked worker needs
 HEAVY = 0.2  # of a start; unpickling takes as long again in each worker, so that both are most of it
+ONCE_S = 10.0  # it comes once, however long the training: a large share of a short trial is nothing of a long one
 MIN_SHARE = 0.01  # of loop time; below, it is lost in the noise between epochs
 BY_FORK = Factor(0.01, 0.02, 0.1)
 PICKLING = "multiprocessing/reduction.py"  # what comes after it, waiting at a full pipe, is the interpreter's start
@@ -82,6 +83,8 @@ def _diagnose(run: Any, loader: LoaderFacts) -> Diagnosis | Passed | NotChecked:
     if seconds < MIN_SHARE * run.partition.loop_s:
         owner = "; the starts after the first are worker-restart-each-epoch's" if restarts else ""
         return Passed(f"the loop waits {seconds / run.partition.loop_s:.1%} of its time for starting workers{owner}")
+    if seconds < ONCE_S:
+        return Passed(f"starting the workers costs {seconds:.1f} s, once a training")
     pickling, forks = _pickling_share(run, loader), _may_fork(run)
     remains = BY_FORK if forks else Factor(max(0.0, 1 - 2 * pickling), 1 - pickling, 1.0)
     changes: list[Change] = [Scale(change.bucket, change.scope, change.seconds, remains) for change in waited]
