@@ -112,8 +112,8 @@ def test_a_large_pickle_is_told_from_imports(tmp_path):
     run = SyntheticRun(tmp_path, f"import threading\n{SOURCE}")
     loader = run.loader(2, num_workers=2, context="spawn")
     with run.inside("loader_start", loader.subject):
-        run.spend(15_000.0, 3, below=[("/usr/lib/python3.11/multiprocessing/reduction.py", 60, "dump")])
-    loader.spawn_ms = 15_000.0
+        run.spend(30_000.0, 3, below=[("/usr/lib/python3.11/multiprocessing/reduction.py", 60, "dump")])
+    loader.spawn_ms = 30_000.0
     with run.epoch(loader, first_ms=500.0):
         for _ in range(200):
             run.batch(loader, 4.0)
