@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 SUBJECT_BITS = 32
-_SUBJECT = (1 << SUBJECT_BITS) - 1
+SUBJECT_MASK = (1 << SUBJECT_BITS) - 1
 
 
 def span_key(kind: int, subject: int = 0) -> int:
@@ -11,16 +11,11 @@ def span_key(kind: int, subject: int = 0) -> int:
     return kind << SUBJECT_BITS | subject
 
 
-def kind_of(key: int) -> int:
-    """The kind in a key."""
-    return key >> SUBJECT_BITS
-
-
 def subject_of(key: int) -> int:
     """The subject in a key."""
-    return key & _SUBJECT
+    return key & SUBJECT_MASK
 
 
 def split_key(key: int) -> tuple[int, int]:
     """(kind, subject); (-1, 0) for no span."""
-    return (-1, 0) if key < 0 else (key >> SUBJECT_BITS, key & _SUBJECT)
+    return (-1, 0) if key < 0 else (key >> SUBJECT_BITS, key & SUBJECT_MASK)

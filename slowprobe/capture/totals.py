@@ -7,7 +7,7 @@ from collections import deque
 import numpy as np
 
 from slowprobe.capture.recorder import KIND
-from slowprobe.capture.span_key import SUBJECT_BITS, split_key
+from slowprobe.capture.span_key import SUBJECT_BITS, SUBJECT_MASK, split_key
 from slowprobe.capture.span_rows import Ints
 from slowprobe.run.schema import Chunk, Spans
 
@@ -15,7 +15,6 @@ HEAD_SPANS = 200_000  # every span of the first minutes: start-up, the settled l
 LATER_SPANS = 400_000  # for the rest of the run, however long: a burst from each chunk
 TAIL_SPANS = 20_000  # the end of the run is kept whole: shutdown is read from it
 _GC = KIND["gc"]
-_SUBJECT_MASK = (1 << SUBJECT_BITS) - 1
 
 
 class Totals:
@@ -146,7 +145,7 @@ class Totals:
                 stretch=self._stretch,
                 base_ns=base,
                 kind=(table[:, 0] >> SUBJECT_BITS).tolist(),
-                subject=(table[:, 0] & _SUBJECT_MASK).tolist(),
+                subject=(table[:, 0] & SUBJECT_MASK).tolist(),
                 start=(table[:, 1] - base).tolist(),
                 duration=table[:, 2].tolist(),
                 self_ns=table[:, 3].tolist(),

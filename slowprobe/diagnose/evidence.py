@@ -29,7 +29,6 @@ from slowprobe.timeline.sources import SourceText
 from slowprobe.timeline.step_stats import StepStats, step_stats
 from slowprobe.timeline.uncontended import Machine
 from slowprobe.timeline.worker_memory import PrivateGrowth, private_growth
-from slowprobe.timeline.worker_side import TransformTime
 
 EvidenceMissing = LookupError
 
@@ -70,11 +69,6 @@ class Evidence:
     def loaders(self) -> list[LoaderFacts]:
         """Every loader that was asked for batches."""
         return loader_facts(self.recording, self.worker_recordings, self.roles)
-
-    @cached_property
-    def transforms(self) -> dict[int, tuple[TransformTime, ...]]:
-        """The transforms of every loader whose dataset holds some, by loader id, most seconds first."""
-        return {loader.id: loader.making.transforms for loader in self.loaders if loader.making.transforms}
 
     @cached_property
     def optimizers(self) -> list[SpanFacts]:
@@ -218,7 +212,6 @@ class Evidence:
                 batch_costs(loader),
                 machine,
                 None if hand_over_ms is None else hand_over_ms / 1e3,
-                self.recording.subject(loader.id).attrs.get("in_order") is not False,
                 None if loader.num_workers else lock_wait_s(self.recording, loader.id),
             )
         return models

@@ -156,10 +156,8 @@ def storage_wait(loader: LoaderFacts) -> float | None:
     making, fetch_s = loader.making, loader.fetch_s
     if making.io_wait_s is None or not fetch_s:
         return None
-    counted = [worker.run_delay_ns for worker in making.workers]
-    if counted and None not in counted:
-        delayed_s = sum(ns or 0 for ns in counted) / 1e9
-        return max(0.0, min(1.0, (making.io_wait_s - delayed_s) / fetch_s))
+    if making.run_delay_s is not None:
+        return max(0.0, min(1.0, (making.io_wait_s - making.run_delay_s) / fetch_s))
     switched_s = sum(worker.involuntary_switches or 0 for worker in making.workers) * SWITCHED_S
     on_cpu = making.collate_cpu_share
     known = on_cpu is not None and (loader.collate_s or 0.0) >= MIN_COLLATE_S

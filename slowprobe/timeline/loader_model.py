@@ -50,7 +50,7 @@ class Plan:
 class LoaderModel:
     """Predicts the period of one loader: seconds of the loop from batch to batch, start of its passes spread over them.
 
-    hand_over_s, lock_s: measured for a loader that has no workers. in_order: as recorded.
+    hand_over_s, lock_s: measured for a loader that has no workers.
     """
 
     def __init__(
@@ -59,7 +59,6 @@ class LoaderModel:
         costs: BatchCosts,
         machine: Machine,
         hand_over_s: float | None = None,
-        in_order: bool = True,
         lock_s: float | None = None,
     ) -> None:
         self.loader = loader
@@ -69,7 +68,8 @@ class LoaderModel:
         self._measured_hand_over_s = hand_over_s
         self._alone: dict[Case, Alone] = {}
         self._known: dict[tuple[Plan, float, Case, float | None, HandOver | None], float] = {}
-        self.recorded = Plan(Settings(loader.num_workers, loader.prefetch_factor, in_order), loader.persistent_workers)
+        settings = Settings(loader.num_workers, loader.prefetch_factor, loader.making.in_order)
+        self.recorded = Plan(settings, loader.persistent_workers)
 
     @cached_property
     def length(self) -> int:

@@ -150,6 +150,12 @@ class BatchMaking:
     """How workers are really started: fork, spawn or forkserver."""
 
     @property
+    def run_delay_s(self) -> float | None:
+        """Seconds in which workers were ready to run and had no core, all together; None where one did not count."""
+        counted = [worker.run_delay_ns for worker in self.workers]
+        return sum(ns or 0 for ns in counted) / 1e9 if counted and None not in counted else None
+
+    @property
     def imbalance(self) -> float | None:
         """The busiest worker's making seconds over the mean of all, by worker number over the run; 1 is even."""
         sums: dict[int, float] = {}

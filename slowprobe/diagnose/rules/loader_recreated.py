@@ -37,10 +37,10 @@ from slowprobe.diagnose.rules._supply import given_up, ratio, scaled
 from slowprobe.run.schema import Site
 from slowprobe.timeline.hotspots import LineTime
 from slowprobe.timeline.loaders import LoaderFacts
-from slowprobe.timeline.pipeline import HandOver, Settings, simulate
+from slowprobe.timeline.pipeline import Settings, simulate
 from slowprobe.timeline.replay import GONE, Change
 from slowprobe.timeline.sharing import Cores
-from slowprobe.timeline.uncontended import CASES, GIVE, HAND_OVER, HAND_OVER_S, LOCK_S, SIMULATED, Case
+from slowprobe.timeline.uncontended import CASES, HAND_OVER_S, SIMULATED, Case, hand_over
 
 MIN_SHARE = 0.01  # of loop time; below, it is within the noise of the steps
 REQUEST_S = {"best": 0.00001, "expected": 0.00003, "worst": 0.0002}  # measured 20-50 µs: the sampler, and Python
@@ -124,14 +124,13 @@ def _wait_s(run: Any, loader: LoaderFacts, case: Case, ending_s: float) -> float
     count = min(loader.length or SIMULATED, max(loader.batches, 1), SIMULATED)
     make = np.resize(loader.fetch + loader.collate, count)
     step_s = max(0.0, _step_s(run, loader) - ending_s / max(loader.batches, 1))
-    take = HAND_OVER_S * HAND_OVER[case]
     times = simulate(
         make * loader.cpu_share,
         make * (1 - loader.cpu_share),
         np.full(count, step_s),
         Settings(loader.num_workers, loader.prefetch_factor, loader.making.in_order),
         Cores(run.cores_per_rank, 1.0, 1),
-        HandOver(take, take * GIVE, LOCK_S[case]),
+        hand_over(HAND_OVER_S, case, True),
     )
     return float(times.wait.mean())
 

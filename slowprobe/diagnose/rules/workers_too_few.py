@@ -77,9 +77,9 @@ def _displaced(loader: LoaderFacts) -> bool:
 
     By the kernel's count of that time; where it does not count, by how often a core was taken from them.
     """
-    delays = [worker.run_delay_ns for worker in loader.making.workers]
-    if delays and None not in delays and loader.making.io_wait_s is not None:
-        return sum(ns or 0 for ns in delays) / 1e9 > 0.5 * loader.making.io_wait_s and _slowed(loader)
+    delay_s, off_cpu_s = loader.making.run_delay_s, loader.making.io_wait_s
+    if delay_s is not None and off_cpu_s is not None:
+        return delay_s > 0.5 * off_cpu_s and _slowed(loader)
     seen = [w for w in loader.making.workers if w.involuntary_switches is not None and w.voluntary_switches is not None]
     taken = sum(worker.involuntary_switches or 0 for worker in seen)
     return taken > sum(worker.voluntary_switches or 0 for worker in seen)
