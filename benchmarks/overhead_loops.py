@@ -68,9 +68,9 @@ def loop_seconds(command: list[str], script: Path, timeout_s: float, folder: Pat
 
 
 def cell(times: list[float | None], ratios: list[float]) -> str:
-    """The median of the ratios, or why there is none."""
+    """The median of the ratios and their range, or why there is none."""
     if ratios:
-        return f"{statistics.median(ratios):.3f}"
+        return f"{statistics.median(ratios):.3f} ({min(ratios):.2f} to {max(ratios):.2f})"
     return "no end" if math.inf in times else "failed"
 
 
