@@ -30,10 +30,12 @@ from slowprobe.diagnose.evidence import Evidence
 from slowprobe.run.reader import RunRecords, load_run
 from slowprobe.run.schema import (
     SCHEMA,
+    WHOLE_ITEM,
     Calibration,
     End,
     Exit,
     Frames,
+    ItemDigests,
     LoaderCpu,
     Manifest,
     Record,
@@ -41,6 +43,7 @@ from slowprobe.run.schema import (
     Site,
     Source,
     State,
+    Transforms,
     WorkerBatches,
     WorkerHandOvers,
     WorkerHello,
@@ -75,6 +78,8 @@ class Loader:
     """Pickling a batch in its worker; 0: not recorded."""
     resources: list[WorkerResources] = field(default_factory=list)
     """Readings, the same in each worker."""
+    looked_at: list[Record] = field(default_factory=list)
+    """`Transforms` and `ItemDigests`: of the first worker, or of the training process."""
     gained: dict[str, Any] = field(default_factory=dict)
     """What `WorkerResources` says each worker process gained."""
     spawn_ms: float = 0.0
@@ -247,6 +252,32 @@ class SyntheticRun:
             cpu = LoaderCpu(loader=loader.subject, waits=0, wait_ns=0, wait_cpu_ns=0, steps=0, step_ns=0, step_cpu_ns=0)
             cpu.batch_bytes = size
             self._journal.write(cpu)
+
+    def items(self, loader: Loader, passes: int, *, same: bool, transforms: dict[str, tuple[bool, float]]) -> None:
+        """Sixteen items were looked at in each of `passes`: whether they were the same, and what each transform (by
+        name) made of them, which took so many ms in all.
+        """
+        rows = [[WHOLE_ITEM, same], *([number, each] for number, (each, _) in enumerate(transforms.values()))]
+        looked_at = [(index, row, number) for number in range(passes) for index in range(16) for row in rows]
+        times = [[number, 16 * passes, round(ms * 1e6), 0, 0] for number, (_, ms) in enumerate(transforms.values())]
+        names = list(transforms)
+        loader.looked_at = [
+            Transforms(loader=loader.subject, names=names, sites=[None] * len(names), rows=times),
+            ItemDigests(
+                loader=loader.subject,
+                index=[index for index, _, _ in looked_at],
+                transform=[int(row[0]) for _, row, _ in looked_at],
+                digest=[1000 * index + (1 if row[1] else 1 + number) for index, row, number in looked_at],
+            ),
+        ]
+        if not loader.num_workers:
+            self._journal.write(*loader.looked_at)
+
+    def stepped(self, loader: Loader, cores: float) -> None:
+        """The process's clock was read: its steps keep so many cores at work."""
+        cpu = LoaderCpu(loader=loader.subject, waits=0, wait_ns=0, wait_cpu_ns=0, steps=1, step_ns=1000, step_cpu_ns=0)
+        cpu.step_cpu_ns = round(1000 * cores)
+        self._journal.write(cpu)
 
     def received(self, loader: Loader, cpu_ms: float) -> None:
         """The training thread's clock was read: it takes a batch from a worker in `cpu_ms`."""
@@ -507,7 +538,7 @@ class SyntheticRun:
                             payload=[loader.payload_bytes] * count,
                         )
                     )
-            journal.write(*loader.resources)
+            journal.write(*loader.resources, *(loader.looked_at if number == 0 else ()))
             if number < loader.num_workers:
                 self._write_worker_samples(journal, loader, worker)
             journal.close()

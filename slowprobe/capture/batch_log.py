@@ -89,13 +89,14 @@ class BatchLog:
             hand_overs, self._hand_overs = self._hand_overs, []
         records: list[WorkerBatches | WorkerHandOvers] = []
         if batches:
-            records.append(WorkerBatches(every=self._every, **_columns(_BATCH, batches)))
+            records.append(WorkerBatches(every=self._every, **columns(_BATCH, batches)))
         if hand_overs:
-            records.append(WorkerHandOvers(**_columns(_HAND_OVER, hand_overs)))
+            records.append(WorkerHandOvers(**columns(_HAND_OVER, hand_overs)))
         return records
 
 
-def _columns(names: tuple[str, ...], rows: list[list[int]]) -> dict[str, Any]:
+def columns(names: tuple[str, ...], rows: list[list[int]]) -> dict[str, Any]:
+    """Rows as columns by name; there must be a row."""
     return dict(zip(names, (list(column) for column in zip(*rows, strict=True)), strict=True))
 
 

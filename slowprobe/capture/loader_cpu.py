@@ -11,7 +11,7 @@ from typing import Any
 
 from slowprobe.capture.batch_log import tensor_bytes
 from slowprobe.capture.transform_timer import TransformTimer
-from slowprobe.run.schema import LoaderCpu, Transforms
+from slowprobe.run.schema import ItemDigests, LoaderCpu, Transforms
 
 _Reading = tuple[int, int, int]
 
@@ -55,10 +55,10 @@ class LoaderCpuMeter:
         for index, value in enumerate(values):
             sums[index] += value
 
-    def take(self) -> list[LoaderCpu | Transforms]:
+    def take(self) -> list[LoaderCpu | Transforms | ItemDigests]:
         """What was read since the last call; called by the flushing thread."""
         sums, self._sums = self._sums, {}
-        return [*self.transforms.take(), *self._cpu(sums)]
+        return [*self.transforms.take(), *self.transforms.items.take(), *self._cpu(sums)]
 
     def _cpu(self, sums: dict[int, list[int]]) -> list[LoaderCpu]:
         return [

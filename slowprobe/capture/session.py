@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from slowprobe.capture.item_digests import chosen_items
 from slowprobe.capture.loader_cpu import LoaderCpuMeter
 from slowprobe.capture.loop_events import LoopEvents
 from slowprobe.capture.patches import Patches
@@ -206,7 +207,8 @@ class Session:
         folder = self.folder / WORKERS
         room = MAX_WORKER_BYTES - sum(file.stat().st_size for file in folder.iterdir())
         share = max(0, room) // (2 * loader.num_workers)  # half: for this pass; the rest is for loaders still to come
-        return WorkerEntry(loader.worker_init_fn, str(folder), subject, loader.num_workers, self._origin_ns, share)
+        init, items = loader.worker_init_fn, chosen_items(loader)
+        return WorkerEntry(init, str(folder), subject, loader.num_workers, self._origin_ns, share, items)
 
     # -- background thread, and after the end ---------------------------------------------------------------------
 

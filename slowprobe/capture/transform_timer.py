@@ -7,6 +7,7 @@ from collections.abc import Callable
 from threading import get_ident
 from typing import Any
 
+from slowprobe.capture.item_digests import ItemLog
 from slowprobe.capture.probes.wrapping import like
 from slowprobe.capture.sites import PACKAGE
 from slowprobe.run.schema import Site, Transforms
@@ -23,6 +24,8 @@ class TransformTimer:
     """Times wrapped callables while a batch is fetched, on the thread that fetches it; one table a loader."""
 
     def __init__(self, clock: Clock = time.perf_counter_ns, cpu_clock: Clock = time.thread_time_ns) -> None:
+        self.items = ItemLog()
+        """Looks at what the transforms make of some items."""
         self._clock = clock
         self._cpu_clock = cpu_clock
         self._names: list[str] = []
@@ -65,7 +68,7 @@ class TransformTimer:
         self._names.append(name)
         for rows in self._tables.values():
             rows.append([0, 0, 0, 0])
-        timer, clock, cpu_clock, thread = self, self._clock, self._cpu_clock, get_ident
+        timer, clock, cpu_clock, thread, items = self, self._clock, self._cpu_clock, get_ident, self.items
 
         def timed(*args: Any, **kwargs: Any) -> Any:
             running = timer.thread  # first: where torch.compile traces this, nothing is being fetched
@@ -78,7 +81,7 @@ class TransformTimer:
                 cpu = cpu_clock()
             start = clock()
             try:
-                return original(*args, **kwargs)
+                output = original(*args, **kwargs)
             finally:
                 elapsed = clock() - start
                 own = elapsed - timer.nested_ns
@@ -91,6 +94,9 @@ class TransformTimer:
                     row[2] += own
                     row[3] += cpu - timer.nested_cpu_ns
                     timer.nested_cpu_ns = outer_cpu + cpu
+            if items.looking:
+                timer.nested_ns += items.transformed(number, output)
+            return output
 
         timed.__code__ = timed.__code__.replace(co_filename=_UNSEEN)
         return like(timed, original)

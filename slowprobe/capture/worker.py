@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from slowprobe.capture.batch_log import NOT_READ, BatchLog, time_hand_over
+from slowprobe.capture.item_digests import Chosen
 from slowprobe.capture.patches import Patches
 from slowprobe.capture.pulse import Pulse
 from slowprobe.capture.recorder import KIND
@@ -35,7 +36,14 @@ class WorkerEntry:
     """A ``worker_init_fn`` that runs the user's own, then begins to record; works with fork, spawn and forkserver."""
 
     def __init__(
-        self, original: Any, folder: str, loader: int, num_workers: int, origin_ns: int, max_bytes: int
+        self,
+        original: Any,
+        folder: str,
+        loader: int,
+        num_workers: int,
+        origin_ns: int,
+        max_bytes: int,
+        items: Chosen = frozenset(),
     ) -> None:
         self.original = original
         self.folder = folder
@@ -43,6 +51,7 @@ class WorkerEntry:
         self.num_workers = num_workers
         self.origin_ns = origin_ns
         self.max_bytes = max_bytes
+        self.items = items
         self.spawned_ns = time.perf_counter_ns()
 
     def __call__(self, worker: int) -> None:
@@ -65,6 +74,8 @@ class WorkerRecorder:
         self._collate_ns = self._collate_cpu_ns = 0
         self._batches, self.reads_cpu, self._last_ns = 0, True, 0
         self._timer = TransformTimer()
+        self._items = self._timer.items
+        self._items.choose(entry.loader, entry.items)
         self._finder = TransformFinder(self._timer, Patches(), replaces=True)
         self._bursts = SamplingBursts()
         self._opens = OpenCounter()
@@ -131,6 +142,7 @@ class WorkerRecorder:
             self._batches += 1
             self.reads_cpu = reads = self._last_ns > SHORT_NS or self._batches % CPU_EVERY == 1
             self._timer.begin(self._loader)
+            self._items.begin(self._loader, index)
             self._context, self._opens.counting = self._fetching, True
             cpu = time.thread_time_ns() if reads else 0
             start = time.perf_counter_ns()
@@ -159,7 +171,7 @@ class WorkerRecorder:
         now_s = time.monotonic()
         if now_s - self._began_s < EARLY_S and now_s - self._written_s > EARLY_PERIOD_S:
             self._written_s = now_s
-            self._journal.write(*self._log.take(), *self._timer.take())
+            self._journal.write(*self._log.take(), *self._timer.take(), *self._items.take())
 
     def _flush(self) -> None:
         """Called by the background thread."""
@@ -168,15 +180,18 @@ class WorkerRecorder:
         now_s = time.monotonic()
         if now_s >= self._next_reading_s:
             self._next_reading_s = now_s + max(1.0, READING_SHARE * (now_s - self._began_s))
-            self._journal.write(*self._timer.take(), self._meter.read())
+            self._journal.write(*self._timer.take(), *self._items.take(), self._meter.read())
 
     def _end(self) -> None:
         """Called when the process ends, once before its queue's thread does and once after."""
         with contextlib.suppress(Exception):
-            self._journal.write(*self._log.take(), *self._sampler.take(), *self._timer.take(), self._meter.read())
+            self._journal.write(*self._log.take(), *self._sampler.take())
+            self._journal.write(*self._timer.take(), *self._items.take(), self._meter.read())
 
-    def collating(self) -> tuple[int, int]:
+    def collating(self, items: Any) -> tuple[int, int]:
         """A collate call begins; returns what `collated` takes."""
+        if self._items.looking:
+            self._items.made(items)
         before, self._context = self._context, self._collating
         return before, self._timer.pause()
 
@@ -196,7 +211,7 @@ class _TimedCollate:
         self._recorder = recorder
 
     def __call__(self, items: Any) -> Any:
-        before = self._recorder.collating()
+        before = self._recorder.collating(items)
         reads = self._recorder.reads_cpu
         cpu = time.thread_time_ns() if reads else 0
         start = time.perf_counter_ns()

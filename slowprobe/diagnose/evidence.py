@@ -23,6 +23,7 @@ from slowprobe.timeline.partition import Partition, partition
 from slowprobe.timeline.probe_cost import costs
 from slowprobe.timeline.receiving import receiving
 from slowprobe.timeline.recording import Recording
+from slowprobe.timeline.repeated_items import RepeatedItems, repeated_items
 from slowprobe.timeline.replay import Replay
 from slowprobe.timeline.roles import Roles, assign_roles
 from slowprobe.timeline.sources import SourceText
@@ -194,6 +195,15 @@ class Evidence:
         """How workers' memory became their own while they worked, by loader; without those not read twice."""
         return {
             loader.id: found for loader in self.loaders if (found := private_growth(self.worker_recordings, loader))
+        }
+
+    @cached_property
+    def repeated_items(self) -> dict[int, RepeatedItems]:
+        """What came out the same each time, by loader; without those of which nothing was compared."""
+        return {
+            loader.id: found
+            for loader in self.loaders
+            if (found := repeated_items(self.recording, self.worker_recordings, loader.id)) is not None
         }
 
     @cached_property

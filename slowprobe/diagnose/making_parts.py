@@ -184,6 +184,12 @@ def item_ms(loader: LoaderFacts, share: float) -> float | None:
     return share * float(loader.fetch.mean()) * 1000 / loader.batch_size if loader.batch_size else None
 
 
+def pass_bytes(loader: LoaderFacts) -> float | None:
+    """What one pass reads, from memory or storage; None where it was not read."""
+    per_batch = loader.making.rchar_per_batch
+    return None if per_batch is None else per_batch * loader.batches / max(1, loader.passes)
+
+
 def warm_ratio(loader: LoaderFacts) -> float | None:
     """Mean seconds of fetching in the first pass over those in later passes; None for a single pass."""
     passes = _passes(loader)

@@ -5,7 +5,7 @@ A run folder holds
     run.json          one `Manifest`, written when slowprobe attaches
     journal.jsonl     one record a line, appended while the run lives (every type of `Record`)
     workers/*.jsonl   the same, one file a DataLoader worker: `WorkerHello`, `WorkerBatches`, `WorkerHandOvers`,
-                      `Transforms`, `WorkerResources`, `Frames`, `Samples`
+                      `Transforms`, `ItemDigests`, `WorkerResources`, `Frames`, `Samples`
     traces/           torch.profiler windows, named as the TensorBoard plugin and Perfetto open them
 
 All times are integer nanoseconds of the system-wide monotonic clock minus `Manifest.origin_ns`.
@@ -314,6 +314,20 @@ class Transforms(_Base, tag="transforms"):
     rows: list[list[int]]
 
 
+WHOLE_ITEM = -1
+
+
+class ItemDigests(_Base, tag="items"):
+    """What a few items of a loader's dataset held, each time they were made, column by column."""
+
+    loader: int
+    index: list[int]
+    transform: list[int]
+    """After which transform: an index into the process's `Transforms.names`, or `WHOLE_ITEM`."""
+    digest: list[int]
+    """Equal for equal contents."""
+
+
 class WorkerResources(_Base, tag="worker_resources"):
     """One reading of a worker process; counters since its start. None: not to be had on this machine, or not now."""
 
@@ -369,6 +383,7 @@ Record = (
     | WorkerBatches
     | WorkerHandOvers
     | Transforms
+    | ItemDigests
     | WorkerResources
     | End
     | Exit

@@ -21,6 +21,7 @@ from slowprobe.timeline.uncontended import (
     hand_over,
     repeated,
     undone,
+    with_threads,
 )
 
 FORK_S = 0.017  # of the training process for each forked worker: measured 11-28 ms with torch 2.13
@@ -67,7 +68,7 @@ class LoaderModel:
         self._machine = machine
         self._measured_hand_over_s = hand_over_s
         self._alone: dict[Case, Alone] = {}
-        self._known: dict[tuple[Plan, float, Case, float | None, HandOver | None], float] = {}
+        self._known: dict[tuple[Plan, float, Case, float | None, HandOver | None, int | None], float] = {}
         settings = Settings(loader.num_workers, loader.prefetch_factor, loader.making.in_order)
         self.recorded = Plan(settings, loader.persistent_workers)
 
@@ -95,20 +96,30 @@ class LoaderModel:
         ends: bool = True,
         cores: float | None = None,
         hand_over: HandOver | None = None,
+        threads: int | None = None,
     ) -> float:
         """Seconds a batch with that plan, the step's own cost being `step` times what it was.
 
         ends: with the time to end workers after a pass. cores, hand_over: of another machine; None for this one.
+        threads: for the operators of the step; None for as many as there were.
         """
-        key = (plan, round(step, 4), case, cores, hand_over)
+        key = (plan, round(step, 4), case, cores, hand_over, threads)
         if key not in self._known:
-            self._known[key] = self._mean_s(plan, step, case, cores, hand_over or self.hand_over(case))
+            alone = self._on(self.alone(case), step, case, cores, threads)
+            self._known[key] = self._mean_s(plan, alone, case, hand_over or self.hand_over(case))
         return self._known[key] + self._start_s(plan, ends)
 
-    def _mean_s(self, plan: Plan, step: float, case: Case, cores: float | None, hand_over: HandOver) -> float:
-        first = self._pass_s(plan, step, case, 1.0, cores, hand_over)
+    @staticmethod
+    def _on(alone: Alone, step: float, case: Case, cores: float | None, threads: int | None) -> Alone:
+        if threads is not None:
+            alone = with_threads(alone, threads, case)
+        used = alone.cores if cores is None else replace(alone.cores, available=cores, _known={})
+        return replace(alone, consume=alone.consume * step, cores=used)
+
+    def _mean_s(self, plan: Plan, alone: Alone, case: Case, hand_over: HandOver) -> float:
+        first = self._pass_s(plan, alone, 1.0, hand_over)
         passes = max(1, self.loader.passes)
-        later = self._pass_s(plan, step, case, 1.0 - plan.cached, cores, hand_over) if plan.cached else first
+        later = self._pass_s(plan, alone, 1.0 - plan.cached, hand_over) if plan.cached else first
         mean = (first + (passes - 1) * later) / passes
         seen = self.loader.num_workers and plan.settings.num_workers
         return mean * self._unexplained(case) if seen else mean
@@ -145,17 +156,13 @@ class LoaderModel:
         ratio = min(MISFIT, max(1 / MISFIT, recorded / simulated)) if simulated > 0 else 1.0
         return {"best": min(1.0, ratio), "expected": ratio, "worst": max(1.0, ratio)}[case]
 
-    def _pass_s(
-        self, plan: Plan, step: float, case: Case, left: float, cores: float | None, hand_over: HandOver
-    ) -> float:
-        alone = self.alone(case)
+    def _pass_s(self, plan: Plan, alone: Alone, left: float, hand_over: HandOver) -> float:
         made = self._costs.fetch + self._costs.collate
         fetch = np.divide(self._costs.fetch, made, out=np.ones_like(made), where=made > 0)
         cost = fetch * plan.fetch * left + (1 - fetch) * plan.collate
         if plan.settings.num_workers == 0 and self.loader.num_workers == 0:
-            return float(np.mean(made * cost)) + plan.settings.pin_s + float(self.consume.mean()) * step
-        used = alone.cores if cores is None else replace(alone.cores, available=cores, _known={})
-        changed = Alone(alone.cpu * cost, alone.idle * cost, alone.consume * step, used)
+            return float(np.mean(made * cost)) + plan.settings.pin_s + float(alone.consume.mean())
+        changed = replace(alone, cpu=alone.cpu * cost, idle=alone.idle * cost)
         times = repeated(changed, self._shape(plan), hand_over)
         half = len(times.wait) // 2
         if self.length <= len(times.wait) or half < 1:

@@ -18,7 +18,19 @@ from slowprobe.timeline.partition import Partition
 from slowprobe.timeline.pipeline import Settings
 from slowprobe.timeline.uncontended import CASES, Case
 
-__all__ = ["GONE", "UNCHANGED", "Change", "Factor", "Outlook", "Reload", "Replay", "Scale", "faster", "starts_s"]
+__all__ = [
+    "GONE",
+    "UNCHANGED",
+    "Change",
+    "Factor",
+    "Outlook",
+    "Reload",
+    "Replay",
+    "Scale",
+    "Threads",
+    "faster",
+    "starts_s",
+]
 
 WAIT_BUCKETS = ("data_wait", "fetch", "collate")
 _ROUNDING = 1e-6
@@ -75,7 +87,14 @@ class Reload:
     pin_s: float | None = None
 
 
-Change = Scale | Reload
+@dataclass(frozen=True)
+class Threads:
+    """So many threads for the operators of the training process, at most as many as it had."""
+
+    count: int
+
+
+Change = Scale | Reload | Threads
 
 
 @dataclass(frozen=True)
@@ -130,13 +149,15 @@ class Replay:
         step_ratio = self._step_work(left) / step_before if step_before else 1.0
         total = sum(left.values())
         reloads = {change.loader: change for change in _merged(changes)}
+        threads = min((change.count for change in changes if isinstance(change, Threads)), default=None)
         evaluation_before = self._split.seconds.get(_EVALUATION, 0.0)
         evaluation = left[_EVALUATION] / evaluation_before if evaluation_before else 1.0  # fewer batches to wait for
         for loader in self._loaders.values():
             change = reloads.get(loader.id)
-            if change is None and (loader.num_workers == 0 or step_ratio == 1.0 or not loader.primary):
+            steps_change = loader.primary and (threads is not None or (loader.num_workers > 0 and step_ratio != 1.0))
+            if change is None and not steps_change:
                 continue
-            difference = self._loader_difference(loader, change or Reload(loader.id), step_ratio, case)
+            difference = self._loader_difference(loader, change or Reload(loader.id), step_ratio, case, threads)
             total += difference * (evaluation if loader.role == "evaluation" else 1.0)
         return max(total, 0.0)
 
@@ -159,17 +180,20 @@ class Replay:
     def _step_work(seconds: dict[tuple[str, str], float]) -> float:
         return sum(s for (scope, bucket), s in seconds.items() if scope == "step" and bucket not in WAIT_BUCKETS)
 
-    def _loader_difference(self, loader: LoaderFacts, change: Reload, step_ratio: float, case: Case) -> float:
+    def _loader_difference(
+        self, loader: LoaderFacts, change: Reload, step_ratio: float, case: Case, threads: int | None
+    ) -> float:
         """Seconds that the loop gains or loses at this loader, over the run, beside what its steps themselves lose."""
         model = self._models.get(loader.id)
         if model is None or not len(loader.fetch) or not len(loader.wait):
             return 0.0
         step = step_ratio if loader.primary else 1.0
         ends = not loader.num_workers  # ending recorded workers is a time of its own, which rules scale
-        after = model.period_s(planned(model.recorded, change, case), step, case, ends=ends)
+        plan = planned(model.recorded, change, case)
+        after = model.period_s(plan, step, case, ends=ends, threads=threads if loader.primary else None)
         before = model.period_s(model.recorded, ends=ends)
         per_batch = after - before - float(model.consume.mean()) * (step - 1)
-        if loader.num_workers:  # the model's own error must not become a saving
+        if loader.num_workers and threads is None:  # the model's own error must not become a saving
             per_batch = max(per_batch, -model.waits_s - starts_s(loader) / max(loader.batches, 1))
         return per_batch * loader.batches
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -25,6 +25,8 @@ GIVE = 0.5  # of what the training thread pays, the worker pays: both ends were 
 LOCK_S = {"best": 0.0, "expected": 0.001, "worst": 0.01}
 # How often a batch's way out of a worker needs its lock: to pickle it, to accept a connection and to answer on it.
 ASKED = {"best": 1.0, "expected": 2.0, "worst": 4.0}
+# Of the work that n threads of a parallel region seem to do: the rest is waiting for each other, and memory.
+SCALES = {"best": 0.7, "expected": 0.85, "worst": 1.0}
 UNSAMPLED = 0.75  # of the time of a recorded worker (capture/turn_taking.py)
 MOVED = {"best": 0.95, "expected": 1.0, "worst": 1.25}  # of a batch's cost, in a process with caches of its own
 SIMULATED = 500  # batches; a longer pass goes on like the second half of what is simulated
@@ -120,6 +122,18 @@ class _Fit:
         used = min(used, max(1.0, min(self.machine.threads, self.machine.cores)))
         cores = Cores(self.machine.cores, used, self.machine.threads, COUPLING[self.case])
         return Alone(self.costs.cpu, idle, consume, cores)
+
+
+def with_threads(alone: Alone, count: int, case: Case) -> Alone:
+    """The step with its parallel regions on fewer threads than it had: each takes longer, by what they shared out."""
+    cores = alone.cores
+    if count >= cores.threads or cores.step <= 1:
+        return alone
+    parallel = min(1.0, (cores.step - 1) / (cores.threads - 1))
+    region = max(1.0, SCALES[case] * cores.threads / count)
+    longer = 1 - parallel + parallel * region
+    used = (1 - parallel + parallel * region * count) / longer
+    return replace(alone, consume=alone.consume * longer, cores=replace(cores, step=used, threads=count, _known={}))
 
 
 def repeated(alone: Alone, shape: Shape, hand_over: HandOver, most: int = SIMULATED) -> PassTimes:

@@ -38,6 +38,19 @@ class Args(msgspec.Struct, gc=False):
     input_dims_2021: msgspec.Raw = msgspec.field(default=msgspec.Raw(), name="Input dims")
     name: Any = None
     labels: Any = None
+    collective: Any = msgspec.field(default=None, name="Collective name")
+    dtype: Any = None
+    group: Any = msgspec.field(default=None, name="Process Group Name")
+    group_size: Number = msgspec.field(default=None, name="Group size")
+    elements_in: Number = msgspec.field(default=None, name="In msg nelems")
+    elements_out: Number = msgspec.field(default=None, name="Out msg nelems")
+    sync_stream: Number = msgspec.field(default=None, name="wait_on_stream")
+    sync_event: Number = msgspec.field(default=None, name="wait_on_cuda_event_record_corr_id")
+    memory_bytes: Number = msgspec.field(default=None, name="Bytes")
+    allocated_bytes: Number = msgspec.field(default=None, name="Total Allocated")
+    reserved_bytes: Number = msgspec.field(default=None, name="Total Reserved")
+    memory_device: Number = msgspec.field(default=None, name="Device Id")
+    memory_device_type: Number = msgspec.field(default=None, name="Device Type")
 
 
 class Event(msgspec.Struct, gc=False):

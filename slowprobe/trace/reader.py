@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from slowprobe.trace.decode import Event, Number, decode
+from slowprobe.trace.decode import Args, Event, Number, decode
 from slowprobe.trace.load import read_bytes
 from slowprobe.trace.names import canonical_category, is_annotation
 
@@ -19,6 +19,34 @@ Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 MISSING = -1
 """In a column of ids: the event has none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Collective:
+    """What a collective's row says of itself; None and `MISSING` where it does not."""
+
+    name: str
+    """all_reduce, _allgather_base, …"""
+    dtype: str | None
+    group: str | None
+    group_size: int
+    elements_in: int
+    elements_out: int
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryEvents:
+    """Allocations and frees (negative) of the profiler's memory recording, in order of time; totals after each."""
+
+    start_ns: Ints
+    size_bytes: Ints
+    allocated_bytes: Ints
+    reserved_bytes: Ints
+    device: Ints
+    """−1: host memory."""
+
+    def __len__(self) -> int:
+        return len(self.start_ns)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +74,13 @@ class Trace:
     size_bytes: Ints
     python_id: Ints
     python_parent: Ints
+    sync_stream: Ints
+    """Of a synchronisation row: the stream that is waited for."""
+    sync_event: Ints
+    """The same: the correlation of the call that recorded the event."""
+    collectives: dict[int, Collective]
+    """By row, where the trace tells."""
+    memory: MemoryEvents
     base_ns: int
     """Unix time of the trace's own zero; 0 in older traces, whose starts are Unix times themselves."""
     thread_names: dict[int, str]
@@ -129,6 +164,10 @@ def read_trace(path: Path) -> Trace:
         size_bytes=ids(lambda a: a.size_bytes),
         python_id=ids(lambda a: a.python_id),
         python_parent=ids(lambda a: a.python_parent),
+        sync_stream=ids(lambda a: a.sync_stream),
+        sync_event=ids(lambda a: a.sync_event),
+        collectives={i: _collective(e.args) for i, e in enumerate(rows) if e.args is not None and e.args.collective},
+        memory=_memory([e for e in events if e.ph == "i" and e.name == "[memory]" and e.args is not None]),
         base_ns=header.base_time_nanoseconds,
         thread_names=_thread_names(events, places),
         header={
@@ -143,6 +182,28 @@ def read_trace(path: Path) -> Trace:
         warnings=(*warnings, *more),
         _dims={i: raw for i, e in enumerate(rows) if (raw := _dims(e))},
     )
+
+
+def _collective(args: Args) -> Collective:
+    return Collective(
+        str(args.collective),
+        None if args.dtype is None else str(args.dtype),
+        None if args.group is None else str(args.group),
+        *(_id(each) for each in (args.group_size, args.elements_in, args.elements_out)),
+    )
+
+
+def _memory(events: list[Event]) -> MemoryEvents:
+    start_ns = _ns([e.ts for e in events])
+    rows = np.array([_memory_row(e.args) for e in events if e.args is not None], dtype=np.int64).reshape(-1, 4)
+    order = np.argsort(start_ns, kind="stable")
+    return MemoryEvents(start_ns[order], *(rows[order, column] for column in range(4)))
+
+
+def _memory_row(args: Args) -> tuple[int, int, int, int]:
+    on_host = _id(args.memory_device_type) == 0
+    sizes = (_id(each) for each in (args.memory_bytes, args.allocated_bytes, args.reserved_bytes))
+    return (*sizes, MISSING if on_host else _id(args.memory_device))  # type: ignore[return-value]
 
 
 def _ns(times_us: list[Any]) -> Ints:

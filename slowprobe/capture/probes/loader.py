@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import sys
 import weakref
 from collections.abc import Callable
@@ -10,6 +9,8 @@ from threading import get_ident
 from typing import Any
 
 from slowprobe.capture.by_identity import ByIdentity
+from slowprobe.capture.item_digests import chosen_items
+from slowprobe.capture.loader_settings import describe
 from slowprobe.capture.patches import Patches
 from slowprobe.capture.probes.loader_origin import LoaderOrigins
 from slowprobe.capture.probes.requests import DATA_WAIT, Requests
@@ -25,7 +26,6 @@ LOADER_START, FETCH, COLLATE = KIND["loader_start"], KIND["fetch"], KIND["collat
 _KEY, _LATE, _ENTRY = "_slowprobe_key", "_slowprobe_late", "_slowprobe_entry"
 _FETCH_KEY = "_slowprobe_fetch_key"
 _UNKNOWN = span_key(DATA_WAIT)
-MAX_ATTRIBUTES = 50  # of a dataset that are looked at
 
 
 class LoaderProbe:
@@ -169,6 +169,7 @@ class LoaderProbe:
             self._numbers.set(loader, known)
             if loader.num_workers == 0:
                 self.without_workers.add(known)
+                self._transforms.items.choose(known, chosen_items(loader))
         return known
 
     def _mark(self, iterator: Any, loader: Any) -> None:
@@ -192,12 +193,14 @@ class LoaderProbe:
 
     def _fetch(self, original: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
         recorder, transforms = self._recorder, self._transforms
+        items = transforms.items
 
         def fetch(fetcher: Any, index: Any) -> Any:
             key = vars(fetcher).get(_FETCH_KEY)
             if key is None or get_ident() != recorder.thread:
                 return original(fetcher, index)
             recorder.open(key)
+            items.begin(subject_of(key), index)
             if transforms.wraps:
                 transforms.begin(subject_of(key))
             try:
@@ -211,11 +214,14 @@ class LoaderProbe:
 
     def _wrap_fetcher(self, fetcher: Any, subject: int) -> None:
         recorder, transforms = self._recorder, self._transforms
+        looked_at = transforms.items
         collate, key = fetcher.collate_fn, span_key(COLLATE, subject)
 
         def timed_collate(items: Any) -> Any:
             if get_ident() != recorder.thread:
                 return collate(items)
+            if looked_at.looking:
+                looked_at.made(items)
             recorder.open(key)
             timing = transforms.pause() if transforms.wraps else 0
             try:
@@ -259,73 +265,3 @@ def _described(loader: Any) -> Attributes:
         return describe(loader)
     except Exception:  # a subclass that lacks something is still a loader
         return {}
-
-
-def describe(loader: Any) -> Attributes:
-    """What the rules need to know of a DataLoader; anything that cannot be told is None."""
-    context = loader.multiprocessing_context
-    return {
-        "class": type(loader).__name__,
-        "dataset": type(loader.dataset).__name__,
-        "num_workers": loader.num_workers,
-        "batch_size": loader.batch_size,
-        "prefetch_factor": loader.prefetch_factor,
-        "persistent_workers": loader.persistent_workers,
-        "pin_memory": loader.pin_memory,
-        "in_order": getattr(loader, "in_order", True),
-        "start_method": context.get_start_method() if context is not None else None,
-        "shuffle": type(loader.sampler).__name__ == "RandomSampler",
-        "length": _length(loader),
-        "collate": getattr(loader.collate_fn, "__qualname__", type(loader.collate_fn).__name__),
-        "iterable": _iterable(loader),
-        "timeout_s": getattr(loader, "timeout", 0),
-        "context": _context(loader),
-        "pin_thread": _pins(loader),
-        "arrays": _arrays(loader.dataset),
-    }
-
-
-def _context(loader: Any) -> str | None:
-    """How workers are started; asking the usual way would settle what is not settled yet."""
-    if not loader.num_workers:
-        return None
-    context = loader.multiprocessing_context
-    method: str | None = (context or multiprocessing).get_start_method(allow_none=True)
-    return method or multiprocessing.get_all_start_methods()[0]
-
-
-def _pins(loader: Any) -> bool | None:
-    """Whether a thread pins batches; torch asks for a device in the same way just after."""
-    if not loader.pin_memory or not loader.num_workers:
-        return False
-    accelerator = getattr(sys.modules["torch"], "accelerator", None)
-    return None if accelerator is None else bool(accelerator.is_available())
-
-
-def _arrays(dataset: Any) -> str:
-    """Attributes of the dataset that are tensors or arrays, all of a TensorDataset being ``tensors``."""
-    kinds = tuple(
-        getattr(sys.modules[module], name)
-        for module, name in (("torch", "Tensor"), ("numpy", "ndarray"))
-        if module in sys.modules
-    )
-    if type(dataset) is sys.modules["torch"].utils.data.TensorDataset:
-        return "tensors"
-    held = list(getattr(dataset, "__dict__", {}).items())[:MAX_ATTRIBUTES]
-    return ",".join(name for name, value in held if isinstance(value, kinds))
-
-
-def _iterable(loader: Any) -> bool:
-    data = sys.modules["torch"].utils.data  # an IterableDataset inherits a __getitem__ that only raises
-    if isinstance(loader.dataset, data.IterableDataset):
-        return True
-    return hasattr(loader.dataset, "__iter__") and not hasattr(loader.dataset, "__getitem__")
-
-
-def _length(loader: Any) -> int | None:
-    # Asking an IterableDataset for its length makes torch warn about it later, so only samplers are asked.
-    sampler = loader.batch_sampler if loader.batch_sampler is not None else loader.sampler
-    try:
-        return None if _iterable(loader) else len(sampler)
-    except Exception:
-        return None

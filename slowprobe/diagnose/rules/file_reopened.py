@@ -51,7 +51,7 @@ RULE = Rule(
     title="The same file is opened for every item",
     bottleneck="input",
     needs=("loaders", "making_stacks", "partition", "replay", "source", "cores", "input_curves"),
-    closer_than=("slow-transform", "small-files", "storage-bound"),
+    closer_than=("slow-transform", "small-files", "storage-bound", "repeated-deterministic-prep"),
 )
 
 

@@ -36,6 +36,7 @@ from slowprobe.diagnose.making_parts import (
     examined,
     of_batch,
     part_of,
+    pass_bytes,
     passes_for,
     storage_wait,
     warm_ratio,
@@ -115,14 +116,8 @@ def _storage_bytes_per_item(loader: LoaderFacts) -> float | None:
     return None if read is None or not items else read * sum(worker.batches for worker in workers) / items
 
 
-def _pass_bytes(loader: LoaderFacts) -> float | None:
-    """What one pass reads."""
-    per_batch = loader.making.rchar_per_batch
-    return None if per_batch is None else per_batch * loader.batches / max(1, loader.passes)
-
-
 def _advice(run: Any, loader: LoaderFacts) -> str:
-    size, free = _pass_bytes(loader), run.available_bytes
+    size, free = pass_bytes(loader), run.available_bytes
     known = "" if not size else f" ({size / 1e9:.2g} GB a pass)"
     if size and free and size > free:
         return (

@@ -49,7 +49,7 @@ RULE = Rule(
     title="Texts are tokenized in the loop",
     bottleneck="input",
     needs=("loaders", "making_stacks", "lines", "partition", "replay", "source", "cores", "input_curves"),
-    closer_than=("slow-transform", "collate-heavy", "python-bound"),
+    closer_than=("slow-transform", "collate-heavy", "python-bound", "repeated-deterministic-prep"),
 )
 
 

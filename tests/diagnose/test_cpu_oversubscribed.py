@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+import pytest
+from synthetic import SyntheticRun
+
+from diagnose.asking import ask
+from slowprobe.timeline.neighbours import Neighbours
+from slowprobe.timeline.replay import Reload, Threads
+
+SOURCE = """\
+torch.set_num_threads(4)
+loader = DataLoader(images, batch_size=32, num_workers=4)
+for batch in loader:
+    train(batch)
+"""
+RULE = "cpu-oversubscribed"
+BATCHES = 120
+
+
+def record(tmp_path, *, cores=4, threads=4, workers=4, fetch_ms=80.0, cpu=0.5, delayed=0.5, step_ms=40.0, used=3.0):
+    run = SyntheticRun(tmp_path, SOURCE, cores=cores)
+    run.settings(num_threads=threads)
+    loader = run.loader(2, num_workers=workers, persistent_workers=True)
+    made_ms = BATCHES * fetch_ms / workers
+    loader.gained = {"run_delay_ns": None if delayed is None else round(delayed * made_ms * 1e6)}
+    run.stepped(loader, used)
+    with run.epoch(loader):
+        for _ in range(BATCHES):
+            run.batch(loader, fetch_ms, fetch_cpu=cpu)
+            run.train(0.4 * step_ms, 0.5 * step_ms, 0.1 * step_ms)
+    return run.evidence()
+
+
+def test_slow_names_fewer_threads(tmp_path):
+    """Four workers that compute half of the time beside a step on four threads, on four cores."""
+    verdict = ask(RULE, record(tmp_path))
+    (change,) = verdict.diagnosis.changes
+    assert isinstance(change, Threads) and change.count < 4
+    assert verdict.lines == [1, 2]
+    assert f"+torch.set_num_threads({change.count})" in verdict.diagnosis.fix.diff
+    assert verdict.saved_s > 0
+
+
+def test_workers_that_the_step_does_not_need_are_too_many(tmp_path):
+    verdict = ask(RULE, record(tmp_path, workers=8, fetch_ms=40.0))
+    assert any(isinstance(change, Reload) and change.num_workers < 8 for change in verdict.diagnosis.changes)
+
+
+def test_fixed_passes(tmp_path):
+    verdict = ask(RULE, record(tmp_path, threads=1, used=1.0, cores=8, cpu=1.0, delayed=0.02))
+    assert verdict.status == "passed" and "2% of their time" in verdict.outcome.reason
+
+
+def test_sleeping_workers_pass(tmp_path):
+    """Near miss: as many workers and threads, but the workers wait for storage."""
+    verdict = ask(RULE, record(tmp_path, cpu=0.02, delayed=0.25))
+    assert verdict.status == "passed"
+
+
+def test_serial_steps_pass(tmp_path):
+    """Near miss: more processes than cores, but no parallel operator that they could hold up."""
+    verdict = ask(RULE, record(tmp_path, used=1.0))
+    assert verdict.status == "passed"
+
+
+def test_beside_other_programs_it_is_not_judged(tmp_path):
+    evidence = record(tmp_path)
+    evidence.__dict__["neighbours"] = Neighbours(busy=1.0, others=0.5)
+    assert ask(RULE, evidence).status == "not-checked"
+
+
+@pytest.mark.parametrize(("workers", "status"), [(0, "not-applicable"), (4, "not-checked")])
+def test_without_workers_or_what_the_kernel_counts(tmp_path, workers, status):
+    if workers:
+        assert ask(RULE, record(tmp_path, delayed=None)).status == status
+        return
+    run = SyntheticRun(tmp_path, SOURCE)
+    loader = run.loader(2)
+    with run.epoch(loader):
+        run.batch(loader, 5)
+        run.train()
+    assert ask(RULE, run.evidence()).status == status
