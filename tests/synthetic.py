@@ -28,21 +28,23 @@ from slowprobe.capture.subjects import Subjects
 from slowprobe.capture.totals import Totals
 from slowprobe.diagnose.evidence import Evidence
 from slowprobe.run.reader import RunRecords, load_run
+from slowprobe.run.record import Site
 from slowprobe.run.schema import (
     SCHEMA,
-    WHOLE_ITEM,
     Calibration,
     End,
     Exit,
     Frames,
-    ItemDigests,
     LoaderCpu,
     Manifest,
     Record,
     Samples,
-    Site,
     Source,
     State,
+)
+from slowprobe.run.worker_records import (
+    WHOLE_ITEM,
+    ItemDigests,
     Transforms,
     WorkerBatches,
     WorkerHandOvers,

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from slowprobe.capture.batch_digest import FIRST, UNKNOWN, batch_digest
-from slowprobe.run.schema import WorkerBatches, WorkerHandOvers
+from slowprobe.run.worker_records import WorkerBatches, WorkerHandOvers
 
 THIN_AFTER = 2_000  # batches recorded at one rate; then half as often, so a file grows with the logarithm of the run
 MAX_AWAITED = 1_000

@@ -9,7 +9,7 @@ from typing import Any
 from slowprobe.capture.batch_digest import UNKNOWN, batch_digest
 from slowprobe.capture.batch_log import columns
 from slowprobe.capture.loader_settings import batches_in_pass
-from slowprobe.run.schema import WHOLE_ITEM, ItemDigests
+from slowprobe.run.worker_records import WHOLE_ITEM, ItemDigests
 
 MOST_ITEMS = 16  # of a dataset; the same ones in each pass and in every worker, for they are chosen by their index
 MOST_TIMES = 4  # each, in one process

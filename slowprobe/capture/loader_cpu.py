@@ -11,7 +11,8 @@ from typing import Any
 
 from slowprobe.capture.batch_log import tensor_bytes
 from slowprobe.capture.transform_timer import TransformTimer
-from slowprobe.run.schema import ItemDigests, LoaderCpu, Transforms
+from slowprobe.run.schema import LoaderCpu
+from slowprobe.run.worker_records import ItemDigests, Transforms
 
 _Reading = tuple[int, int, int]
 

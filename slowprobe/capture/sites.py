@@ -8,7 +8,7 @@ import sysconfig
 from pathlib import Path
 from types import CodeType, FrameType, TracebackType
 
-from slowprobe.run.schema import Site
+from slowprobe.run.record import Site
 from slowprobe.run.user_code import is_users, is_within
 
 PACKAGE = str(Path(__file__).resolve().parent.parent)

@@ -8,7 +8,8 @@ from types import CodeType, FrameType
 from typing import Any
 
 from slowprobe.capture.sites import Sites
-from slowprobe.run.schema import Site, SpanKind, Subject
+from slowprobe.run.record import Site
+from slowprobe.run.schema import SpanKind, Subject
 
 MAX_SUBJECTS = 5_000  # then new ones share one "others" subject per kind
 

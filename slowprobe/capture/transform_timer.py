@@ -10,7 +10,8 @@ from typing import Any
 from slowprobe.capture.item_digests import ItemLog
 from slowprobe.capture.probes.wrapping import like
 from slowprobe.capture.sites import PACKAGE
-from slowprobe.run.schema import Site, Transforms
+from slowprobe.run.record import Site
+from slowprobe.run.worker_records import Transforms
 
 READ_CPU_EVERY = 16
 """Batches: reading the CPU clock is a system call, and costs more than all else here."""

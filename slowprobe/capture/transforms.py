@@ -13,7 +13,7 @@ from typing import Any
 from slowprobe.capture.patches import Patches
 from slowprobe.capture.sites import site
 from slowprobe.capture.transform_timer import TransformTimer
-from slowprobe.run.schema import Site
+from slowprobe.run.record import Site
 
 MAX_FOUND = 100
 MAX_DEPTH = 6

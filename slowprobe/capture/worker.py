@@ -24,7 +24,7 @@ from slowprobe.capture.transform_timer import TransformTimer
 from slowprobe.capture.transforms import TransformFinder
 from slowprobe.capture.turn_taking import SamplingBursts
 from slowprobe.capture.worker_resources import OpenCounter, WorkerMeter
-from slowprobe.run.schema import WorkerHello
+from slowprobe.run.worker_records import WorkerHello
 from slowprobe.run.writer import JournalWriter
 
 SHORT_NS, CPU_EVERY = 2_000_000, 8  # of shorter batches so many are made for one whose CPU time is read: 2 µs a clock

@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 from slowprobe.capture.sites import Sites
-from slowprobe.run.schema import WorkerResources
+from slowprobe.run.worker_records import WorkerResources
 
 FIRST_SMAPS_S, SMAPS_PERIOD_S = 1.0, 4.0
 SMAPS_SHARE = 0.002  # of the time may go to smaps_rollup, for which all memory is walked: 19 ms with torch loaded
@@ -22,7 +22,7 @@ class OpenCounter:
 
     def __init__(self) -> None:
         self.counting = False
-        self._sites = Sites()
+        self._sites: Sites | None = None  # resolves paths when it is made: not while a worker starts
         self._own_threads: set[int] = set()
         self.count = 0
         self.places: dict[tuple[str, int, str], int] = {}
@@ -48,6 +48,8 @@ class OpenCounter:
             return
 
     def _look(self, count: int) -> None:
+        if self._sites is None:
+            self._sites = Sites()
         place = self._sites.of_caller(sys._getframe(2))
         if place is None:
             return

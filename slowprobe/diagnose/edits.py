@@ -7,7 +7,7 @@ import textwrap
 from collections.abc import Sequence
 
 from slowprobe.diagnose.finding import Where
-from slowprobe.run.schema import Site
+from slowprobe.run.record import Site
 from slowprobe.timeline.sources import SourceText
 
 

@@ -7,7 +7,8 @@ from typing import Any
 
 from slowprobe.errors import SlowprobeError
 from slowprobe.run.reader import RunRecords
-from slowprobe.run.schema import Resources, State, Window, WorkerHello
+from slowprobe.run.schema import Resources, State, Window
+from slowprobe.run.worker_records import WorkerHello
 from slowprobe.timeline.batch_costs import batch_costs
 from slowprobe.timeline.facts import EvaluationFacts, SpanFacts, evaluation_facts, save_facts, span_facts, step_cores
 from slowprobe.timeline.hotspots import LineTime, UserCode, line_times, worker_line_times

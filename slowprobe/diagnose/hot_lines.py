@@ -7,7 +7,7 @@ from typing import Any
 
 from slowprobe.diagnose.finding import Where
 from slowprobe.diagnose.turns import beside, turn_of
-from slowprobe.run.schema import Site
+from slowprobe.run.record import Site
 from slowprobe.timeline.hotspots import LineTime
 from slowprobe.timeline.replay import Factor, Scale
 
@@ -22,6 +22,11 @@ def sampled_lines(run: Any) -> list[LineTime]:
         return list(run.lines)
     except LookupError:
         return []
+
+
+def making_lines(run: Any, in_workers: bool) -> list[LineTime]:
+    """The user's lines where batches are made: those of workers, or of the training thread."""
+    return list(run.worker_lines) if in_workers else sampled_lines(run)
 
 
 def stretched(run: Any) -> float:
@@ -98,8 +103,9 @@ def around_call(
 
 def holds(run: Any, line: LineTime | Site, words: Sequence[str]) -> bool:
     """Whether the statement of a line has one of `words` in it."""
-    first, last = run.source.statement(Site(line.file, line.line, line.function))
-    return any(word in text for text in run.source.lines(line.file)[first - 1 : last] for word in words)
+    site = line.site if isinstance(line, LineTime) else line
+    first, last = run.source.statement(site)
+    return any(word in text for text in run.source.lines(site.file)[first - 1 : last] for word in words)
 
 
 def shares(seconds: dict[Site, float]) -> list[Where]:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any, Literal
 
-from slowprobe.run.schema import Site
+from slowprobe.run.record import Site
 from slowprobe.timeline.making_stacks import StackTime
 from slowprobe.timeline.recording import Frame
 

@@ -14,7 +14,7 @@ from slowprobe.diagnose.hot_lines import shares
 from slowprobe.diagnose.item_calls import tokenized_at
 from slowprobe.diagnose.rule import Answer, Diagnosis, NotApplicable, NotChecked, Passed
 from slowprobe.diagnose.rules._batch_cost import candidates, saved_share
-from slowprobe.run.schema import Site
+from slowprobe.run.record import Site
 from slowprobe.timeline.batch_costs import pass_of_batches
 from slowprobe.timeline.loaders import LoaderFacts
 from slowprobe.timeline.making_stacks import StackTime
@@ -113,7 +113,7 @@ def of_batch(loader: LoaderFacts, part: Part) -> float:
 
 def cheaper(loader: LoaderFacts, part: Part, remains: Factor) -> Reload:
     """The loader with this of the part left."""
-    left = Factor(*(1 - part.share * (1 - each) for each in (remains.best, remains.expected, remains.worst)))
+    left = remains.of_part(part.share)
     return Reload(loader.id, fetch=left) if part.bucket == "fetch" else Reload(loader.id, collate=left)
 
 

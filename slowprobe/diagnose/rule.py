@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from slowprobe.diagnose.finding import Bottleneck, Fix, Risk, Where
-from slowprobe.run.schema import Site
+from slowprobe.run.record import Site
 from slowprobe.timeline.replay import Change
 
 

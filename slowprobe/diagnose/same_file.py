@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from slowprobe.diagnose.item_calls import called, names_match
-from slowprobe.run.schema import Site
+from slowprobe.run.record import Site
 
 OPENERS = (
     "h5py.File", "lmdb.open", "zarr.open", "zarr.open_group", "zarr.open_array", "np.load", "numpy.load", "np.memmap",

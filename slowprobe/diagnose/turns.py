@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from slowprobe.diagnose.edits import diff, wrap_statement
-from slowprobe.run.schema import Site
+from slowprobe.run.record import Site
 from slowprobe.timeline.sources import SourceText
 
 Loop = ast.For | ast.AsyncFor | ast.While

@@ -17,6 +17,16 @@ from typing import Literal
 
 import msgspec
 
+from slowprobe.run.record import RecordBase, Site
+from slowprobe.run.worker_records import (
+    ItemDigests,
+    Transforms,
+    WorkerBatches,
+    WorkerHandOvers,
+    WorkerHello,
+    WorkerResources,
+)
+
 SCHEMA = "slowprobe.run/1"
 
 SpanKind = Literal[
@@ -44,14 +54,6 @@ KINDS: tuple[SpanKind, ...] = SpanKind.__args__  # type: ignore[attr-defined]
 """Span kinds in the order of their numbers in `Spans.kind`."""
 
 
-class Site(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A place in source code; `line` is 1-based."""
-
-    file: str
-    line: int
-    function: str
-
-
 class Manifest(msgspec.Struct, kw_only=True):
     """Who ran what, where: known when slowprobe attaches."""
 
@@ -77,11 +79,7 @@ class Manifest(msgspec.Struct, kw_only=True):
     """The user's folders inside those; the deeper one decides."""
 
 
-class _Base(msgspec.Struct, kw_only=True, omit_defaults=True, tag_field="t"):
-    """Every journal record is a JSON object whose `t` names its type."""
-
-
-class Subject(_Base, tag="subject"):
+class Subject(RecordBase, tag="subject"):
     """What a span is about: a loader, an optimizer, a module, a call site. Referred to by `id`.
 
     attrs by kind:
@@ -105,7 +103,7 @@ class Subject(_Base, tag="subject"):
     attrs: dict[str, str | int | float | bool | list[int] | None] = {}
 
 
-class Spans(_Base, tag="spans"):
+class Spans(RecordBase, tag="spans"):
     """Closed spans of the training thread, column by column, in closing order.
 
     `start` is relative to `base_ns`; `self` is the duration less that of nested spans; depth 0 is outermost.
@@ -122,7 +120,7 @@ class Spans(_Base, tag="spans"):
     depth: list[int]
 
 
-class Chunk(_Base, tag="chunk"):
+class Chunk(RecordBase, tag="chunk"):
     """Exact totals of a stretch of the run, kept even where `Spans` thin out.
 
     spans: rows [kind, subject, count, self_ns, total_ns, longest_ns]
@@ -141,7 +139,7 @@ class Chunk(_Base, tag="chunk"):
     """Spans still open when the chunk was written, outermost first: rows [kind, subject, since_ns]."""
 
 
-class Frames(_Base, tag="frames"):
+class Frames(RecordBase, tag="frames"):
     """New rows of the frame and stack tables of the stack sampler.
 
     frames: rows (id, file, line, function); stacks: rows (id, [frame ids from the outermost call to the innermost]).
@@ -151,7 +149,7 @@ class Frames(_Base, tag="frames"):
     stacks: list[tuple[int, list[int]]] = []
 
 
-class Samples(_Base, tag="samples"):
+class Samples(RecordBase, tag="samples"):
     """Stack samples of one chunk, merged.
 
     rows: [kind, subject, is_open, stack, count, wall_ns, cpu_ns, process_cpu_ns]; kind and subject are the innermost
@@ -165,7 +163,7 @@ class Samples(_Base, tag="samples"):
     rows: list[list[int]]
 
 
-class Resources(_Base, tag="resources"):
+class Resources(RecordBase, tag="resources"):
     """One reading of the machine: cumulative CPU seconds and bytes in use."""
 
     at_ns: int
@@ -179,7 +177,7 @@ class Resources(_Base, tag="resources"):
     """All cores; 0 in recordings of slowprobe versions that did not read it."""
 
 
-class LockWaits(_Base, tag="lock_waits"):
+class LockWaits(RecordBase, tag="lock_waits"):
     """How long a thread that asked for the interpreter lock had to wait, at Python's own switch interval."""
 
     at: list[int]
@@ -188,7 +186,7 @@ class LockWaits(_Base, tag="lock_waits"):
     """ns."""
 
 
-class LoaderCpu(_Base, tag="loader_cpu"):
+class LoaderCpu(RecordBase, tag="loader_cpu"):
     """Clocks read around some requests of a loader: the training thread while it waits, the process while it trains."""
 
     loader: int
@@ -205,7 +203,7 @@ class LoaderCpu(_Base, tag="loader_cpu"):
     """Bytes of the tensors in the first batch that was looked at."""
 
 
-class State(_Base, tag="state"):
+class State(RecordBase, tag="state"):
     """Global torch settings, read once the loop runs.
 
     keys: torch, num_threads, interop_threads, anomaly, deterministic, omp_num_threads, matmul_precision,
@@ -216,7 +214,7 @@ class State(_Base, tag="state"):
     values: dict[str, str | int | float | bool | list[str] | None]
 
 
-class Window(_Base, tag="window"):
+class Window(RecordBase, tag="window"):
     """One torch.profiler window. `clean`: no shapes, no lines; `annotated`: one step with both; `sizing`: one
     throw-away step that counts events. start..end is what was recorded; until `resumed_ns` the loop stood still."""
 
@@ -231,7 +229,7 @@ class Window(_Base, tag="window"):
     """Relative to the run folder; the trace has one ``slowprobe.step`` user annotation a step."""
 
 
-class Source(_Base, tag="source"):
+class Source(RecordBase, tag="source"):
     """The text of a user's source file as it was when it ran."""
 
     file: str
@@ -239,13 +237,13 @@ class Source(_Base, tag="source"):
     truncated: bool = False
 
 
-class Calibration(_Base, tag="calibration"):
+class Calibration(RecordBase, tag="calibration"):
     """Costs measured on this machine after the run, on synthetic data. Keys carry their units."""
 
     values: dict[str, float]
 
 
-class Note(_Base, tag="note"):
+class Note(RecordBase, tag="note"):
     """Something the reader should know: a probe that failed, a window that was skipped."""
 
     at_ns: int
@@ -254,102 +252,7 @@ class Note(_Base, tag="note"):
     text: str
 
 
-class WorkerHello(_Base, tag="worker"):
-    """First line of a worker's file: which loader it serves."""
-
-    pid: int
-    worker: int
-    num_workers: int
-    loader: int
-    at_ns: int
-    spawned_ns: int
-    """When the main process began to start the iterator."""
-
-
-class WorkerBatches(_Base, tag="batches"):
-    """Batches a worker made, column by column: start, then costs of each in ns; one in `every` is recorded."""
-
-    every: int
-    start: list[int]
-    fetch: list[int]
-    """Wall time in the dataset: items, transforms."""
-    fetch_cpu: list[int]
-    """CPU time of the worker's thread in the dataset (with collate where `collate_cpu` is empty); −1: not read."""
-    collate: list[int]
-    size: list[int]
-    """Items in the batch."""
-    number: list[int] = []
-    """How many batches this worker had begun before."""
-    collate_cpu: list[int] = []
-    tensor_bytes: list[int] = []
-    """Bytes of the tensors in the batch, read for some; −1 for the others."""
-    digest: list[int] = []
-    """Of what is in the batch, for the first three of each worker; 0 for the others and where nothing could be read."""
-
-
-class WorkerHandOvers(_Base, tag="hand_overs"):
-    """How recorded batches were pickled for the queue, column by column; times in ns, on the queue's own thread."""
-
-    number: list[int]
-    """The batch's, as in `WorkerBatches`."""
-    index: list[int]
-    """Its place in the pass over the loader."""
-    start: list[int]
-    wall: list[int]
-    cpu: list[int]
-    payload: list[int]
-    """Bytes that go through the pipe; tensors go through shared memory."""
-
-
-class Transforms(_Base, tag="transforms"):
-    """Calls of the transforms that a loader's dataset holds, since the process began; a later record replaces it.
-
-    rows: [name, calls, ns, ns_read, cpu_ns]: `name` is an index into `names`, ns excludes nested transforms, ns_read is
-    the part of ns beside which the CPU clock was read, too, and cpu_ns the CPU time of that part.
-    """
-
-    loader: int
-    names: list[str]
-    sites: list[Site | None]
-    rows: list[list[int]]
-
-
-WHOLE_ITEM = -1
-
-
-class ItemDigests(_Base, tag="items"):
-    """What a few items of a loader's dataset held, each time they were made, column by column."""
-
-    loader: int
-    index: list[int]
-    transform: list[int]
-    """After which transform: an index into the process's `Transforms.names`, or `WHOLE_ITEM`."""
-    digest: list[int]
-    """Equal for equal contents."""
-
-
-class WorkerResources(_Base, tag="worker_resources"):
-    """One reading of a worker process; counters since its start. None: not to be had on this machine, or not now."""
-
-    at_ns: int
-    cpu_ns: int
-    rss_bytes: int | None = None
-    pss_bytes: int | None = None
-    uss_bytes: int | None = None
-    rchar: int | None = None
-    read_bytes: int | None = None
-    read_calls: int | None = None
-    voluntary_switches: int | None = None
-    involuntary_switches: int | None = None
-    run_delay_ns: int | None = None
-    """The thread that makes batches was ready to run and had no core."""
-    opens: int | None = None
-    """Files opened by Python code while batches were fetched."""
-    open_sites: list[tuple[str, int, str, int]] = []
-    """The user's lines that opened them: file, line, function, and how often among the calls that were looked at."""
-
-
-class End(_Base, tag="end"):
+class End(RecordBase, tag="end"):
     """The last record of a run that ended by itself: how."""
 
     at_ns: int
@@ -357,7 +260,7 @@ class End(_Base, tag="end"):
     exception: str | None = None
 
 
-class Exit(_Base, tag="exit"):
+class Exit(RecordBase, tag="exit"):
     """Written by the command that started the run: how the process ended, whatever way."""
 
     at_ns: int

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from slowprobe.run.schema import LoaderCpu, Site, SpanKind
+from slowprobe.run.record import Site
+from slowprobe.run.schema import LoaderCpu, SpanKind
 from slowprobe.timeline.labels import Labels
 from slowprobe.timeline.partition import Partition
 from slowprobe.timeline.recording import Ints, Key, Recording

@@ -7,8 +7,10 @@ from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from slowprobe.run.schema import Manifest, WorkerBatches
+from slowprobe.run.record import Site
+from slowprobe.run.schema import Manifest
 from slowprobe.run.user_code import is_users
+from slowprobe.run.worker_records import WorkerBatches
 from slowprobe.timeline.labels import Labels
 from slowprobe.timeline.partition import Partition
 from slowprobe.timeline.recording import BOUNDARY, KIND, Frame, Key, Recording, SampleRow
@@ -38,6 +40,11 @@ class LineTime:
     """The library function most often found directly below the line; empty when it was none."""
     package: str = ""
     """The installed package that works below the line, most often; torch only where there is no other."""
+
+    @property
+    def site(self) -> Site:
+        """The line as a place."""
+        return Site(self.file, self.line, self.function)
 
 
 class UserCode:

@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from slowprobe.run.schema import LoaderCpu, Site, WorkerBatches
+from slowprobe.run.record import Site
+from slowprobe.run.schema import LoaderCpu
+from slowprobe.run.worker_records import WorkerBatches
 from slowprobe.timeline.recording import KIND, Recording
 from slowprobe.timeline.roles import START, STOP, WAIT, Roles
 from slowprobe.timeline.worker_facts import batch_making, workers_of

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from slowprobe.run.schema import Site, WorkerHello
+from slowprobe.run.record import Site
+from slowprobe.run.worker_records import WorkerHello
 from slowprobe.timeline.recording import KIND, Frame, Recording, SampleRow
 
 _BUCKETS = {KIND["fetch"]: "fetch", KIND["collate"]: "collate", KIND["loader_start"]: "start"}

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from slowprobe.run.schema import Resources, WorkerBatches
+from slowprobe.run.schema import Resources
+from slowprobe.run.worker_records import WorkerBatches
 from slowprobe.timeline.recording import Recording
 
 FULL = 0.9  # of all cores at work: somebody waited for a core

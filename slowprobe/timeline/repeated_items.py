@@ -6,7 +6,8 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from slowprobe.run.schema import WHOLE_ITEM, ItemDigests, Site, Transforms
+from slowprobe.run.record import Site
+from slowprobe.run.worker_records import WHOLE_ITEM, ItemDigests, Transforms
 from slowprobe.timeline.recording import Recording
 from slowprobe.timeline.worker_facts import workers_of
 

@@ -45,6 +45,10 @@ class Factor:
     expected: float
     worst: float
 
+    def of_part(self, share: float) -> Factor:
+        """What remains of a whole of which this remains of a `share`."""
+        return Factor(*(1 - share * (1 - each) for each in (self.best, self.expected, self.worst)))
+
 
 GONE = Factor(0.0, 0.0, 0.05)
 UNCHANGED = Factor(1.0, 1.0, 1.0)
@@ -53,8 +57,7 @@ NOT_CACHED = Factor(0.0, 0.0, 0.0)
 
 def faster(share: float, times: float) -> Factor:
     """What remains of a cost when `share` of it, a transform for example, becomes `times` as fast."""
-    left = 1 - share * (1 - 1 / times)
-    return Factor(left, left, left)
+    return Factor(1 / times, 1 / times, 1 / times).of_part(share)
 
 
 @dataclass(frozen=True)

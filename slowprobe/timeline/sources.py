@@ -7,7 +7,8 @@ from functools import cache
 from pathlib import Path
 
 from slowprobe.run.reader import RunRecords
-from slowprobe.run.schema import Site, Source
+from slowprobe.run.record import Site
+from slowprobe.run.schema import Source
 
 
 class SourceText:

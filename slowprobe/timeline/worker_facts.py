@@ -9,15 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from slowprobe.run.schema import (
-    LoaderCpu,
-    Site,
-    Transforms,
-    WorkerBatches,
-    WorkerHandOvers,
-    WorkerHello,
-    WorkerResources,
-)
+from slowprobe.run.record import Site
+from slowprobe.run.schema import LoaderCpu
+from slowprobe.run.worker_records import Transforms, WorkerBatches, WorkerHandOvers, WorkerHello, WorkerResources
 from slowprobe.timeline.head_of_line import head_of_line_s
 from slowprobe.timeline.recording import Recording
 from slowprobe.timeline.worker_side import BatchMaking, Floats, Ints, TransformTime, WorkerFacts

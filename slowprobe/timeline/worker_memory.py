@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from slowprobe.run.schema import WorkerResources
+from slowprobe.run.worker_records import WorkerResources
 from slowprobe.timeline.loaders import LoaderFacts
 from slowprobe.timeline.recording import Recording
 from slowprobe.timeline.worker_facts import workers_of

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from slowprobe.run.schema import Site
+from slowprobe.run.record import Site
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]

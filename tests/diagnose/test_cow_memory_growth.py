@@ -5,7 +5,8 @@ from synthetic import SyntheticRun
 
 from diagnose.asking import ask
 from slowprobe.diagnose.engine import examine
-from slowprobe.run.schema import Resources, WorkerResources
+from slowprobe.run.schema import Resources
+from slowprobe.run.worker_records import WorkerResources
 
 SOURCE = """\
 class Paths(Dataset):

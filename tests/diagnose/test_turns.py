@@ -6,7 +6,8 @@ from pathlib import Path
 
 from slowprobe.diagnose.turns import beside, loop_that_calls, rarer, turn_of
 from slowprobe.run.reader import RunRecords
-from slowprobe.run.schema import Manifest, Site, Source
+from slowprobe.run.record import Site
+from slowprobe.run.schema import Manifest, Source
 from slowprobe.timeline.sources import SourceText
 
 FILE = "/home/someone/train.py"

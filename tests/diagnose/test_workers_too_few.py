@@ -4,7 +4,7 @@ import pytest
 from synthetic import SyntheticRun
 
 from diagnose.asking import ask
-from slowprobe.run.schema import WorkerResources
+from slowprobe.run.worker_records import WorkerResources
 from slowprobe.timeline.neighbours import Neighbours
 
 SOURCE = """\

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from slowprobe.errors import BadInputError, RunFolderError
 from slowprobe.run.folder import create_run, default_folder
 from slowprobe.run.reader import append_exit, load_run
+from slowprobe.run.record import Site
 from slowprobe.run.schema import (
     KINDS,
     Chunk,
@@ -23,13 +24,12 @@ from slowprobe.run.schema import (
     Note,
     Record,
     Samples,
-    Site,
     Source,
     SpanKind,
     Spans,
     Subject,
-    WorkerHello,
 )
+from slowprobe.run.worker_records import WorkerHello
 from slowprobe.run.writer import JOURNAL, JournalWriter
 
 NUMBERS = st.integers(min_value=-(2**62), max_value=2**62)

@@ -13,14 +13,8 @@ from synthetic import SyntheticRun
 from slowprobe.diagnose.evidence import Evidence
 from slowprobe.report.build import build_document
 from slowprobe.run.reader import load_run
-from slowprobe.run.schema import (
-    Site,
-    Transforms,
-    WorkerBatches,
-    WorkerHandOvers,
-    WorkerHello,
-    WorkerResources,
-)
+from slowprobe.run.record import Site
+from slowprobe.run.worker_records import Transforms, WorkerBatches, WorkerHandOvers, WorkerHello, WorkerResources
 from slowprobe.run.writer import JOURNAL, WORKERS, JournalWriter
 
 MS = 1_000_000

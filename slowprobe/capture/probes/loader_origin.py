@@ -10,7 +10,7 @@ from typing import Any
 
 from slowprobe.capture.by_identity import ByIdentity
 from slowprobe.capture.sites import Sites
-from slowprobe.run.schema import Site
+from slowprobe.run.record import Site
 
 _MAX_FRAMES = 60
 _SETTINGS = ("class", "num_workers", "batch_size", "shuffle", "collate", "pin_memory", "persistent_workers")

@@ -15,7 +15,7 @@ from slowprobe.capture.probes.wrapping import like, timed_method
 from slowprobe.capture.recorder import KIND, Recorder
 from slowprobe.capture.span_key import span_key, subject_of
 from slowprobe.capture.subjects import Attributes, Subjects
-from slowprobe.run.schema import Site
+from slowprobe.run.record import Site
 
 OPTIMIZER, CLOSURE = KIND["optimizer"], KIND["closure"]
 

@@ -7,8 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from slowprobe.diagnose.hot_lines import sampled_lines
-from slowprobe.run.schema import Site
+from slowprobe.diagnose.hot_lines import making_lines
 from slowprobe.timeline.hotspots import LineTime
 from slowprobe.timeline.loaders import LoaderFacts
 from slowprobe.timeline.replay import Factor, Reload
@@ -39,7 +38,7 @@ def conversions(run: Any, loader: LoaderFacts) -> list[Conversion]:
     size, make_s = loader.making.batch_bytes, loader.make_s
     if not size or not make_s:
         return []
-    lines = run.worker_lines if loader.num_workers else sampled_lines(run)
+    lines = making_lines(run, loader.num_workers > 0)
     found = []
     for line in lines:
         total_s = _total_s(run, loader, line.bucket)
@@ -68,7 +67,7 @@ def _left(loader: LoaderFacts, lines: list[Conversion], bucket: str) -> Factor:
     whole = float(costs.mean()) / (loader.make_s or 1.0)
     part = sum(each.share for each in lines if each.line.bucket == bucket)
     gone = min(1.0, part / whole) if whole > 0 else 0.0
-    return Factor(*(1 - gone * (1 - left) for left in (LEFT.best, LEFT.expected, LEFT.worst)))
+    return LEFT.of_part(gone)
 
 
 def _total_s(run: Any, loader: LoaderFacts, bucket: str) -> float:
@@ -80,7 +79,7 @@ def _total_s(run: Any, loader: LoaderFacts, bucket: str) -> float:
 
 
 def _calls(run: Any, line: LineTime) -> Iterator[ast.Call]:
-    first, last = run.source.statement(Site(line.file, line.line, line.function))
+    first, last = run.source.statement(line.site)
     text = "\n".join(part for part in run.source.lines(line.file)[first - 1 : last])
     try:
         tree = ast.parse(text.strip())

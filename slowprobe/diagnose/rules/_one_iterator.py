@@ -6,7 +6,7 @@ import ast
 import textwrap
 
 from slowprobe.diagnose.edits import diff, statement_lines
-from slowprobe.run.schema import Site
+from slowprobe.run.record import Site
 from slowprobe.timeline.sources import SourceText
 
 _TEXT = "Make one iterator before the loop, and ask it for the next batch inside"

@@ -28,7 +28,7 @@ from slowprobe.diagnose.finding import Fix
 from slowprobe.diagnose.hot_lines import around_call, editable, sampled_lines, scale_lines, shares
 from slowprobe.diagnose.rule import Answer, Diagnosis, NotApplicable, Passed, Rule
 from slowprobe.diagnose.turns import rarer
-from slowprobe.run.schema import Site
+from slowprobe.run.record import Site
 from slowprobe.timeline.facts import SpanFacts
 from slowprobe.timeline.hotspots import LineTime
 from slowprobe.timeline.replay import Factor, Scale
@@ -56,7 +56,7 @@ def check(run: Any) -> Answer:
     for facts in saves:
         seconds[facts.where or Site("", 0, "")] += _seconds(facts)
     for line in lines:
-        seconds[Site(line.file, line.line, line.function)] += line.seconds
+        seconds[line.site] += line.seconds
     spent, loop_s = sum(seconds.values()), run.partition.loop_s
     if spent < MIN_SHARE * loop_s:
         return Passed(f"checkpoints take {spent / loop_s:.1%} of loop time")

@@ -29,12 +29,11 @@ from typing import Any
 
 from slowprobe.diagnose.edits import place
 from slowprobe.diagnose.finding import Fix, Where
-from slowprobe.diagnose.hot_lines import sampled_lines, shares
+from slowprobe.diagnose.hot_lines import making_lines, shares
 from slowprobe.diagnose.rule import Answer, Diagnosis, NotApplicable, NotChecked, Passed, Rule
 from slowprobe.diagnose.rules._batch_cost import candidates, saved_share
 from slowprobe.diagnose.rules._list_conversion import conversions
 from slowprobe.diagnose.rules._row_indexing import by_rows
-from slowprobe.run.schema import Site
 from slowprobe.timeline.hotspots import LineTime
 from slowprobe.timeline.loaders import LoaderFacts
 from slowprobe.timeline.replay import Factor, Reload
@@ -107,12 +106,12 @@ def _diagnose(run: Any, loader: LoaderFacts) -> Diagnosis | None:
 
 
 def _lines(run: Any, loader: LoaderFacts) -> list[LineTime]:
-    lines = run.worker_lines if loader.num_workers else sampled_lines(run)
+    lines = making_lines(run, loader.num_workers > 0)
     return [line for line in lines if line.bucket == "collate" and line.samples >= MIN_SAMPLES]
 
 
 def _where(lines: list[LineTime], loader: LoaderFacts) -> list[Where]:
-    found = shares({Site(line.file, line.line, line.function): line.seconds for line in lines[:5]})
+    found = shares({line.site: line.seconds for line in lines[:5]})
     return found or place(loader.where)
 
 

@@ -29,7 +29,7 @@ from typing import Any
 from slowprobe.diagnose.edits import place
 from slowprobe.diagnose.finding import Fix, Risk
 from slowprobe.diagnose.rule import Answer, Diagnosis, NotApplicable, NotChecked, Passed, Rule
-from slowprobe.run.schema import Site
+from slowprobe.run.record import Site
 from slowprobe.timeline.loaders import LoaderFacts
 from slowprobe.timeline.worker_memory import PrivateGrowth
 

@@ -26,7 +26,7 @@ from slowprobe.diagnose.finding import Fix
 from slowprobe.diagnose.hot_lines import editable
 from slowprobe.diagnose.rule import Answer, Diagnosis, NotApplicable, NotChecked, Passed, Rule
 from slowprobe.diagnose.turns import rarer, turn_of
-from slowprobe.run.schema import Site
+from slowprobe.run.record import Site
 from slowprobe.timeline.replay import Factor, Scale
 
 MAX_SHARE = 0.20  # of loop time: one second in five, what counts as high severity; a choice, not a measurement

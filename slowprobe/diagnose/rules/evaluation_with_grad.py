@@ -40,7 +40,7 @@ from slowprobe.diagnose.edits import wrap_statement
 from slowprobe.diagnose.finding import Fix
 from slowprobe.diagnose.hot_lines import in_trainer, shares
 from slowprobe.diagnose.rule import Answer, Diagnosis, NotApplicable, Passed, Rule
-from slowprobe.run.schema import Site
+from slowprobe.run.record import Site
 from slowprobe.timeline.replay import Factor, Scale
 
 DROPPED = Factor(0.7, 0.88, 1.0)  # of forward time; measured, see "Saving" above

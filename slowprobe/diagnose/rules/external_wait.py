@@ -26,7 +26,6 @@ from slowprobe.diagnose.edits import diff, statement_lines
 from slowprobe.diagnose.finding import Fix
 from slowprobe.diagnose.hot_lines import holds, in_trainer, may_wait_for_device, sampled_lines, scale_lines, shares
 from slowprobe.diagnose.rule import Answer, Diagnosis, Passed, Rule
-from slowprobe.run.schema import Site
 from slowprobe.timeline.facts import SpanFacts
 from slowprobe.timeline.hotspots import LineTime
 from slowprobe.timeline.replay import GONE, Factor, Scale
@@ -136,7 +135,7 @@ def _of_lines(run: Any, lines: list[LineTime]) -> Diagnosis | None:
             f"wait{'s' if len(lines) == 1 else ''} off the CPU for {waiting:.0%} of it"
             f"{f': {text}' if text else ''}."
         ),
-        where=shares({Site(line.file, line.line, line.function): line.seconds for line in lines}),
+        where=shares({line.site: line.seconds for line in lines}),
         fix=Fix(text="Find out what the line waits for (a disk, a lock, a queue) and wait for it on another thread."),
         changes=scale_lines(lines, UNEXPLAINED),
         basis="stated range",

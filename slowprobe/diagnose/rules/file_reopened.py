@@ -38,7 +38,7 @@ from slowprobe.diagnose.finding import Fix
 from slowprobe.diagnose.making_parts import MIN_SAMPLES, cheaper, examined, of_batch, part_of, passes_for
 from slowprobe.diagnose.rule import Answer, Diagnosis, NotChecked, Passed, Rule
 from slowprobe.diagnose.same_file import opener_at
-from slowprobe.run.schema import Site
+from slowprobe.run.record import Site
 from slowprobe.timeline.loaders import LoaderFacts
 from slowprobe.timeline.making_stacks import StackTime
 from slowprobe.timeline.replay import Factor

@@ -31,7 +31,7 @@ from typing import Any
 from slowprobe.diagnose.edits import diff, place
 from slowprobe.diagnose.finding import Fix, Risk, Where
 from slowprobe.diagnose.rule import Answer, Diagnosis, NotApplicable, NotChecked, Passed, Rule
-from slowprobe.run.schema import Site
+from slowprobe.run.record import Site
 from slowprobe.timeline.loaders import LoaderFacts
 from slowprobe.timeline.recording import KIND
 from slowprobe.timeline.replay import Change, Factor, Outlook, Scale
@@ -97,11 +97,11 @@ def _diagnose(run: Any, loader: LoaderFacts) -> Diagnosis:
             f"The first batches of all {workers} workers are the same: {name} does not split its data among them. "
             f"Of {batches:.0f} batches a pass {batches / workers:.0f} are different; "
             + (
-                "each sample is trained on that many times an epoch."
+                f"each sample is trained on {workers} times an epoch."
                 if loader.role == "training"
                 else "the rest is evaluated again."
             )
-        ).replace("that many", str(workers)),
+        ),
         where=[*where, *place(loader.where)],
         fix=Fix(
             text=(

@@ -34,7 +34,7 @@ from slowprobe.diagnose.hot_lines import shares
 from slowprobe.diagnose.rule import Answer, Diagnosis, NotApplicable, NotChecked, Passed, Rule
 from slowprobe.diagnose.rules._batch_cost import candidates, saved_share
 from slowprobe.diagnose.rules._list_conversion import Conversion, conversions, stacked
-from slowprobe.run.schema import Site
+from slowprobe.run.record import Site
 from slowprobe.timeline.loaders import LoaderFacts
 
 MIN_SAVING = 0.03  # of loop time, as for collating at large

@@ -34,7 +34,7 @@ from slowprobe.diagnose.hot_lines import sampled_lines, scale_lines
 from slowprobe.diagnose.rule import Answer, Diagnosis, NotApplicable, Passed, Rule
 from slowprobe.diagnose.rules._one_iterator import one_iterator
 from slowprobe.diagnose.rules._supply import given_up, ratio, scaled
-from slowprobe.run.schema import Site
+from slowprobe.run.record import Site
 from slowprobe.timeline.hotspots import LineTime
 from slowprobe.timeline.loaders import LoaderFacts
 from slowprobe.timeline.pipeline import Settings, simulate

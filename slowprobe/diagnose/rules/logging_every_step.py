@@ -34,7 +34,7 @@ from slowprobe.diagnose.hot_lines import (
 )
 from slowprobe.diagnose.rule import Answer, Diagnosis, NotApplicable, Passed, Rule
 from slowprobe.diagnose.turns import beside, rarer, turn_of
-from slowprobe.run.schema import Site
+from slowprobe.run.record import Site
 from slowprobe.timeline.facts import SpanFacts
 from slowprobe.timeline.hotspots import LineTime
 from slowprobe.timeline.replay import Factor, Scale
@@ -138,13 +138,13 @@ def _writes(run: Any, lines: list[LineTime], frequent: list[SpanFacts]) -> list[
 
 def _each_step(run: Any, line: LineTime) -> bool:
     """Whether the source says that a line runs at every turn of the loop."""
-    turn = turn_of(run.source, Site(line.file, line.line, line.function))
+    turn = turn_of(run.source, line.site)
     return turn is not None and turn.guard is None
 
 
 def _site_of(run: Any, line: LineTime, frequent: list[SpanFacts]) -> Site:
     """The log call whose statement the line belongs to, else the line itself."""
-    here = Site(line.file, line.line, line.function)
+    here = line.site
     first, last = run.source.statement(here)
     for facts in frequent:
         if facts.where is not None and facts.where.file == line.file and first <= facts.where.line <= last:

@@ -28,7 +28,7 @@ from slowprobe.diagnose.edits import diff
 from slowprobe.diagnose.finding import Fix, Where
 from slowprobe.diagnose.making_parts import examined, part_of, passes_for, warm_ratio
 from slowprobe.diagnose.rule import Answer, Diagnosis, NotChecked, Passed, Rule
-from slowprobe.run.schema import Site
+from slowprobe.run.record import Site
 from slowprobe.timeline.loaders import LoaderFacts
 from slowprobe.timeline.repeated_items import RepeatedItems, Repeats
 from slowprobe.timeline.replay import Factor, Reload

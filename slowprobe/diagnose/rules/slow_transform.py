@@ -29,11 +29,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from slowprobe.diagnose.finding import Fix
-from slowprobe.diagnose.hot_lines import sampled_lines, shares
+from slowprobe.diagnose.hot_lines import making_lines, shares
 from slowprobe.diagnose.rule import Answer, Diagnosis, NotApplicable, NotChecked, Passed, Rule
 from slowprobe.diagnose.rules._batch_cost import candidates, saved_share, saved_share_beside_workers
 from slowprobe.diagnose.rules._list_conversion import conversions
-from slowprobe.run.schema import Site
 from slowprobe.timeline.hotspots import LineTime
 from slowprobe.timeline.loaders import LoaderFacts
 from slowprobe.timeline.replay import Factor, Reload
@@ -94,7 +93,7 @@ def _hottest(run: Any, in_workers: bool, loaders: list[LoaderFacts]) -> _Spot | 
     total = sum(loader.fetch_s or 0.0 for loader in loaders)
     if total <= 0:
         return None
-    source = run.worker_lines if in_workers else sampled_lines(run)
+    source = making_lines(run, in_workers)
     converting = [each.line for loader in loaders for each in conversions(run, loader)]  # list-to-tensor has the edit
     lines = [
         line
@@ -148,8 +147,7 @@ def _by_function(lines: list[LineTime]) -> dict[str, list[LineTime]]:
 def _diagnose(run: Any, loader: LoaderFacts, spot: _Spot) -> Diagnosis | None:
     make_s = loader.make_s or 0.0
     part = spot.share * float(loader.fetch.mean()) / make_s
-    left = [1 - spot.share * (1 - remains) for remains in (REMAINING.best, REMAINING.expected, REMAINING.worst)]
-    change = Reload(loader.id, fetch=Factor(*left))
+    change = Reload(loader.id, fetch=REMAINING.of_part(spot.share))
     if part < MIN_PART:
         return None
     beside_workers = saved_share_beside_workers(run, loader, change)
@@ -164,7 +162,7 @@ def _diagnose(run: Any, loader: LoaderFacts, spot: _Spot) -> Diagnosis | None:
             f"{make_s * 1000:.1f} ms), {'waiting for I/O' if waits else 'computing'} {_portion(spot, waits):.0%} of "
             f"that time{f': {text}' if text else ''}."
         ),
-        where=shares({Site(line.file, line.line, line.function): line.seconds for line in spot.lines[:5]}),
+        where=shares({line.site: line.seconds for line in spot.lines[:5]}),
         fix=Fix(text=_advice(spot, waits)),
         changes=[change],
         basis="stated range",

@@ -33,7 +33,7 @@ from slowprobe.diagnose.item_calls import kind_of
 from slowprobe.diagnose.making_parts import MIN_SAMPLES, Part, cheaper, of_batch, part_of, passes_for
 from slowprobe.diagnose.rule import Answer, Diagnosis, NotChecked, Passed, Rule
 from slowprobe.diagnose.rules._batch_cost import candidates
-from slowprobe.run.schema import Site
+from slowprobe.run.record import Site
 from slowprobe.timeline.hotspots import LineTime
 from slowprobe.timeline.loaders import LoaderFacts
 from slowprobe.timeline.making_stacks import StackTime
@@ -100,7 +100,7 @@ def _of_step(run: Any) -> Diagnosis | None:
     share = seconds / run.partition.loop_s
     sites: dict[Site, float] = {}
     for line in lines:
-        site = Site(line.file, line.line, line.function)
+        site = line.site
         sites[site] = sites.get(site, 0.0) + line.seconds
     return _diagnosis(
         run,

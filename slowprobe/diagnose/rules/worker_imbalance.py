@@ -26,7 +26,7 @@ from slowprobe.diagnose.edits import diff, place
 from slowprobe.diagnose.finding import Fix
 from slowprobe.diagnose.rule import Answer, Diagnosis, NotApplicable, NotChecked, Passed, Rule
 from slowprobe.diagnose.rules._supply import MIN_IMBALANCE, Supply, divided, ratio, scaled, waited_for
-from slowprobe.run.schema import Site
+from slowprobe.run.record import Site
 from slowprobe.timeline.loader_model import LoaderModel
 from slowprobe.timeline.pipeline import simulate
 from slowprobe.timeline.uncontended import CASES, HAND_OVER_S, SIMULATED, hand_over

@@ -34,7 +34,7 @@ import numpy as np
 from slowprobe.diagnose.edits import place
 from slowprobe.diagnose.finding import Fix, Where
 from slowprobe.diagnose.rule import Answer, Diagnosis, NotApplicable, NotChecked, Passed, Rule
-from slowprobe.run.schema import Site
+from slowprobe.run.record import Site
 from slowprobe.timeline.loaders import LoaderFacts
 from slowprobe.timeline.replay import Factor, Scale
 
