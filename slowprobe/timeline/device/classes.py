@@ -146,7 +146,7 @@ def is_communication(name: str, annotation: str | None = None) -> bool:
 
 
 def is_collective(name: str) -> bool:
-    """Whether an operator or annotation is a collective itself: c10d::allreduce_, record_param_comms, nccl:all_reduce."""
+    """Whether an operator or annotation is a collective itself: c10d::allreduce_, nccl:all_reduce, …"""
     return bool(_COLLECTIVE.match(name))
 
 

@@ -21,14 +21,13 @@ _ALLOCATOR = re.compile(
 )
 _DATA = re.compile(r"^enumerate\(DataLoader\)#|^slowprobe\.data|torch/utils/data/dataloader\.py\(\d+\): __next__")
 _LINE = re.compile(r"^(?P<path>[^<].*)\(\d+\): ")
-_LIBRARIES = frozenset(
-    """torch torchvision torchaudio functorch transformers accelerate datasets lightning pytorch_lightning deepspeed
-    peft diffusers timm numpy scipy pandas PIL cv2 sklearn tqdm wandb triton apex xformers flash_attn megatron
-    slowprobe site-packages dist-packages asyncio concurrent collections ctypes encodings importlib json logging
-    multiprocessing threading.py contextlib.py functools.py typing.py copy.py random.py enum.py abc.py queue.py
-    selectors.py socket.py ssl.py subprocess.py tempfile.py weakref.py pickle.py warnings.py inspect.py re.py os.py
-    runpy.py genericpath.py posixpath.py codecs.py dataclasses.py types.py operator.py""".split()
-)
+_LIBRARIES = """torch torchvision torchaudio functorch transformers accelerate datasets lightning pytorch_lightning
+    deepspeed peft diffusers timm numpy scipy pandas PIL cv2 sklearn tqdm wandb triton apex xformers flash_attn
+    megatron slowprobe asyncio concurrent collections ctypes encodings importlib json logging multiprocessing
+    threading.py contextlib.py functools.py typing.py copy.py random.py enum.py abc.py queue.py selectors.py socket.py
+    ssl.py subprocess.py tempfile.py weakref.py pickle.py warnings.py inspect.py re.py os.py runpy.py genericpath.py
+    posixpath.py codecs.py dataclasses.py types.py operator.py"""
+_FOREIGN = frozenset(_LIBRARIES.split())
 
 
 class Host:
