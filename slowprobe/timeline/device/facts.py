@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from slowprobe.timeline.device.collectives import CollectiveStat, collective_table
 from slowprobe.timeline.device.copies import CopyStat, copy_table
+from slowprobe.timeline.device.hardware import hardware
 from slowprobe.timeline.device.host import Host
 from slowprobe.timeline.device.host_activity import HostActivity, host_activity
 from slowprobe.timeline.device.idle import IdleGaps, idle_gaps
@@ -20,10 +20,6 @@ from slowprobe.timeline.device.rows import DeviceRows, device_rows
 from slowprobe.timeline.device.steps import TraceSteps, trace_steps
 from slowprobe.timeline.device.syncs import SyncStat, sync_table
 from slowprobe.trace.reader import Trace
-
-_TENSOR_CORES_SINCE = (7, 0)
-"""NVIDIA: since Volta. https://docs.nvidia.com/deeplearning/performance/dl-performance-gpu-background/"""
-_MATRIX_CORES = ("MI100", "MI2", "MI3", "MI4")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,9 +74,7 @@ def device_facts(trace: Trace) -> DeviceFacts | None:
     start_ns, end_ns = int(rows.start_ns.min()), int(rows.end_ns.max())
     gaps, queue = idle_gaps(trace, rows, steps, host), launch_queue(trace, rows)
     bounds = list(zip(steps.start_ns.tolist(), steps.end_ns.tolist(), strict=True))
-    about = _properties(trace, device)
-    capability = _capability(about)
-    name = about.get("name") or None
+    about = hardware(trace, device)
     rank, world_size = _rank(trace)
     return DeviceFacts(
         trace_name=trace.path.name,
@@ -88,10 +82,10 @@ def device_facts(trace: Trace) -> DeviceFacts | None:
         world_size=world_size,
         device=device,
         devices=tuple(busy_ns),
-        device_name=name,
-        capability=capability,
-        has_tensor_cores=_has_tensor_cores(name, capability),
-        memory_bytes=_integer(about.get("totalGlobalMem")),
+        device_name=about.name,
+        capability=about.capability,
+        has_tensor_cores=about.has_tensor_cores,
+        memory_bytes=about.memory_bytes,
         span_start_ns=start_ns,
         span_end_ns=end_ns,
         rows=rows,
@@ -123,31 +117,9 @@ def _warnings(
     return tuple(told)
 
 
-def _properties(trace: Trace, device: int) -> dict[str, Any]:
-    listed = trace.header.get("devices")
-    known = [each for each in listed if isinstance(each, dict)] if isinstance(listed, list) else []
-    return next((each for each in known if each.get("id") == device), known[0] if len(known) == 1 else {})
-
-
-def _capability(about: dict[str, Any]) -> tuple[int, int] | None:
-    major, minor = _integer(about.get("computeMajor")), _integer(about.get("computeMinor"))
-    if major is None or minor is None or "AMD" in str(about.get("name")) or "MI" in str(about.get("name"))[:2]:
-        return None
-    return major, minor
-
-
-def _has_tensor_cores(name: str | None, capability: tuple[int, int] | None) -> bool | None:
-    if capability is not None:
-        return capability >= _TENSOR_CORES_SINCE and "GTX 16" not in str(name)
-    return None if name is None else any(part in name for part in _MATRIX_CORES)
-
-
 def _rank(trace: Trace) -> tuple[int | None, int | None]:
     distributed = trace.header.get("distributed")
     if not isinstance(distributed, dict):
         return None, None
-    return _integer(distributed.get("rank")), _integer(distributed.get("world_size"))
-
-
-def _integer(value: object) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
+    rank, size = distributed.get("rank"), distributed.get("world_size")
+    return rank if isinstance(rank, int) else None, size if isinstance(size, int) else None
