@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
@@ -46,7 +48,7 @@ def test_partition_of_any_rows_in_any_stretch(drawn, bounds):
 
 @given(st.lists(row, max_size=15))
 def test_what_rows_show_of_themselves_adds_up_to_busy_time(drawn):
-    ordered, rows = rows_of(drawn)
+    _, rows = rows_of(drawn)
     busy = BusyTime(rows)
     whole = busy.partition(0, LENGTH)
     shown = busy.exposed_ns(rows)
@@ -60,7 +62,7 @@ def test_stretches_side_by_side_add_up_to_the_whole(drawn, marks):
     _, rows = rows_of(drawn)
     marks = sorted(marks)
     busy = BusyTime(rows)
-    parts = [busy.partition(start, end) for start, end in zip(marks[:-1], marks[1:], strict=True)]
+    parts = [busy.partition(start, end) for start, end in pairwise(marks)]
     whole = busy.partition(marks[0], marks[-1])
     for name in ("span_ns", "idle_ns", "compute_ns", "exposed_communication_ns", "exposed_copy_ns"):
         assert sum(getattr(part, name) for part in parts) == getattr(whole, name)

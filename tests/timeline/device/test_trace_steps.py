@@ -101,6 +101,7 @@ def test_the_last_step_of_a_damaged_file_is_left_out(tmp_path):
     for number in (1, 2):
         small.step(number, number * 100, 90)
         small.launch("k", (number * 100 + 5, 2), (number * 100 + 30, 10))
+    small.host("aten::add", 250, 5)
     trace = small.read(tmp_path)
     text = trace.path.read_text()
     trace.path.write_text(text[:-3])
