@@ -70,7 +70,7 @@ _BY_NAME: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
         ),
         (
             "reduction",
-            r"reduce|reduction|scan(?![a-z])|cumsum|cumprod|argm(ax|in)|nll_loss|crossentropy|max_?pool|avg_?pool",
+            r"reduce|reduction|scan(?!n)|cumsum|cumprod|argm(ax|in)|nll_loss|crossentropy|max_?pool|avg_?pool",
         ),
         ("reduction", r"adaptive_?average|pool2d|pool_(fw|bw)|(?<![a-z])(sum|mean|norm)(?![a-z])"),
         ("copy", r"copy|transpose|permute"),

@@ -96,7 +96,5 @@ def is_own_line(name: str) -> bool:
         return False
     parts = found["path"].replace("\\", "/").split("/")
     return parts[-1].endswith(".py") and not (
-        parts[0] in _FOREIGN
-        or {"site-packages", "dist-packages"}.intersection(parts)
-        or "lib/python" in found["path"]
+        parts[0] in _FOREIGN or {"site-packages", "dist-packages"}.intersection(parts) or "lib/python" in found["path"]
     )

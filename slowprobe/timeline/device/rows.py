@@ -5,13 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 
 import numpy as np
-import numpy.typing as npt
 
 from slowprobe.timeline.device.classes import CLASSES, is_collective, kernel_class, uses_tensor_cores
 from slowprobe.timeline.device.host import Host
+from slowprobe.timeline.device.intervals import Int8s
 from slowprobe.trace.reader import MISSING, Bools, Ints, Trace
-
-Int8s = npt.NDArray[np.int8]
 
 KINDS = ("compute", "communication", "copy")
 COMPUTE, COMMUNICATION, COPY = range(3)
