@@ -14,7 +14,6 @@ from slowprobe.timeline.device.rows import DeviceRows
 from slowprobe.timeline.device.steps import TraceSteps
 from slowprobe.trace.reader import Ints, Trace
 
-
 IDLE_CAUSES = CAUSES
 
 
