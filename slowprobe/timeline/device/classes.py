@@ -60,7 +60,7 @@ _BY_NAME: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
         ),
         (
             "matmul",
-            r"gemm|gemv|nvjet|cutlass|wgmma|xmma|cijk_|cublas|splitk|tensile|(?<![a-z])(b?mm|matmul|addmm)(?![a-z])"
+            r"(?<!fb)gemm|gemv|nvjet|cutlass|wgmma|xmma|cijk_|cublas|splitk|tensile|(?<![a-z])(b?mm|matmul|addmm)(?![a-z])"
             r"|^(volta|turing|ampere|hopper|sm\d+)_\w+_(nn|nt|tn|tt)(_|$)|(?<![a-z])dot_kernel|(^|_)fc-dtype",
         ),
         (
@@ -77,7 +77,7 @@ _BY_NAME: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
         (
             "elementwise",
             r"elementwise|pointwise|dropout|distribution_|functor|activation|optensor|subtensorop|fused_?bias|swiglu"
-            r"|silu|gelu|arange|fill|op_tensor|rope|rotary",
+            r"|silu|gelu|quantize|to_float|arange|fill|op_tensor|rope|rotary",
         ),
     )
 )
