@@ -51,10 +51,11 @@ class HostNodes:
 
 def host_nodes(host: HostRows, threads: Threads, calls: Calls, waits: HostWaits) -> HostNodes:
     """All nodes of these threads."""
-    instants = [host.instants(thread) for thread in threads.all]
+    activity = [host.activity(thread) for thread in threads.all]
+    instants = [np.unique(np.concatenate(each)) for each in activity]
     main_calls = _calls_of(calls, threads.main)[1]
     engines = range(1, 1 + len(threads.engine))
-    bursts = {i: hand_overs(instants[0], instants[i], main_calls) for i in engines}
+    bursts = {i: hand_overs(instants[0], activity[i], main_calls) for i in engines}
     idle = {i: each.engine_waits() for i, each in bursts.items()}
     idle[0] = _joined([each.main_waits() for each in bursts.values()])
     parts = [
