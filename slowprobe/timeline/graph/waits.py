@@ -73,7 +73,7 @@ def _synchronising(trace: Trace, rows: DeviceRows, calls: Calls, streams: Stream
 
 def _pending(streams: Streams, start_ns: int, end_ns: int) -> list[tuple[int, int]]:
     """(end, row) of the last row given to each stream before a call, where the call outlasted it."""
-    last = [(s, s.last_before(start_ns)) for s in streams.streams.values()]
+    last = [(s, s.last_before(start_ns, end_ns + CLOCKS_NS)) for s in streams.streams.values()]
     return [(s.ends_ns[i], int(s.rows[i])) for s, i in last if i >= 0 and s.ends_ns[i] <= end_ns + CLOCKS_NS]
 
 
@@ -104,7 +104,7 @@ def _blocking_copies(trace: Trace, rows: DeviceRows, calls: Calls) -> list[tuple
     fits = np.isin(rows.copy_kind[copies], _BLOCKING) | (
         returns_after & (rows.copy_kind[copies] != COPIES.index("d2d"))
     )
-    fits &= (rows.end_ns[copies] <= calls.end_ns[call] + ROUNDING_NS) & (rows.end_ns[copies] > calls.start_ns[call])
+    fits &= (rows.end_ns[copies] <= calls.end_ns[call] + ROUNDING_NS) & (rows.start_ns[copies] < calls.end_ns[call])
     return list(zip(call[fits].tolist(), copies[fits].tolist(), strict=True))
 
 
