@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from slowprobe.timeline.graph.calls import Calls
 from slowprobe.timeline.graph.hand_over import HandOvers, hand_overs
-from slowprobe.timeline.graph.host import HostRows, Stretches, Threads
+from slowprobe.timeline.graph.host import HostRows, Stretches, Threads, union
 from slowprobe.timeline.graph.kinds import DATA, HOST, LAUNCH, SYNC
 from slowprobe.timeline.graph.waits import HostWaits
 from slowprobe.trace.reader import MISSING, Ints
@@ -81,7 +81,7 @@ def _joined(stretches: list[Stretches]) -> Stretches:
     start_ns = np.concatenate([none, *(s.start_ns for s in stretches)])
     end_ns = np.concatenate([none, *(s.end_ns for s in stretches)])
     order = np.argsort(start_ns, kind="stable")
-    return Stretches(start_ns[order], end_ns[order])
+    return union(start_ns[order], end_ns[order])
 
 
 def _thread(

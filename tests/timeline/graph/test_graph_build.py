@@ -8,8 +8,6 @@ import numpy as np
 import pytest
 from minimal_rows import minimal_rows
 from simulated_device import (
-    ENGINE,
-    MAIN,
     Backward,
     CopyBack,
     Launch,
@@ -49,7 +47,7 @@ def test_the_main_thread_waits_for_backward(tmp_path):
     assert int(graph.duration_ns[main].sum()) == 3 * 40_000, "waiting is not work"
     assert int(graph.duration_ns[engine].sum()) == 3 * 409_000
     faster_engine = graph.replay([HostFaster(GONE, ("operator",))])
-    assert faster_engine.total_ns == pytest.approx(3 * 5_000 + 8_000, abs=100)
+    assert faster_engine.total_ns == pytest.approx(8_000 + 3 * 5_000 + 2 * 1_000, abs=100)
 
 
 def test_a_thread_that_works_beside_the_main_one_is_not_the_engine(tmp_path):
@@ -61,7 +59,7 @@ def test_a_thread_that_works_beside_the_main_one_is_not_the_engine(tmp_path):
     graph = graph_of(machine, tmp_path)
     replayed = graph.replay([HostFaster(GONE, ("operator",))])
     side = np.flatnonzero((graph.thread == 1) & graph.is_kind("launch"))
-    assert replayed.start_ns[side[-1]] == 90_000 - 84_000 + 0 or replayed.start_ns[side[-1]] == 90_000
+    assert replayed.start_ns[side[-1]] == 90_000, "it may have had work of its own until then"
 
 
 def test_threads_that_neither_train_nor_launch_are_left_out(tmp_path):
@@ -225,7 +223,3 @@ def test_work_that_the_host_ran_ahead_of_counts_where_it_was_launched(tmp_path):
     assert replay.before_s == pytest.approx(2 * 401_000 / 1e9, rel=0.01), "the device sets the pace"
     assert replay.outlook([Faster("matmul", TWICE)]).expected_s == pytest.approx(401_000 / 1e9, rel=0.01)
     assert replay.outlook([HostFaster(GONE)]).expected_s == pytest.approx(replay.before_s, rel=0.01)
-
-
-def test_threads_of_the_simulation_are_told_apart():
-    assert MAIN != ENGINE
