@@ -29,6 +29,8 @@ class CopyStat:
     site: str | None
     """The innermost function of the user's around the call, as `file.py(12): function` with its first line; None
     without stacks."""
+    rows: tuple[int, ...] = ()
+    """Of the trace."""
 
 
 def copy_table(
@@ -40,6 +42,7 @@ def copy_table(
     copies = rows.where(rows.kind == COPY)
     around = host.around(copies.launch)
     columns = zip(
+        copies.row.tolist(),
         copies.copy_kind.tolist(),
         host.operator_names(around),
         host.lines(around),
@@ -49,12 +52,14 @@ def copy_table(
         strict=True,
     )
     sums: dict[tuple[int, str | None, str | None], list[int]] = {}
-    for kind, op, site, *figures in columns:
+    found: dict[tuple[int, str | None, str | None], list[int]] = {}
+    for row, kind, op, site, *figures in columns:
+        found.setdefault((kind, op, site), []).append(row)
         total = sums.setdefault((kind, op, site), [0, 0, 0, 0])
         for i, figure in enumerate((1, *figures)):
             total[i] += figure
     stats = [
-        CopyStat(COPIES[kind], count, total_ns, shown_ns, size_bytes, op, site)
+        CopyStat(COPIES[kind], count, total_ns, shown_ns, size_bytes, op, site, tuple(found[kind, op, site]))
         for (kind, op, site), (count, total_ns, shown_ns, size_bytes) in sums.items()
     ]
     return sorted(stats, key=lambda stat: (-stat.exposed_ns, -stat.total_ns))

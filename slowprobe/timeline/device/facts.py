@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from slowprobe.timeline.device.allocator import AllocatorCalls, allocator_calls
 from slowprobe.timeline.device.collectives import CollectiveStat, collective_table
 from slowprobe.timeline.device.copies import CopyStat, copy_table
 from slowprobe.timeline.device.hardware import hardware
@@ -57,6 +58,9 @@ class DeviceFacts:
     syncs: tuple[SyncStat, ...]
     collectives: tuple[CollectiveStat, ...]
     memory: MemoryCurve | None
+    allocator: AllocatorCalls
+    operators: frozenset[str]
+    """The names of all operators and annotations."""
     host: HostActivity
     warnings: tuple[str, ...]
 
@@ -100,9 +104,16 @@ def device_facts(trace: Trace) -> DeviceFacts | None:
         syncs=tuple(sync_table(trace, gaps, host)),
         collectives=tuple(collective_table(trace, rows, host, busy)),
         memory=memory_curve(trace, steps, host),
+        allocator=allocator_calls(trace, steps, host),
+        operators=_operators(trace),
         host=host_activity(host, rows, steps),
         warnings=_warnings(trace, rows, queue, steps, device, busy_ns),
     )
+
+
+def _operators(trace: Trace) -> frozenset[str]:
+    named = np.unique(trace.name_id[trace.operators() | trace.annotations()])
+    return frozenset(trace.names[number] for number in named.tolist())
 
 
 def _warnings(

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 
 import numpy as np
 
+from slowprobe.timeline.device.allocator import GETS
 from slowprobe.timeline.device.host import Host
 from slowprobe.timeline.device.steps import TraceSteps
 from slowprobe.trace.reader import MISSING, Ints, Trace
-
-_GETS = re.compile(r"Malloc|Alloc|Create", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +62,7 @@ def memory_curve(trace: Trace, steps: TraceSteps | None = None, host: Host | Non
     got = size > 0
     host = host or Host(trace)
     calls = np.flatnonzero(host.allocator & host.runtime)
-    gets = trace.matches(lambda name: bool(_GETS.search(name)))[calls]
+    gets = trace.matches(lambda name: bool(GETS.search(name)))[calls]
     per_step = _per_step(time_ns[got], size[got], steps)
     return MemoryCurve(
         device=device,
