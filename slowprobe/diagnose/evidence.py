@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from functools import cached_property
-from typing import Any
+from functools import cache, cached_property
+from typing import Any, NoReturn
 
 from slowprobe.errors import SlowprobeError
 from slowprobe.run.reader import RunRecords
 from slowprobe.run.schema import Resources, State, Window
 from slowprobe.run.worker_records import WorkerHello
 from slowprobe.timeline.batch_costs import batch_costs
+from slowprobe.timeline.device.facts import DeviceFacts, device_facts
 from slowprobe.timeline.facts import EvaluationFacts, SpanFacts, evaluation_facts, save_facts, span_facts, step_cores
+from slowprobe.timeline.graph.build import build_graph
+from slowprobe.timeline.graph.outlook import GraphReplay
 from slowprobe.timeline.hotspots import LineTime, UserCode, line_times, worker_line_times
 from slowprobe.timeline.input_curve import InputCurve, input_curve, most_workers
 from slowprobe.timeline.labels import Labels, label_run
@@ -31,6 +34,7 @@ from slowprobe.timeline.sources import SourceText
 from slowprobe.timeline.step_stats import StepStats, step_stats
 from slowprobe.timeline.uncontended import Machine
 from slowprobe.timeline.worker_memory import PrivateGrowth, private_growth
+from slowprobe.trace.reader import Trace, read_trace
 
 EvidenceMissing = LookupError
 
@@ -157,6 +161,36 @@ class Evidence:
             raise EvidenceMissing(str(error)) from None
 
     @cached_property
+    def _window_trace(self) -> Trace | None:
+        """The clean window of a run that has an accelerator; None without one."""
+        if not self.settings.get("devices"):
+            return None
+        clean = self.windows.get("clean")
+        if clean is None or clean.path is None or not (self.run.folder / clean.path).is_file():
+            raise EvidenceMissing("no profiler window was recorded")
+        try:
+            return read_trace(self.run.folder / clean.path)
+        except SlowprobeError as error:
+            raise EvidenceMissing(str(error)) from None
+
+    @cached_property
+    def device(self) -> DeviceFacts | None:
+        """What the accelerator did in the profiler window; None where there is none."""
+        trace = self._window_trace
+        return None if trace is None else device_facts(trace)
+
+    def _device_replay(self) -> GraphReplay:
+        trace, facts = self._window_trace, self.device
+        if trace is None or facts is None:
+            raise EvidenceMissing("no accelerator was at work in the profiler window")
+        return GraphReplay(build_graph(trace, facts.rows), facts.steps.start_ns, facts.steps.end_ns)
+
+    @property
+    def ranks(self) -> NoReturn:
+        """Several ranks are compared by ``slowprobe analyze``."""
+        raise EvidenceMissing("one rank was recorded; slowprobe analyze compares the traces of several")
+
+    @cached_property
     def settings(self) -> dict[str, Any]:
         """torch's global settings once the loop ran."""
         state = self.run.last(State)
@@ -254,7 +288,7 @@ class Evidence:
     @cached_property
     def replay(self) -> Replay:
         """The recorded loop, ready to be replayed with changes."""
-        return Replay(self.partition, self.loaders, self.loader_models)
+        return Replay(self.partition, self.loaders, self.loader_models, cache(self._device_replay))
 
     @cached_property
     def neighbours(self) -> Neighbours | None:

@@ -8,9 +8,10 @@ step as it then is. Off-step work is shortened where it is.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any, Protocol
 
 from slowprobe.timeline.loader_model import LoaderModel, Plan, starts_s
 from slowprobe.timeline.loaders import LoaderFacts
@@ -97,7 +98,15 @@ class Threads:
     count: int
 
 
-Change = Scale | Reload | Threads
+class DeviceReplay(Protocol):
+    """The profiled steps as a graph of host and device work, and what changes to it would do to them."""
+
+    def outlook(self, changes: Iterable[Any]) -> Outlook:
+        """The profiled steps with all `changes` applied together."""
+
+
+Change = Scale | Reload | Threads | Any
+"""The last: a change of `slowprobe.timeline.graph.changes`, which is about the device."""
 
 
 @dataclass(frozen=True)
@@ -128,12 +137,17 @@ class Replay:
     """The recorded loop, ready to be replayed with changes."""
 
     def __init__(
-        self, split: Partition, loaders: Sequence[LoaderFacts], models: Mapping[int, LoaderModel] | None = None
+        self,
+        split: Partition,
+        loaders: Sequence[LoaderFacts],
+        models: Mapping[int, LoaderModel] | None = None,
+        device: Callable[[], DeviceReplay] | None = None,
     ) -> None:
-        """`models`: by loader; one without is left as it was."""
+        """`models`: by loader; one without is left as it was. device: made when a change is about it."""
         self._split = split
         self._loaders = {loader.id: loader for loader in loaders}
         self._models = models or {}
+        self._device = device
 
     @cached_property
     def loop_s(self) -> float:
@@ -148,6 +162,8 @@ class Replay:
 
     def _loop_with(self, changes: list[Change], case: Case) -> float:
         left = self._scaled([change for change in changes if isinstance(change, Scale)], case)
+        on_device = self._on_device(changes, case)
+        left = {label: seconds * (on_device if label[0] == "step" else 1.0) for label, seconds in left.items()}
         step_before = self._step_work(self._split.seconds)
         step_ratio = self._step_work(left) / step_before if step_before else 1.0
         total = sum(left.values())
@@ -163,6 +179,15 @@ class Replay:
             difference = self._loader_difference(loader, change or Reload(loader.id), step_ratio, case, threads)
             total += difference * (evaluation if loader.role == "evaluation" else 1.0)
         return max(total, 0.0)
+
+    def _on_device(self, changes: list[Change], case: Case) -> float:
+        """What remains of a step, by the graph of the profiled ones."""
+        mine = [change for change in changes if not isinstance(change, Scale | Reload | Threads)]
+        if not mine or self._device is None:
+            return 1.0
+        outlook = self._device().outlook(mine)
+        after_s = {"best": outlook.best_s, "expected": outlook.expected_s, "worst": outlook.worst_s}[case]
+        return after_s / outlook.before_s if outlook.before_s > 0 else 1.0
 
     def _scaled(self, scales: list[Scale], case: Case) -> dict[tuple[str, str], float]:
         left = {
