@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cache, cached_property
+from functools import cached_property
 from typing import Any, NoReturn
 
 from slowprobe.errors import SlowprobeError
@@ -10,10 +10,9 @@ from slowprobe.run.reader import RunRecords
 from slowprobe.run.schema import Resources, State, Window
 from slowprobe.run.worker_records import WorkerHello
 from slowprobe.timeline.batch_costs import batch_costs
-from slowprobe.timeline.device.facts import DeviceFacts, device_facts
+from slowprobe.timeline.device.facts import DeviceFacts
+from slowprobe.timeline.device_window import DeviceWindow
 from slowprobe.timeline.facts import EvaluationFacts, SpanFacts, evaluation_facts, save_facts, span_facts, step_cores
-from slowprobe.timeline.graph.build import build_graph
-from slowprobe.timeline.graph.outlook import GraphReplay
 from slowprobe.timeline.hotspots import LineTime, UserCode, line_times, worker_line_times
 from slowprobe.timeline.input_curve import InputCurve, input_curve, most_workers
 from slowprobe.timeline.labels import Labels, label_run
@@ -34,7 +33,6 @@ from slowprobe.timeline.sources import SourceText
 from slowprobe.timeline.step_stats import StepStats, step_stats
 from slowprobe.timeline.uncontended import Machine
 from slowprobe.timeline.worker_memory import PrivateGrowth, private_growth
-from slowprobe.trace.reader import Trace, read_trace
 
 EvidenceMissing = LookupError
 
@@ -161,29 +159,21 @@ class Evidence:
             raise EvidenceMissing(str(error)) from None
 
     @cached_property
-    def _window_trace(self) -> Trace | None:
-        """The clean window of a run that has an accelerator; None without one."""
+    def _device_window(self) -> DeviceWindow | None:
         if not self.settings.get("devices"):
             return None
         clean = self.windows.get("clean")
         if clean is None or clean.path is None or not (self.run.folder / clean.path).is_file():
             raise EvidenceMissing("no profiler window was recorded")
         try:
-            return read_trace(self.run.folder / clean.path)
+            return DeviceWindow(self.run.folder / clean.path)
         except SlowprobeError as error:
             raise EvidenceMissing(str(error)) from None
 
-    @cached_property
+    @property
     def device(self) -> DeviceFacts | None:
         """What the accelerator did in the profiler window; None where there is none."""
-        trace = self._window_trace
-        return None if trace is None else device_facts(trace)
-
-    def _device_replay(self) -> GraphReplay:
-        trace, facts = self._window_trace, self.device
-        if trace is None or facts is None:
-            raise EvidenceMissing("no accelerator was at work in the profiler window")
-        return GraphReplay(build_graph(trace, facts.rows), facts.steps.start_ns, facts.steps.end_ns)
+        return None if self._device_window is None else self._device_window.facts
 
     @property
     def ranks(self) -> NoReturn:
@@ -273,22 +263,26 @@ class Evidence:
     def available_bytes(self) -> int | None:
         """The least memory that was free while the run was recorded, for this rank; None where it was not read."""
         read = [record.available_bytes for record in self.run.of(Resources) if record.available_bytes]
-        return min(read) // self.ranks if read else None
+        return min(read) // self.ranks_here if read else None
 
     @cached_property
-    def ranks(self) -> int:
+    def ranks_here(self) -> int:
         """How many ranks share this machine."""
         return max(1, int(self.host.get("local_world_size") or self.run.manifest.world_size))
 
     @cached_property
     def cores_per_rank(self) -> float:
         """This rank's part of the cores."""
-        return max(1.0, self.cores / self.ranks)
+        return max(1.0, self.cores / self.ranks_here)
 
     @cached_property
     def replay(self) -> Replay:
         """The recorded loop, ready to be replayed with changes."""
-        return Replay(self.partition, self.loaders, self.loader_models, cache(self._device_replay))
+        try:
+            device = self._device_window
+        except EvidenceMissing:
+            device = None  # then no rule has a change for it
+        return Replay(self.partition, self.loaders, self.loader_models, device)
 
     @cached_property
     def neighbours(self) -> Neighbours | None:

@@ -8,7 +8,7 @@ step as it then is. Off-step work is shortened where it is.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Protocol
@@ -141,9 +141,9 @@ class Replay:
         split: Partition,
         loaders: Sequence[LoaderFacts],
         models: Mapping[int, LoaderModel] | None = None,
-        device: Callable[[], DeviceReplay] | None = None,
+        device: DeviceReplay | None = None,
     ) -> None:
-        """`models`: by loader; one without is left as it was. device: made when a change is about it."""
+        """`models`: by loader; one without is left as it was. device: of the profiled steps."""
         self._split = split
         self._loaders = {loader.id: loader for loader in loaders}
         self._models = models or {}
@@ -185,7 +185,7 @@ class Replay:
         mine = [change for change in changes if not isinstance(change, Scale | Reload | Threads)]
         if not mine or self._device is None:
             return 1.0
-        outlook = self._device().outlook(mine)
+        outlook = self._device.outlook(mine)
         after_s = {"best": outlook.best_s, "expected": outlook.expected_s, "worst": outlook.worst_s}[case]
         return after_s / outlook.before_s if outlook.before_s > 0 else 1.0
 
