@@ -39,7 +39,7 @@ FREE_SHARE = 0.9  # of what was free: the rest goes to what else grows in a pass
 RULE = Rule(
     title="Workers copy the dataset's Python objects",
     bottleneck="memory",
-    needs=("loaders", "private_growth", "host", "available_bytes", "ranks", "partition", "source"),
+    needs=("loaders", "private_growth", "host", "available_bytes", "ranks_here", "partition", "source"),
 )
 
 
@@ -49,7 +49,7 @@ def check(run: Any) -> Answer:
     if not forked:
         return NotApplicable("no loader has forked workers")
     seen = [(loader, run.private_growth[loader.id]) for loader in forked if loader.id in run.private_growth]
-    memory = float(run.host.get("memory_bytes") or 0) / run.ranks
+    memory = float(run.host.get("memory_bytes") or 0) / run.ranks_here
     if not seen or not memory:
         return NotChecked("the workers' memory was not read twice; that takes a run of 10 to 30 s")
     found = [diagnosis for loader, growth in seen if (diagnosis := _diagnose(run, loader, growth, memory)) is not None]
