@@ -71,8 +71,8 @@ class Loader:
     asked: int = 0
     free_ns: list[int] = field(default_factory=list)
     taken_ns: list[int] = field(default_factory=list)
-    made: list[list[tuple[int, int, int, int, int, int]]] = field(default_factory=list)
-    """Of each worker: start, fetch, fetch_cpu, collate, size, digest."""
+    made: list[list[tuple[int, int, int, int, int, int, int]]] = field(default_factory=list)
+    """Of each worker: start, fetch, fetch_cpu, collate, size, digest, place in the pass."""
     tensor_bytes: int = -1
     """Of each batch."""
     payload_bytes: int = 0
@@ -325,7 +325,15 @@ class SyntheticRun:
         begun = max(loader.free_ns[worker], loader.taken_ns[number - ahead] if number >= ahead else 0)
         loader.free_ns[worker] = begun + round((fetch_ms + collate_ms) * 1e6)
         loader.made[worker - workers].append(
-            (begun, round(fetch_ms * 1e6), round(fetch_ms * fetch_cpu * 1e6), round(collate_ms * 1e6), 32, digest)
+            (
+                begun,
+                round(fetch_ms * 1e6),
+                round(fetch_ms * fetch_cpu * 1e6),
+                round(collate_ms * 1e6),
+                32,
+                digest,
+                number,
+            )
         )
         for bucket, whole_ms, lines, cpu in (
             ("fetch", fetch_ms, fetch, fetch_cpu),
@@ -512,7 +520,9 @@ class SyntheticRun:
             if loader.gained:
                 self._write_resources(journal, loader.gained)
             if batches:
-                start, fetch, fetch_cpu, collate, size, digest = (list(column) for column in zip(*batches, strict=True))
+                start, fetch, fetch_cpu, collate, size, digest, index = (
+                    list(column) for column in zip(*batches, strict=True)
+                )
                 count = len(start)
                 journal.write(
                     WorkerBatches(
@@ -529,7 +539,6 @@ class SyntheticRun:
                 )
                 if loader.hand_over_ms:
                     wall = [round(loader.hand_over_ms * 1e6)] * count
-                    index = [place * loader.num_workers + worker for place in range(count)]
                     journal.write(
                         WorkerHandOvers(
                             number=list(range(count)),

@@ -21,6 +21,7 @@ ELEMENTS_PER_S = 20_000_000  # what can be made and stepped a dozen times within
 MIN_SHARE = 0.02  # of the run: an optimizer that takes less is not worth an experiment
 MAX_TENSORS = 100  # of an optimizer: some 6 ms for a step of AdamW; the cost of starting operators adds up over tensors
 MAX_BATCH_TENSORS = 8
+PAGES = 512  # 2 MB: 2 ms
 _ROUNDS = 11
 _FUSED = ("Adam", "AdamW", "SGD", "Adagrad")  # the optimizers with fused=True on the CPU
 
@@ -48,7 +49,8 @@ def calibrate(
     ``loader.<subject>.hand_over_ms`` (what the training thread pays for a batch that comes from another process),
     ``optimizer.<subject>.default_ms``, ``.fused_ms`` (one step), ``foreach.loop_ms``, ``foreach.foreach_ms`` (one
     moving-average update of the largest optimizer's parameters), ``anomaly.node_us`` (one autograd node's extra cost
-    under detect_anomaly), ``threads.now_ms``, ``threads.all_ms`` (a matmul, with the run's threads and one a core).
+    under detect_anomaly), ``page_us`` (the first write to a page of memory), ``threads.now_ms``, ``threads.all_ms`` (a
+    matmul, with the run's threads and one a core).
     """
     import torch
 
@@ -80,6 +82,8 @@ def _called_for(
         if share >= MIN_SHARE and _can_fuse(torch, described)
     ]
     found = [experiment for _, experiment in sorted(shared, key=lambda entry: -entry[0])]
+    if any(share >= MIN_SHARE for _, share in loaders.values()):
+        found.append(_pages)
     if torch.is_anomaly_enabled():
         found.append(partial(_anomaly, torch))
     largest = max(optimizers.values(), key=lambda entry: entry[0].get("params", 0), default=None)
@@ -107,6 +111,22 @@ def _hand_over(torch: Any, prefix: str, tensors: int, until: float) -> dict[str,
         if ours:
             resource_sharer.stop(timeout=MIN_BUDGET_S)
     return {f"{prefix}.hand_over_ms": spent * tensors / len(batch)}
+
+
+def _pages(until: float) -> dict[str, float]:
+    """The first write to a page, in new memory: what a forked process and its parent pay for each page they share."""
+    import mmap
+
+    with mmap.mmap(-1, PAGES * mmap.PAGESIZE) as memory:
+        begin = time.perf_counter()
+        for page in range(0, PAGES * mmap.PAGESIZE, mmap.PAGESIZE):
+            memory[page] = 1
+        spent = time.perf_counter() - begin
+        begin = time.perf_counter()
+        for page in range(0, PAGES * mmap.PAGESIZE, mmap.PAGESIZE):
+            memory[page] = 2  # the same without the fault
+        again = time.perf_counter() - begin
+    return {"page_us": max(0.0, spent - again) / PAGES * 1e6}
 
 
 def _can_fuse(torch: Any, described: dict[str, Any]) -> bool:

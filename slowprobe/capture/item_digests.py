@@ -1,4 +1,4 @@
-"""Digests of a few of a dataset's items, each time they are made: do they come out the same as before?"""
+"""Digests of a few of a dataset's items, each time they are made, to tell whether they come out the same."""
 
 from __future__ import annotations
 

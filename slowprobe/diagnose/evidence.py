@@ -9,6 +9,7 @@ from slowprobe.errors import SlowprobeError
 from slowprobe.run.reader import RunRecords
 from slowprobe.run.schema import Resources, State, Window
 from slowprobe.run.worker_records import WorkerHello
+from slowprobe.timeline.after_fork import PAGE_S, copied_s
 from slowprobe.timeline.batch_costs import batch_costs
 from slowprobe.timeline.device.facts import DeviceFacts
 from slowprobe.timeline.device_window import DeviceWindow
@@ -248,6 +249,7 @@ class Evidence:
                 machine,
                 None if hand_over_ms is None else hand_over_ms / 1e3,
                 None if loader.num_workers else lock_wait_s(self.recording, loader.id),
+                copied_s(self.optimizers, self.costs.get("page_us", PAGE_S * 1e6) / 1e6),
             )
         return models
 

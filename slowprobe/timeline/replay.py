@@ -222,7 +222,10 @@ class Replay:
         before = model.period_s(model.recorded, ends=ends)
         per_batch = after - before - float(model.consume.mean()) * (step - 1)
         if loader.num_workers and threads is None:  # the model's own error must not become a saving
-            per_batch = max(per_batch, -model.waits_s - starts_s(loader) / max(loader.batches, 1))
+            starts = 1 if loader.persistent_workers else max(1, loader.passes)
+            per_batch = max(
+                per_batch, -model.waits_s - (starts_s(loader) + model.forked_s * starts) / max(loader.batches, 1)
+            )
         return per_batch * loader.batches
 
 

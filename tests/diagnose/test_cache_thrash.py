@@ -23,6 +23,7 @@ def record(tmp_path, *, stored=READ, free=2 * 10**9, fetch_ms=40.0, cpu=0.2, fir
     run = SyntheticRun(tmp_path, SOURCE, cores=1)
     loader = run.loader(6, num_workers=1, persistent_workers=True)
     loader.gained = {"rchar": READ, "read_bytes": stored, "involuntary_switches": 0}
+    loader.hand_over_ms = 0.1
     for number in range(passes):
         with run.epoch(loader):
             for _ in range(BATCHES):

@@ -22,6 +22,7 @@ def record(tmp_path, *, first_ms=100.0, later_ms=5.0, passes=3, workers=0, store
     run = SyntheticRun(tmp_path, SOURCE, cores=4)
     loader = run.loader(6, num_workers=workers, persistent_workers=True)
     loader.gained = {"rchar": 10**9, "read_bytes": stored}
+    loader.hand_over_ms = 0.1
     for number in range(passes):
         with run.epoch(loader):
             for _ in range(BATCHES):

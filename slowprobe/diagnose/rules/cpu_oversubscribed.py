@@ -10,7 +10,7 @@ to run and had no core, as the kernel counts it. The recorded batches and steps 
 fewer workers, and with both; the best is recommended.
 
 Stays quiet when: workers wait for a core for less than a fifth of their time, everything fits on the cores, a replay
-gains less than 5 % or may gain nothing at all, or other programs took the cores.
+gains less than 5 % or may lose, or other programs took the cores.
 
 Fix: torch.set_num_threads(n) in the training process, or fewer workers.
 
@@ -32,6 +32,7 @@ from slowprobe.timeline.replay import Change, Reload, Threads
 
 MIN_DELAY = 0.2  # of the workers' time; less is the ordinary taking of turns
 MIN_SAVING = 0.05  # of loop time: medium severity; a setting of the whole process is not changed for less
+MOST_LOST = 0.02  # of loop time, in the worst case: within the noise of any loop
 SPARE = 1.05  # of the cores wanted at a time; up to there everything fits
 
 RULE = Rule(
@@ -86,12 +87,11 @@ def _best(run: Any, loader: LoaderFacts, model: LoaderModel, delay: float, wante
         return Passed(f"{threads} thread and {workers} worker are the least there can be")
     plan = min(outlooks, key=lambda each: outlooks[each].expected_s)
     outlook = outlooks[plan]
-    if outlook.saved_s < MIN_SAVING * outlook.before_s or outlook.worst_s >= outlook.before_s:
+    if outlook.saved_s < MIN_SAVING * outlook.before_s or outlook.worst_s > (1 + MOST_LOST) * outlook.before_s:
+        gain = outlook.saved_s / outlook.before_s if outlook.before_s > 0 else 0.0
         return Passed(
-            f"workers and step want {wanted:.1f} of {run.cores_per_rank:.1f} cores, but fewer of either would gain "
-            f"{outlook.saved_s / outlook.before_s:.0%} at best"
-            if outlook.before_s
-            else "nothing to gain"
+            f"workers and step want {wanted:.1f} of {run.cores_per_rank:.1f} cores, but fewer of either are expected "
+            f"to gain {gain:.0%}, and may lose"
         )
     return _diagnosis(run, loader, (threads, *plan), delay, wanted)
 

@@ -71,7 +71,7 @@ def _diagnose(run: Any, loader: LoaderFacts) -> Diagnosis | Passed | NotChecked:
     if reason:
         return Passed(f"items come out the same each time, but {reason}")
     whole = _always_equal(found.items)
-    lines = part_of(run, loader, "fetch", lambda _: True)
+    lines = part_of(run, loader, "fetch", lambda stack: stack.site is not None)
     first, names = _definition(run, loader), _names(found)
     return Diagnosis(
         title="" if whole else "The first transforms give the same in every epoch",
