@@ -28,8 +28,8 @@ class IdleGaps:
     sync_row: Ints
     """Row of the synchronising call in which the host waited while the queue ran dry; `MISSING` where none did."""
     site: tuple[str, ...]
-    """Of each gap: the Python line or operator at work in the middle of its longest segment of that cause, or
-    `before OPERATOR` with what ended the gap; "" where nothing is known."""
+    """Of each gap: the Python function, operator or annotation at work in the middle of its longest segment of that
+    cause, or `before OPERATOR` with what ended the gap; "" where nothing is known."""
     queued_ns: Ints
     """Of each gap: while something launched had not started, so that the host was not what was waited for."""
     by_cause: dict[str, int]
@@ -133,8 +133,9 @@ def _sites(
     thread = np.where(launch >= 0, host.threads[np.maximum(launch, 0)], launching[0])
     around = host.stack.at(thread, middle)
     after = host.operator_names(host.around(launch))
-    operators = host.operator_names(around)
+    # Where nothing runs, Python is between operators: the annotation it is in, or else what it gets to next.
+    labels = zip(host.lines(around), host.operator_names(around), host.annotation_names(around), after, strict=True)
     return tuple(
-        line or operator or (f"before {following}" if following else "")
-        for line, operator, following in zip(host.lines(around), operators, after, strict=True)
+        line or operator or annotation or (f"before {following}" if following else "")
+        for line, operator, annotation, following in labels
     )

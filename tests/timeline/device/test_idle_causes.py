@@ -46,6 +46,7 @@ def test_waiting_for_data(tmp_path):
     # idle 100–620: data to 550, Python to 600, the launch call to 610, then on its way to the device.
     assert us(gaps) == {"data": 450, "python": 50, "launch": 20}
     assert [IDLE_CAUSES[number] for number in gaps.cause] == ["data"]
+    assert gaps.site == (REQUEST,)
     assert gaps.sync_row.tolist() == [MISSING] and gaps.drained_ns == 0
     assert gaps.queued_ns.tolist() == [10_000]
 
