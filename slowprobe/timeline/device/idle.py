@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from slowprobe.timeline.device.claims import CAUSES, OTHER, idle_claims, launching_threads, queued
+from slowprobe.timeline.device.claims import CAUSES, LAUNCH, OTHER, idle_claims, launching_threads, queued
 from slowprobe.timeline.device.drains import draining_calls
 from slowprobe.timeline.device.host import Host
 from slowprobe.timeline.device.intervals import Cover, Int8s, cut_by_claim
@@ -29,7 +29,7 @@ class IdleGaps:
     """Row of the synchronising call in which the host waited while the queue ran dry; `MISSING` where none did."""
     site: tuple[str, ...]
     """Of each gap: the Python function, operator or annotation at work in the middle of its longest segment of that
-    cause, or `before OPERATOR` with what ended the gap; "" where nothing is known."""
+    cause, or around the launch that it waited for; else `before OPERATOR` with what ended the gap, or ""."""
     queued_ns: Ints
     """Of each gap: while something launched had not started, so that the host was not what was waited for."""
     by_cause: dict[str, int]
@@ -131,8 +131,10 @@ def _sites(
     ends_gap = np.searchsorted(rows.start_ns, end, side="left")
     launch = rows.launch[ends_gap]
     thread = np.where(launch >= 0, host.threads[np.maximum(launch, 0)], launching[0])
-    around = host.stack.at(thread, middle)
-    after = host.operator_names(host.around(launch))
+    launched = host.around(launch)
+    # On its way to the device it is the launch that counts, not what the host has gone on to.
+    around = np.where((dominant == LAUNCH) & (launch >= 0), launched, host.stack.at(thread, middle))
+    after = host.operator_names(launched)
     # Where nothing runs, Python is between operators: the annotation it is in, or else what it gets to next.
     labels = zip(host.lines(around), host.operator_names(around), host.annotation_names(around), after, strict=True)
     return tuple(
