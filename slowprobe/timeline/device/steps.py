@@ -109,7 +109,7 @@ def _edges(work: Ints, start: Ints, end: Ints) -> list[str]:
 
 def _first_requests(trace: Trace, requests: Bools, optimizer: Bools) -> Ints:
     """Starts of the requests that open a step: with accumulation, several batches go into one optimizer step."""
-    starts = np.sort(trace.start_ns[_of_one_name(trace, requests)])
+    starts: Ints = np.sort(trace.start_ns[_of_one_name(trace, requests)])
     if not optimizer.any():
         return starts
     done = np.searchsorted(np.sort(trace.end_ns[optimizer]), starts, side="right")
@@ -118,7 +118,7 @@ def _first_requests(trace: Trace, requests: Bools, optimizer: Bools) -> Ints:
 
 def _of_one_name(trace: Trace, mask: Bools) -> Ints:
     """Rows of the most frequent name among these: two optimizers of one loop do not make two steps."""
-    at = np.flatnonzero(mask)
+    at: Ints = np.flatnonzero(mask)
     ids, counts = np.unique(trace.name_id[at], return_counts=True)
     return at[trace.name_id[at] == ids[np.argmax(counts)]]
 

@@ -35,7 +35,7 @@ def sync_table(trace: Trace, gaps: IdleGaps, host: Host | None = None) -> list[S
     drained = gaps.sync_row >= 0
     drained_ns = np.zeros(len(trace), dtype=np.int64)
     np.add.at(drained_ns, gaps.sync_row[drained], (gaps.end_ns - gaps.start_ns)[drained])
-    calls = np.flatnonzero(host.syncs | (drained_ns > 0))
+    calls = gaps.sync_calls
     around = host.around(calls)
     sums: dict[tuple[str, str | None, str | None], list[int]] = {}
     names = (trace.names[name] for name in trace.name_id[calls].tolist())

@@ -158,6 +158,25 @@ def test_hta_drops_the_last_step_by_default(real, hta):
     assert facts.steps.number.tolist() == [2, 3, 4, 5, 6]
 
 
+def test_hta_judges_idle_time_by_stream(real, hta):
+    _, facts = real("hta_v100_2rank_r1.json.gz")
+    by_stream = hta["hta_v100_2rank_r1"]["default"]["ans"]["get_idle_time_breakdown"]["by_stream"]
+    ratios = [each["idle_time_ratio"] for each in by_stream if each["stream"] == 14]
+    # The stream of the collectives waits for nothing while another computes: what is idle is the device.
+    assert sum(ratios) > 0.98
+    assert facts.partition.idle_ns / facts.partition.span_ns == pytest.approx(0.4226, abs=1e-4)
+
+
+def test_hta_takes_statistics_of_sums(real, hta):
+    _, facts = real("hta_v100_2rank_r1.json.gz")
+    tops = hta["hta_v100_2rank_r1"]["default"]["ans"]["get_gpu_kernel_breakdown"]["top_kernels"]
+    theirs = next(each for each in tops if each["name"] == "volta_sgemm_128x128_tn")
+    ours = next(each for each in facts.kernels if each.name == "volta_sgemm_128x128_tn")
+    assert theirs["mean (us)"] == theirs["max (us)"] == theirs["sum (us)"]
+    assert us(ours.mean_ns) == pytest.approx(us(ours.total_ns) / ours.count)
+    assert us(ours.longest_ns) < 0.2 * theirs["sum (us)"]
+
+
 def test_hta_counts_rows_with_a_stream_as_kernels(real, hta, judge):
     name = "hta_a100_alexnet_cudasync.json.gz"
     trace, facts = real(name)
