@@ -113,14 +113,16 @@ def _first_requests(trace: Trace, requests: Bools, optimizer: Bools) -> Ints:
     if not optimizer.any():
         return starts
     done = np.searchsorted(np.sort(trace.end_ns[optimizer]), starts, side="right")
-    return starts[np.append(True, np.diff(done) > 0)]
+    opening: Ints = starts[np.append(True, np.diff(done) > 0)]
+    return opening
 
 
 def _of_one_name(trace: Trace, mask: Bools) -> Ints:
     """Rows of the most frequent name among these: two optimizers of one loop do not make two steps."""
-    at: Ints = np.flatnonzero(mask)
+    at = np.flatnonzero(mask)
     ids, counts = np.unique(trace.name_id[at], return_counts=True)
-    return at[trace.name_id[at] == ids[np.argmax(counts)]]
+    named: Ints = at[trace.name_id[at] == ids[np.argmax(counts)]]
+    return named
 
 
 def _between(bounds: Ints, basis: StepBasis) -> TraceSteps:
