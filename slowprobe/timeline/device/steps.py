@@ -101,10 +101,14 @@ def _edges(work: Ints, start: Ints, end: Ints) -> list[str]:
     before, after = int((work < start[0]).sum()), int((work >= end[-1]).sum())
     told = []
     if before:
-        told.append(f"{before} launches came before the first whole step.")
+        told.append(f"{before} {_launches(before)} came before the first whole step.")
     if after:
-        told.append(f"{after} launches came after the last whole step.")
+        told.append(f"{after} {_launches(after)} came after the last whole step.")
     return told
+
+
+def _launches(count: int) -> str:
+    return "launch" if count == 1 else "launches"
 
 
 def _first_requests(trace: Trace, requests: Bools, optimizer: Bools) -> Ints:
