@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from slowprobe.timeline.device.claims import CAUSES, OTHER, idle_claims, launching_threads, queued
-from slowprobe.timeline.device.drains import draining_calls
+from slowprobe.timeline.device.claims import CAUSES, LAUNCH, OTHER, idle_claims, launching_threads, queued
+from slowprobe.timeline.device.drains import draining_calls, waiting_calls
 from slowprobe.timeline.device.host import Host
 from slowprobe.timeline.device.intervals import Cover, Int8s, cut_by_claim
 from slowprobe.timeline.device.rows import DeviceRows
@@ -27,9 +27,11 @@ class IdleGaps:
     """The cause of most of the gap; into `IDLE_CAUSES`."""
     sync_row: Ints
     """Row of the synchronising call in which the host waited while the queue ran dry; `MISSING` where none did."""
+    sync_calls: Ints
+    """Rows of all synchronising calls of the trace, whether the queue ran dry in them or not."""
     site: tuple[str, ...]
-    """Of each gap: the Python line or operator at work in the middle of its longest segment of that cause, or
-    `before OPERATOR` with what ended the gap; "" where nothing is known."""
+    """Of each gap: the Python function, operator or annotation at work in the middle of its longest segment of that
+    cause, or around the launch that it waited for; else `before OPERATOR` with what ended the gap, or ""."""
     queued_ns: Ints
     """Of each gap: while something launched had not started, so that the host was not what was waited for."""
     by_cause: dict[str, int]
@@ -88,7 +90,8 @@ def idle_gaps(trace: Trace, rows: DeviceRows, steps: TraceSteps, host: Host | No
     gap = np.searchsorted(start, seg_start, side="right") - 1
     held = np.bincount(gap * len(IDLE_CAUSES) + cause, seg_end - seg_start, len(start) * len(IDLE_CAUSES))
     dominant = held.reshape(len(start), len(IDLE_CAUSES)).argmax(axis=1).astype(np.int8)
-    sync_row = draining_calls(host, rows, launching, start, end, waiting)
+    calls = waiting_calls(host, rows)
+    sync_row = draining_calls(host, calls, launching, start, end, waiting)
     by_cause = np.zeros(len(IDLE_CAUSES), dtype=np.int64)
     np.add.at(by_cause, cause, seg_end - seg_start)
     return IdleGaps(
@@ -96,6 +99,7 @@ def idle_gaps(trace: Trace, rows: DeviceRows, steps: TraceSteps, host: Host | No
         end_ns=end,
         cause=dominant,
         sync_row=sync_row,
+        sync_calls=np.flatnonzero(calls),
         site=_sites(host, rows, launching, start, end, dominant, segments, gap),
         queued_ns=waiting.within(start, end),
         by_cause=dict(zip(IDLE_CAUSES, by_cause.tolist(), strict=True)),
@@ -131,10 +135,13 @@ def _sites(
     ends_gap = np.searchsorted(rows.start_ns, end, side="left")
     launch = rows.launch[ends_gap]
     thread = np.where(launch >= 0, host.threads[np.maximum(launch, 0)], launching[0])
-    around = host.stack.at(thread, middle)
-    after = host.operator_names(host.around(launch))
-    operators = host.operator_names(around)
+    launched = host.around(launch)
+    # On its way to the device it is the launch that counts, not what the host has gone on to.
+    around = np.where((dominant == LAUNCH) & (launch >= 0), launched, host.stack.at(thread, middle))
+    after = host.operator_names(launched)
+    # Where nothing runs, Python is between operators: the annotation it is in, or else what it gets to next.
+    labels = zip(host.lines(around), host.operator_names(around), host.annotation_names(around), after, strict=True)
     return tuple(
-        line or operator or (f"before {following}" if following else "")
-        for line, operator, following in zip(host.lines(around), operators, after, strict=True)
+        line or operator or annotation or (f"before {following}" if following else "")
+        for line, operator, annotation, following in labels
     )
