@@ -46,7 +46,8 @@ class Images(Dataset[Any]):
 
 class Stream(IterableDataset[Any]):
     def __iter__(self) -> Any:
-        return iter(Images(Resize()))
+        images = Images(Resize())
+        return iter([images[index] for index in range(len(images))])
 
 
 def found(tmp_path: Path, loader: Any, passes: int = 3) -> RepeatedItems | None:
