@@ -81,7 +81,7 @@ class HostFaster:
             else:
                 raise ValueError(f"no part of host work: {part}")
         if "data" in self.of:
-            edit.period_ns[edit.inside[graph.waiting]] *= left
+            edit.period_ns[(edit.inside & (graph.kind == DATA))[graph.waiting]] *= left
 
 
 @dataclass(frozen=True)
