@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -54,7 +54,7 @@ class Faster:
         if not isinstance(self.what, str):
             return _of_rows(graph, self.what)
         if self.what in CLASSES:
-            return graph.class_id == CLASSES.index(self.what)
+            return np.asarray(graph.class_id == CLASSES.index(self.what))
         if self.what in KINDS:
             return graph.is_kind(self.what)
         raise ValueError(f"no class of device work: {self.what}")
@@ -81,7 +81,7 @@ class HostFaster:
             else:
                 raise ValueError(f"no part of host work: {part}")
         if "data" in self.of:
-            edit.period_ns[edit.inside[graph.waiting]] *= left
+            edit.period_ns[(edit.inside & (graph.kind == DATA))[graph.waiting]] *= left
 
 
 @dataclass(frozen=True)
@@ -118,10 +118,9 @@ class NoSync:
         if self.rows is not None:
             waits = _of_rows(graph, self.rows) & (waits | graph.is_kind("allocator"))
         waits &= edit.inside
-        copies = _blocking(graph, _TO_HOST) & edit.inside
-        before: list[int] = graph.before.tolist()
+        copies = _calls_of(graph, np.isin(graph.copy_kind, _TO_HOST)) & edit.inside & (graph.kind == SYNC)
         for node in np.flatnonzero(waits).tolist():
-            copy = _neighbour(graph, node, before)
+            copy = _neighbour(graph, node, graph.before.data)
             if copy != MISSING and copies[copy]:
                 waits[copy] = True
         edit.unwaited |= waits
@@ -147,15 +146,15 @@ class OverlapCopies:
         edit.floor_ns = max(edit.floor_ns, int(graph.duration_ns[copies].sum()))
         edit.scale(copies, getattr(self.left, case))
         edit.lag_ns[copies] = np.minimum(edit.lag_ns[copies], graph.latency_ns)
+        calls = _calls_of(graph, copies) & edit.inside
+        edit.limit(calls, graph.launch_cost_ns)  # pageable memory is first copied to pinned memory, in the call
+        waits = calls & (graph.kind == SYNC)
         after = _after(graph)
-        blocking = _blocking(graph, _TO_DEVICE, copies) & edit.inside
-        for node in np.flatnonzero(blocking).tolist():
-            sync = _neighbour(graph, node, after)
-            if sync != MISSING and edit.inside[sync]:
-                edit.unwaited[sync] = True
-                edit.own_ns[sync] = 0
-        edit.unwaited |= blocking
-        edit.limit(blocking, graph.launch_cost_ns)
+        for node in np.flatnonzero(calls).tolist():
+            if (sync := _neighbour(graph, node, after)) != MISSING:
+                waits[sync] = edit.inside[sync]
+        edit.unwaited |= waits
+        edit.scale(waits & ~calls, 0.0)
 
 
 @dataclass(frozen=True)
@@ -182,19 +181,18 @@ class FewerLaunches:
 
 
 def _of_rows(graph: Graph, rows: Iterable[int]) -> Bools:
-    return np.isin(graph.row, np.fromiter(rows, dtype=np.int64)) & (graph.row != MISSING)
+    return np.asarray(np.isin(graph.row, np.fromiter(rows, dtype=np.int64)) & (graph.row != MISSING))
 
 
-def _after(graph: Graph) -> list[int]:
+def _after(graph: Graph) -> Sequence[int]:
     """Per node of the host: the next one on its thread."""
     after = np.full(len(graph), MISSING, dtype=np.int64)
     nodes = np.flatnonzero((graph.thread != MISSING) & (graph.before != MISSING))
     after[graph.before[nodes]] = nodes
-    result: list[int] = after.tolist()
-    return result
+    return after.data
 
 
-def _neighbour(graph: Graph, node: int, step: list[int]) -> int:
+def _neighbour(graph: Graph, node: int, step: Sequence[int]) -> int:
     """The synchronising call next to one on its thread, with at most a little work in between."""
     near = step[node]
     if near != MISSING and graph.kind[near] == HOST and graph.duration_ns[near] <= _TOGETHER_NS:
@@ -202,12 +200,10 @@ def _neighbour(graph: Graph, node: int, step: list[int]) -> int:
     return near if near != MISSING and graph.kind[near] == SYNC else MISSING
 
 
-def _blocking(graph: Graph, kinds: tuple[int, ...], copies: Bools | None = None) -> Bools:
-    """The nodes in which the host waits for its own copy to end."""
-    copied = np.isin(graph.copy_kind, kinds) & (graph.launch != MISSING)
-    if copies is not None:
-        copied &= copies
-    return (graph.kind == SYNC) & np.isin(graph.row, graph.row[graph.launch[copied]])
+def _calls_of(graph: Graph, copies: Bools) -> Bools:
+    """The nodes of the calls that launched these copies, and of the wait for the copy in those that block."""
+    rows = graph.row[graph.launch[copies & (graph.launch != MISSING)]]
+    return np.asarray(((graph.kind == LAUNCH) | (graph.kind == SYNC)) & np.isin(graph.row, rows))
 
 
 def _between(graph: Graph, launches: Bools) -> Bools:

@@ -95,7 +95,7 @@ def _thread(
     works = (in_call.holding(points[:-1]) == MISSING) & (idle.holding(points[:-1]) == MISSING)
     start_ns, end_ns = points[:-1][works], points[1:][works]
     kind = np.where(data.holding(start_ns) == MISSING, HOST, DATA)
-    in_operators = operators.covered_ns(end_ns) - operators.covered_ns(start_ns)
+    in_operators = np.where(kind == HOST, operators.covered_ns(end_ns) - operators.covered_ns(start_ns), 0)
     blocking = mine[waits.blocking[mine]]
     no_time, entry = np.zeros_like(blocking), np.full_like(blocking, LAUNCH)
     begins_ns = np.concatenate([start_ns, calls.start_ns[blocking], calls.start_ns[mine]])
@@ -116,10 +116,10 @@ def _hand_over_edges(nodes: HostNodes, engine: int, bursts: HandOvers) -> list[t
     main_at, engine_at = nodes.of_thread(0), nodes.of_thread(engine)
 
     def last_by(part: slice, time_ns: Ints) -> Ints:
-        return part.start + np.searchsorted(nodes.end_ns[part], time_ns, side="right") - 1
+        return np.asarray(part.start + np.searchsorted(nodes.end_ns[part], time_ns, side="right") - 1)
 
     def first_from(part: slice, time_ns: Ints) -> Ints:
-        return part.start + np.searchsorted(nodes.begins_ns[part], time_ns, side="left")
+        return np.asarray(part.start + np.searchsorted(nodes.begins_ns[part], time_ns, side="left"))
 
     pairs = [
         (first_from(engine_at, bursts.start_ns), engine_at, last_by(main_at, bursts.start_ns), main_at),
@@ -151,6 +151,5 @@ def _supply(nodes: HostNodes, data: Stretches) -> list[tuple[int, int, int]]:
             continue
         if end - start >= _WAITED * (end - previous):
             nodes.start_ns[node] = end
-            nodes.operator_ns[node] = 0
             edges.append((node, before, end - previous))
     return edges

@@ -59,7 +59,8 @@ class Graph:
     """Nodes at the end of further edges, in order."""
     awaited: Ints
     period_ns: Ints
-    """0 but for batches that worker processes supply: time from the one before."""
+    """Of batches that worker processes supply: time from the one before. Below 0 where a device row begins while the
+    last blocks of what filled the device still run."""
     origin_ns: int
     """No node starts earlier."""
     launch_cost_ns: int

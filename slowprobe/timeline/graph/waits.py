@@ -53,11 +53,11 @@ def host_waits(trace: Trace, rows: DeviceRows, calls: Calls, streams: Streams) -
 
 def _synchronising(trace: Trace, rows: DeviceRows, calls: Calls, streams: Streams) -> list[tuple[int, int]]:
     pairs: list[tuple[int, int]] = []
-    names = [trace.names[i] for i in trace.name_id[calls.row]]
     freeing = set(drains(trace, calls).tolist())
     for call in sorted({*np.flatnonzero(calls.kind == SYNC).tolist(), *freeing}):
         start_ns, end_ns = int(calls.start_ns[call]), int(calls.end_ns[call])
-        name, told = names[call], streams.told.get(int(trace.correlation[calls.row[call]]))
+        name = trace.names[trace.name_id[calls.row[call]]]
+        told = streams.told.get(int(trace.correlation[calls.row[call]]))
         pending = _pending(streams, start_ns, end_ns)
         if call in freeing:
             awaited = [(end, row) for end, row in pending if end > start_ns]
