@@ -44,7 +44,7 @@ class Cells:
 
 
 def painted(layers: Sequence[tuple[int, Ints, Ints]], start_ns: int, end_ns: int) -> Stretches:
-    """The span cut by which (part, starts, ends) lies on top; later layers cover earlier ones, bare time is left out."""
+    """The span cut by which (part, starts, ends) is on top; later layers cover earlier ones, bare time is left out."""
     clipped = [(part, *_clip(starts, ends, start_ns, end_ns)) for part, starts, ends in layers]
     edges = np.unique(np.concatenate([np.empty(0, np.int64), *(x for _, *pair in clipped for x in pair)]))
     if len(edges) < 2:

@@ -31,6 +31,8 @@ class DeviceSteps(msgspec.Struct, kw_only=True):
     basis: str
     count: int
     median_us: float
+    typical: int
+    """Number of the step of median length, which the timeline shows."""
     group: int
     number: list[int]
     span_us: list[float]
@@ -64,7 +66,7 @@ class Lane(msgspec.Struct, kw_only=True):
 
 
 class Gap(msgspec.Struct, kw_only=True):
-    """One stretch in which the whole device was idle; `site` is where on the host, `drained_by` the call that waited."""
+    """One stretch in which the whole device was idle; `site`: where on the host, `drained_by`: the call that waited."""
 
     start_us: float
     us: float
@@ -74,7 +76,7 @@ class Gap(msgspec.Struct, kw_only=True):
 
 
 class StepTimeline(msgspec.Struct, kw_only=True):
-    """One step, event by event; `merged_below_us`: neighbours shorter than this are one cell, 0 where none had to be."""
+    """One step, event by event; neighbours shorter than `merged_below_us` are one cell, 0 where none had to be."""
 
     label: str
     span_us: float
@@ -108,14 +110,15 @@ class Kernel(msgspec.Struct, kw_only=True):
 
 
 class DeviceCopy(msgspec.Struct, kw_only=True):
-    """Copies of one kind; `exposed_us`: while nothing was computed."""
+    """Copies of one kind from one place; `exposed_us`: while nothing was computed or communicated."""
 
     kind: str
     where: str
+    op: str
     count: int
     total_us: float
     exposed_us: float
-    size_bytes: int
+    size_bytes: int | None
 
 
 class DeviceSync(msgspec.Struct, kw_only=True):
@@ -123,6 +126,7 @@ class DeviceSync(msgspec.Struct, kw_only=True):
 
     name: str
     where: str
+    op: str
     count: int
     total_us: float
     drained_us: float
@@ -168,17 +172,30 @@ class DeviceRanks(msgspec.Struct, kw_only=True):
 
 
 class DeviceMemory(msgspec.Struct, kw_only=True):
-    """Memory of the device over time: extremes of equal stretches, so the peak is kept."""
+    """Memory of the device over time: the largest value of each of many stretches, so that the peak is there.
+
+    allocations, frees: by the caching allocator; `device_mallocs`: those of them that it had to ask the driver for.
+    """
 
     time_us: list[float]
-    """From the start of the recording."""
+    """From the first event."""
     allocated_bytes: list[int]
     reserved_bytes: list[int]
+    span_us: float
+    on_host: bool
+    """The trace holds the events of host memory only."""
     peak_bytes: int
     peak_us: float
     peak_reserved_bytes: int
-    facts: dict[str, float | None]
-    """Figures that not every trace has: ``allocations_per_step``, ``frees_per_step``, …"""
+    allocations: int
+    frees: int
+    churn_bytes: int
+    """The sum of all allocations."""
+    allocations_per_step: float | None
+    churn_bytes_per_step: float | None
+    device_mallocs: int
+    device_frees: int
+    device_malloc_us: float
 
 
 class Device(msgspec.Struct, kw_only=True):
@@ -210,7 +227,8 @@ class Device(msgspec.Struct, kw_only=True):
     steps: DeviceSteps | None = None
     timeline: StepTimeline | None = None
     queue: dict[str, float | None] = {}
-    """``median_delay_us``, ``p90_delay_us``: from launch to start; ``unlaunched``: rows without a recorded launch; …"""
+    """``median_delay_us``, ``p90_delay_us``: from launch to start; ``deepest``: most kernels waiting at once;
+    ``unlaunched``: device rows without a recorded launch."""
     kernels: list[Kernel] = []
     kernels_left_out: int = 0
     kernels_left_out_us: float = 0.0
@@ -220,5 +238,6 @@ class Device(msgspec.Struct, kw_only=True):
     ranks: DeviceRanks | None = None
     memory: DeviceMemory | None = None
     host: dict[str, float | None] = {}
-    """Per step: ``operators``, ``launches``, ``python_us``, ``operators_us``, ``launch_us``."""
+    """A step's ``operators``, ``launches``, and ``data_us``, ``sync_us``, ``launch_us``, ``operators_us``,
+    ``python_us``, which add up to ``step_us``."""
     warnings: list[str] = []

@@ -70,13 +70,12 @@ GROUPS = {
     "idle": "Idle",
 }
 _BECAUSE = {
-    "data": "it waited for data",
-    "python": "Python and the framework launched too slowly",
-    "launch": "of the launch calls themselves",
-    "queue_full": "the launch queue was full",
-    "allocator": "memory was being allocated",
-    "off_step": "of work between the steps",
-    "other": "",
+    "data": "because it waited for data",
+    "python": "because Python and the framework launched too slowly",
+    "launch": "because of the launch calls themselves",
+    "queue_full": "because the launch queue was full",
+    "allocator": "because memory was being allocated",
+    "off_step": "because of work between the steps",
 }
 
 
@@ -108,7 +107,7 @@ def is_idle(part: str) -> bool:
 
 def short_kernel(name: str) -> str:
     """A kernel's name without return type, template arguments and parameters; other names as they are."""
-    if name.startswith(("Memcpy", "Memset")) or "(" not in name and "<" not in name:
+    if name.startswith(("Memcpy", "Memset")) or ("(" not in name and "<" not in name):
         return name
     kept, depth = [], 0
     for letter in name.removeprefix("void ").replace("(anonymous namespace)", "{anonymous}"):
@@ -139,14 +138,12 @@ def headline(device: Device) -> str:
     ]
     text += f" ({', '.join(hidden)})" if hidden else ""
     cause = max(device.idle_causes, key=lambda each: device.idle_causes[each], default="other")
-    because = _BECAUSE.get(cause, "")
-    if device.idle_us < 0.005 * span or not because:
+    because = _BECAUSE.get(cause)
+    if device.idle_us < 0.005 * span or because is None:
         return f"{text}."
-    share = device.idle_causes[cause] / device.idle_us if device.idle_us else 0.0
+    share = device.idle_causes[cause] / device.idle_us
     mostly = "" if share > 0.95 else ", mostly" if share >= 0.5 else ", above all"
-    return f"{text}. It was idle {percent(device.idle_us / span)} of the time{mostly} because {because}.".replace(
-        "because of", "because of"
-    )
+    return f"{text}. It was idle {percent(device.idle_us / span)} of the time{mostly} {because}."
 
 
 def summary(device: Device | None) -> list[str]:
