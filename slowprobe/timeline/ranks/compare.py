@@ -32,7 +32,7 @@ def compare(records: Sequence[RankRecord], warnings: Sequence[str] = ()) -> Rank
     said = [*warnings, *(text for record in records for text in record.warnings)]
     by_rank = _numbered(records, said)
     told = [record.told.world_size for record in records if record.told.world_size]
-    world_size = max([*told, len(by_rank), *(rank + 1 for rank in by_rank)] if told else [len(by_rank)])
+    world_size = max(*told, *(rank + 1 for rank in by_rank), len(by_rank))
     if len(set(told)) > 1:
         said.append(f"The traces tell of different world sizes ({', '.join(map(str, sorted(set(told))))}).")
     taking_part = [

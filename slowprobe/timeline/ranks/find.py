@@ -19,7 +19,9 @@ _LIST = re.compile(rb'^\s*\[\s*\{\s*"(?:ph|name|cat|pid|tid|ts|args|dur)"\s*:')
 _KEYS = re.compile(
     rb'"(?:traceEvents|schemaVersion|deviceProperties|distributedInfo|baseTimeNanoseconds|displayTimeUnit|trace_id)"\s*:'
 )
-_INFO = re.compile(rb'"distributedInfo"\s*:\s*\{[^{}\[\]]*?"rank"\s*:\s*(\d{1,7})[^{}\[\]]*?"world_size"\s*:\s*(\d{1,7})')
+_INFO = re.compile(
+    rb'"distributedInfo"\s*:\s*\{[^{}\[\]]*?"rank"\s*:\s*(\d{1,7})[^{}\[\]]*?"world_size"\s*:\s*(\d{1,7})'
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +38,6 @@ class _Found:
     path: Path
     rank: int | None
     world_size: int | None
-
 
 
 def find_recordings(folder: Path) -> list[Recording]:

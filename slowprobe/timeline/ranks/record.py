@@ -46,9 +46,7 @@ def rank_record(trace: Trace, facts: DeviceFacts | None = None) -> RankRecord:
         return _record(trace, steps, None, None, None)
     steps = facts.steps if facts is not None else trace_steps(trace, rows)
     split = (
-        facts.partition
-        if facts is not None
-        else device_partition(rows, int(rows.start_ns[0]), int(rows.end_ns.max()))
+        facts.partition if facts is not None else device_partition(rows, int(rows.start_ns[0]), int(rows.end_ns.max()))
     )
     name = facts.device_name if facts is not None else device_name(trace, int(rows.device[0]))
     return _record(trace, steps, split, collective_calls(trace, rows, steps), name)
