@@ -133,7 +133,7 @@ class DeviceSync(msgspec.Struct, kw_only=True):
 
 
 class DeviceCollective(msgspec.Struct, kw_only=True):
-    """Collectives of one kind in one group of ranks; waiting and transfer are null where only one rank was recorded."""
+    """Collectives of one kind in one group of ranks, as this device ran them; `exposed_us`: nothing was computed."""
 
     name: str
     group: str
@@ -141,12 +141,29 @@ class DeviceCollective(msgspec.Struct, kw_only=True):
     total_us: float
     exposed_us: float
     size_bytes: int | None
-    waiting_us: float | None = None
-    transfer_us: float | None = None
+
+
+class RankCollective(msgspec.Struct, kw_only=True):
+    """Collectives of one kind in one group, summed over all recorded ranks; waiting and transfer add up to the total.
+
+    `complete`: all ranks of the group were recorded; where not, waiting is a lower bound.
+    """
+
+    name: str
+    group: str
+    count: int
+    total_us: float
+    waiting_us: float
+    transfer_us: float
+    complete: bool
 
 
 class DeviceRank(msgspec.Struct, kw_only=True):
-    """One rank's partition; `waiting_us`: inside collectives, before the last rank came; null where it is not known."""
+    """One rank's partition; what collectives show of waiting is null where none was found on another rank too.
+
+    waiting, transfer: in collectives, before and after the last rank came. suffered: waiting that nothing hides.
+    caused: what other ranks suffered where this one came last.
+    """
 
     rank: int
     device: str
@@ -160,15 +177,27 @@ class DeviceRank(msgspec.Struct, kw_only=True):
     communication_us: float
     waiting_us: float | None = None
     transfer_us: float | None = None
+    suffered_us: float | None = None
+    caused_us: float | None = None
+    came_last: int | None = None
 
 
 class DeviceRanks(msgspec.Struct, kw_only=True):
-    """All ranks that were recorded; `straggler` only where the evidence covers it."""
+    """All ranks that were recorded; `straggler` only where the evidence covers it, and `words` say why or why not."""
 
     world_size: int
     ranks: list[DeviceRank]
     straggler: int | None
     words: str
+    calls: int = 0
+    """Collectives that were found on several ranks."""
+    unmatched: int = 0
+    one_sided: int = 0
+    """Broadcasts, sends and receives, which show no waiting."""
+    alignment_us: float | None = None
+    """Nine in ten ends of collectives are seen closer together than this once the clocks are aligned."""
+    collectives: list[RankCollective] = []
+    warnings: list[str] = []
 
 
 class DeviceMemory(msgspec.Struct, kw_only=True):

@@ -7,13 +7,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from slowprobe.report.device_cells import Ints, Stretches, flattened, painted
+from slowprobe.report.device_cells import Stretches, flattened, painted
 from slowprobe.report.device_words import HOST_STATES, host_part, idle_part
 from slowprobe.timeline.device.classes import CLASSES
 from slowprobe.timeline.device.facts import DeviceFacts
+from slowprobe.timeline.device.host import Host
 from slowprobe.timeline.device.idle import IDLE_CAUSES
+from slowprobe.timeline.device.intervals import Cover
 from slowprobe.timeline.device.rows import KINDS
-from slowprobe.trace.reader import MISSING, Trace
+from slowprobe.trace.reader import MISSING, Bools, Trace
 
 PARTS = (*CLASSES, *map(idle_part, IDLE_CAUSES), *map(host_part, HOST_STATES))
 PART = {part: number for number, part in enumerate(PARTS)}
@@ -21,11 +23,6 @@ PART = {part: number for number, part in enumerate(PARTS)}
 _MOST_THREADS = 4
 _MOST_STREAMS = 6
 _ELSEWHERE = 0.5  # of a pause on the main thread: another thread's operators fill it, so it is not Python's
-
-_RUNTIME = ("cuda_runtime", "cuda_driver")
-_DATA = re.compile(r"enumerate\(DataLoader\)|slowprobe\.data_wait|Dataloader.__next__", re.IGNORECASE)
-_SYNC = re.compile(r"Synchronize|WaitEvent$|^(cuda|hip)Memcpy$|^(cuda|hip)EventQuery$")
-_ALLOCATOR = re.compile(r"(cuda|hip|cu)(Malloc|Free|HostAlloc|HostRegister|Mem(Create|Map|Unmap|AddressReserve))")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,64 +56,47 @@ def step_rows(trace: Trace, facts: DeviceFacts, start_ns: int, end_ns: int, name
 
 
 def _host_rows(trace: Trace, facts: DeviceFacts, start_ns: int, end_ns: int) -> list[Row]:
+    host = Host(trace)
     inside = (trace.start_ns < end_ns) & (trace.end_ns > start_ns)
-    operators = inside & trace.operators()
-    data = inside & trace.annotations() & trace.matches(lambda name: bool(_DATA.search(name)))
-    runtime = inside & trace.is_category(*_RUNTIME)
-    sync = runtime & trace.matches(lambda name: bool(_SYNC.search(name)))
-    allocator = runtime & trace.matches(lambda name: bool(_ALLOCATOR.match(name)))
-    threads = _threads(trace, facts, operators | data | runtime)
-    marks = {"framework": operators, "data": data, "launch": runtime & ~sync & ~allocator}
-    marks |= {"sync": sync, "allocator": allocator}
+    marks = {"framework": host.operators | host.runtime, "data": host.data, "launch": host.launches}
+    marks |= {"sync": host.syncs, "allocator": host.allocator}
+    threads = _threads(trace, facts, inside & (host.operators | host.runtime | host.data))
     rows = []
     for place, tid in enumerate(threads):
-        mine = trace.tid == tid
+        mine = inside & (trace.tid == tid)
         layers = [
             (PART[host_part(state)], trace.start_ns[mine & mark], trace.end_ns[mine & mark])
             for state, mark in marks.items()
         ]
         shown = painted(layers, start_ns, end_ns)
         if place == 0:
-            others = np.isin(trace.tid, threads[1:]) & operators
-            shown = _with_python(shown, trace.start_ns[others], trace.end_ns[others], start_ns, end_ns)
+            others = inside & host.operators & np.isin(trace.tid, threads[1:])
+            shown = _with_python(shown, Cover(trace.start_ns[others], trace.end_ns[others]), start_ns, end_ns)
         rows.append(Row("host", _thread_label(trace, tid, place), shown))
     return rows
 
 
-def _threads(trace: Trace, facts: DeviceFacts, active: np.ndarray) -> list[int]:
-    """The main thread first, then those that launch, the busiest first."""
-    marked = trace.tid[trace.annotations()]
-    counts = dict(zip(*(column.tolist() for column in np.unique(marked, return_counts=True)), strict=True))
+def _threads(trace: Trace, facts: DeviceFacts, active: Bools) -> list[int]:
+    """The main thread first, which bears the most marks of steps and loaders; then those that launch."""
+    marked, marks = np.unique(
+        trace.tid[trace.annotations() & np.isin(trace.tid, np.unique(trace.tid[active]))], return_counts=True
+    )
     launching = [tid for tid in facts.host.launch_threads if tid != MISSING]
-    main = max(counts, key=lambda tid: (counts[tid], -tid)) if counts else (launching or [MISSING])[0]
-    ordered = [main, *(tid for tid in launching if tid != main)]
+    main = [int(marked[marks.argmax()])] if len(marked) else launching[:1]
     there = set(np.unique(trace.tid[active]).tolist())
-    return [tid for tid in ordered if tid in there][:_MOST_THREADS]
+    return [tid for tid in dict.fromkeys([*main, *launching]) if tid in there][:_MOST_THREADS]
 
 
-def _with_python(shown: Stretches, starts: Ints, ends: Ints, start_ns: int, end_ns: int) -> Stretches:
+def _with_python(shown: Stretches, elsewhere: Cover, start_ns: int, end_ns: int) -> Stretches:
     """The pauses of the main thread as Python, but for those in which autograd's own thread works."""
     opens = np.concatenate(([start_ns], shown.end_ns))
     closes = np.concatenate((shown.start_ns, [end_ns]))
-    keep = closes > opens
-    opens, closes = opens[keep], closes[keep]
-    busy = painted([(0, starts, ends)], start_ns, end_ns)
-    done = np.concatenate(([0], np.cumsum(busy.end_ns - busy.start_ns)))
-
-    def until(times: Ints) -> Ints:
-        """Busy time of the other threads before each of these times."""
-        place = np.searchsorted(busy.start_ns, times, side="right")
-        if not len(busy):
-            return np.zeros(len(times), np.int64)
-        over = np.where(place > 0, np.maximum(busy.end_ns[place - 1] - times, 0), 0)
-        return np.asarray(done[place] - over)
-
-    own = (until(closes) - until(opens)) < _ELSEWHERE * (closes - opens)
-    part = np.full(int(own.sum()), PART[host_part("python")])
-    both = [np.concatenate(pair) for pair in ((shown.start_ns, opens[own]), (shown.end_ns, closes[own]))]
-    parts = np.concatenate((shown.part, part))
-    order = np.argsort(both[0], kind="stable")
-    return Stretches(both[0][order], both[1][order], parts[order], np.full(len(order), -1))
+    own = (closes > opens) & (elsewhere.within(opens, np.maximum(closes, opens)) < _ELSEWHERE * (closes - opens))
+    starts = np.concatenate((shown.start_ns, opens[own]))
+    ends = np.concatenate((shown.end_ns, closes[own]))
+    part = np.concatenate((shown.part, np.full(int(own.sum()), PART[host_part("python")])))
+    order = np.argsort(starts, kind="stable")
+    return Stretches(starts[order], ends[order], part[order], np.full(len(order), -1))
 
 
 def _thread_label(trace: Trace, tid: int, place: int) -> str:

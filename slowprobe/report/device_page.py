@@ -158,6 +158,16 @@ def memory_tiles(curve: DeviceMemory) -> list[tuple[str, str]]:
     return rows
 
 
+def maybe(us: float | None) -> str:
+    """A duration that may not be known."""
+    return NOTHING if us is None else seconds(us / 1e6)
+
+
+def share_of(us: float, span_us: float) -> str:
+    """A time as a share of a span, as a percentage."""
+    return percent(us / span_us) if span_us > 0 else NOTHING
+
+
 def size(size_bytes: int | None) -> str:
     """Bytes that may not be known, small ones in KiB."""
     if size_bytes is None:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import numpy as np
 
 from slowprobe.report import device_document as doc
+from slowprobe.report.device_ranks import device_ranks
 from slowprobe.report.device_step import step_timeline, typical
 from slowprobe.report.device_tables import collectives, copies, kernels, syncs
 from slowprobe.report.device_words import idle_part
 from slowprobe.timeline.device.facts import DeviceFacts
 from slowprobe.timeline.device.memory import MemoryCurve
 from slowprobe.timeline.device.partition import DevicePartition
+from slowprobe.timeline.ranks.facts import Ranks
 from slowprobe.trace.reader import Trace
 
 MOST_STEPS = 120  # bars of the chart; of more steps, neighbours are averaged
@@ -19,7 +21,7 @@ MEMORY_POINTS = 240
 _TENSOR_CORE_CLASSES = ("matmul", "convolution", "attention")
 
 
-def device_section(trace: Trace, facts: DeviceFacts, ranks: doc.DeviceRanks | None = None) -> doc.Device:
+def device_section(trace: Trace, facts: DeviceFacts, ranks: Ranks | None = None) -> doc.Device:
     """The document's `device`; `facts` are those of `trace`, `ranks` of all traces of the job."""
     whole = facts.partition
     able = [kernel for kernel in facts.kernels if kernel.class_name in _TENSOR_CORE_CLASSES]
@@ -53,7 +55,7 @@ def device_section(trace: Trace, facts: DeviceFacts, ranks: doc.DeviceRanks | No
         copies=copies(facts),
         syncs=syncs(facts),
         collectives=collectives(facts),
-        ranks=ranks,
+        ranks=device_ranks(ranks) if ranks is not None else None,
         memory=_memory(facts.memory) if facts.memory is not None and len(facts.memory.time_ns) > 1 else None,
         host={
             "operators": _rounded(host.ops_per_step),
