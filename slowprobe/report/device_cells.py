@@ -55,10 +55,8 @@ class Cells:
 
 def painted(layers: Sequence[Layer], start_ns: int, end_ns: int) -> Stretches:
     """The span cut by what is on top: later layers cover earlier ones, bare time is left out."""
-    edges = np.unique(
-        np.concatenate([np.empty(0, np.int64), *(x for layer in layers for x in (layer.start, layer.end))])
-    )
-    edges = np.unique(np.clip(edges, start_ns, end_ns))
+    marks = [times for layer in layers for times in (layer.start, layer.end)]
+    edges = np.unique(np.clip(np.concatenate([np.empty(0, np.int64), *marks]), start_ns, end_ns))
     if len(edges) < 2:
         return Stretches(*(np.empty(0, np.int64) for _ in range(4)))
     part = np.full(len(edges) - 1, -1, dtype=np.int64)
