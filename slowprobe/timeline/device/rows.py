@@ -2,17 +2,45 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 import numpy.typing as npt
 
-from slowprobe.trace.reader import Bools, Ints, Trace
+from slowprobe.timeline.device.classes import CLASSES, is_collective, kernel_class, uses_tensor_cores
+from slowprobe.timeline.device.host import Host
+from slowprobe.trace.reader import MISSING, Bools, Ints, Trace
 
 Int8s = npt.NDArray[np.int8]
 
 KINDS = ("compute", "communication", "copy")
-COPIES = ("none", "h2d_pageable", "h2d_pinned", "d2h_pageable", "d2h_pinned", "d2d", "p2p", "other")
+COMPUTE, COMMUNICATION, COPY = range(3)
+COPIES = (
+    "none",
+    "h2d_pageable",
+    "h2d_pinned",
+    "d2h_pageable",
+    "d2h_pinned",
+    "d2d",
+    "p2p",
+    "other",
+    "h2d",  # from and to host memory that the trace does not describe, as on ROCm
+    "d2h",
+)
+_DMA = "dma_request"
+_ACCELERATOR = "mtia_ccp_events"
+_CATEGORIES = ("kernel", "gpu_memcpy", "gpu_memset", _ACCELERATOR)
+_COPY_NAMES = {
+    "HtoD (Pageable": "h2d_pageable",
+    "HtoD (Pinned": "h2d_pinned",
+    "HtoD": "h2d",
+    "DtoH (Device -> Pageable": "d2h_pageable",
+    "DtoH (Device -> Pinned": "d2h_pinned",
+    "DtoH": "d2h",
+    "DtoD": "d2d",
+    "PtoP": "p2p",
+}
+_OPTIMIZER = "Optimizer.step#"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,11 +68,93 @@ class DeviceRows:
     def __len__(self) -> int:
         return len(self.start_ns)
 
+    def where(self, mask: Bools) -> DeviceRows:
+        """The rows of a mask."""
+        return DeviceRows(**{column.name: getattr(self, column.name)[mask] for column in fields(self)})
+
     def of_device(self, device: int) -> DeviceRows:
         """The rows of one device."""
-        raise NotImplementedError
+        return self.where(self.device == device)
 
 
-def device_rows(trace: Trace) -> DeviceRows:
-    """All device activity of a trace; empty where it has none."""
-    raise NotImplementedError
+def device_rows(trace: Trace, host: Host | None = None) -> DeviceRows:
+    """All device activity of a trace; empty where it has none.
+
+    By category alone: operators of compiled code and synchronisation rows carry a stream too.
+    """
+    host = host or Host(trace)
+    row = np.flatnonzero(trace.is_category(*_CATEGORIES))
+    launch = _launches(trace, host.runtime, row)
+    around = host.around(launch)
+    operator = _operators(trace, host, row, around)
+    copies = (trace.is_category("gpu_memcpy") | trace.matches(lambda name: name == _DMA))[row]
+    memsets = trace.is_category("gpu_memset")[row]
+    class_id = _classes(trace, host, row, operator, around)
+    class_id[copies], class_id[memsets] = CLASSES.index("copy"), CLASSES.index("memset")
+    kind = np.where(copies, COPY, np.where(class_id == CLASSES.index("communication"), COMMUNICATION, COMPUTE))
+    return DeviceRows(
+        row=row,
+        start_ns=trace.start_ns[row],
+        end_ns=trace.end_ns[row],
+        kind=kind.astype(np.int8),
+        class_id=class_id,
+        tensor_cores=trace.matches(uses_tensor_cores)[row] & ~copies & ~memsets,
+        stream=trace.stream[row],
+        device=trace.device[row],
+        launch=launch,
+        operator=operator,
+        copy_kind=np.where(copies, _copy_kinds(trace)[trace.name_id[row]], 0).astype(np.int8),
+    )
+
+
+def _launches(trace: Trace, runtime: Bools, row: Ints) -> Ints:
+    calls = np.flatnonzero(runtime & (trace.correlation > 0))
+    return _join(trace.correlation[calls], calls, trace.correlation[row])
+
+
+def _operators(trace: Trace, host: Host, row: Ints, around: Ints) -> Ints:
+    """By the external id where the trace ties one to an operator, else by where the launch is nested."""
+    operators = np.flatnonzero(host.operators & (trace.external_id > 0))
+    by_id = _join(trace.external_id[operators], operators, trace.external_id[row])
+    stack = host.stack
+    nested = stack.row_of(stack.nearest(around, host.operators[stack.rows])) if len(stack.rows) else around
+    return np.where(by_id >= 0, by_id, nested)
+
+
+def _join(keys: Ints, values: Ints, wanted: Ints) -> Ints:
+    """The last value with each wanted key; `MISSING` where there is none. Keys are positive."""
+    order = np.argsort(keys, kind="stable")
+    keys, values = keys[order], values[order]
+    at = np.searchsorted(keys, wanted, side="right") - 1
+    if not len(keys):
+        return np.full(len(wanted), MISSING, dtype=np.int64)
+    return np.where((at >= 0) & (keys[np.maximum(at, 0)] == wanted), values[np.maximum(at, 0)], MISSING)
+
+
+def _classes(trace: Trace, host: Host, row: Ints, operator: Ints, around: Ints) -> Int8s:
+    """Once for each pair of a kernel's name and what it was launched under."""
+    stack, names = host.stack, trace.names
+    by = np.where(operator >= 0, trace.name_id[np.maximum(operator, 0)], MISSING)
+    if len(stack.rows):
+        named = stack.row_of(stack.nearest(around, (host.operators | host.annotations)[stack.rows]))
+        collective = (named >= 0) & trace.matches(is_collective)[np.maximum(named, 0)]
+        optimizer = host.annotations & trace.matches(lambda name: name.startswith(_OPTIMIZER))
+        steps = stack.outermost(optimizer[stack.rows])
+        step = stack.row_of(np.where(around >= 0, steps[np.maximum(around, 0)], MISSING))
+        by = np.where(step >= 0, trace.name_id[np.maximum(step, 0)], by)
+        by = np.where(collective, trace.name_id[np.maximum(named, 0)], by)
+    pair, inverse = np.unique(trace.name_id[row] * (len(names) + 1) + by + 1, return_inverse=True)
+    classes = [
+        CLASSES.index(kernel_class(names[key // (len(names) + 1)], None if op == 0 else names[op - 1]))
+        for key, op in zip(pair.tolist(), (pair % (len(names) + 1)).tolist(), strict=True)
+    ]
+    return np.array(classes, dtype=np.int8)[inverse.reshape(-1)]
+
+
+def _copy_kinds(trace: Trace) -> Ints:
+    """Of every name of the trace: what it is as a copy."""
+    return np.array([COPIES.index(_copy_kind(name)) for name in trace.names], dtype=np.int64)
+
+
+def _copy_kind(name: str) -> str:
+    return next((kind for part, kind in _COPY_NAMES.items() if part in name), "other")
