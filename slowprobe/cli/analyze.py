@@ -103,8 +103,5 @@ def _command(trace: Path) -> str:
 def _others(recordings: list[Recording]) -> str:
     shown = [str(r.folder / r.name) for r in recordings[:_SHOWN]]
     more = f" and {len(recordings) - _SHOWN} more" if len(recordings) > _SHOWN else ""
-    one = len(recordings) == 1
-    return (
-        f"The folder holds {'another recording' if one else f'{len(recordings)} other recordings'}, not in this report: "
-        f"{', '.join(shown)}{more}."
-    )
+    what = "another recording" if len(recordings) == 1 else f"{len(recordings)} other recordings"
+    return f"The folder holds {what}, not in this report: {', '.join(shown)}{more}."

@@ -55,7 +55,7 @@ def discover() -> list[LoadedRule]:
 
 
 def examine(evidence: Evidence | TraceEvidence) -> Examination:
-    """Let every rule look at a run or a trace. A rule that fails becomes an error outcome; it cannot break the report."""
+    """Let every rule look. A rule that fails becomes an error outcome; it cannot break the report."""
     outcomes: dict[str, Outcome] = {}
     seen: list[tuple[LoadedRule, Diagnosis, Outlook]] = []
     for loaded in discover():
