@@ -29,6 +29,16 @@ class Stretches:
 
 
 @dataclass(frozen=True, slots=True)
+class Layer:
+    """Intervals of one part, each with the number of its name; nested ones do no harm."""
+
+    part: int
+    start: Ints
+    end: Ints
+    name: Ints
+
+
+@dataclass(frozen=True, slots=True)
 class Cells:
     """A row ready to be drawn; `part_ns` [cells, parts] holds the busy time of every cell by part."""
 
@@ -43,22 +53,28 @@ class Cells:
         return len(self.start_ns)
 
 
-def painted(layers: Sequence[tuple[int, Ints, Ints]], start_ns: int, end_ns: int) -> Stretches:
-    """The span cut by which (part, starts, ends) is on top; later layers cover earlier ones, bare time is left out."""
-    clipped = [(part, *_clip(starts, ends, start_ns, end_ns)) for part, starts, ends in layers]
-    edges = np.unique(np.concatenate([np.empty(0, np.int64), *(x for _, *pair in clipped for x in pair)]))
+def painted(layers: Sequence[Layer], start_ns: int, end_ns: int) -> Stretches:
+    """The span cut by what is on top: later layers cover earlier ones, bare time is left out."""
+    edges = np.unique(
+        np.concatenate([np.empty(0, np.int64), *(x for layer in layers for x in (layer.start, layer.end))])
+    )
+    edges = np.unique(np.clip(edges, start_ns, end_ns))
     if len(edges) < 2:
         return Stretches(*(np.empty(0, np.int64) for _ in range(4)))
-    top = np.full(len(edges) - 1, -1, dtype=np.int64)
-    for part, starts, ends in clipped:
+    part = np.full(len(edges) - 1, -1, dtype=np.int64)
+    name = part.copy()
+    for layer in layers:
         depth = np.zeros(len(edges), dtype=np.int64)
-        np.add.at(depth, np.searchsorted(edges, starts), 1)
-        np.add.at(depth, np.searchsorted(edges, ends), -1)
-        top[np.cumsum(depth)[:-1] > 0] = part
-    first = np.flatnonzero(np.concatenate(([True], top[1:] != top[:-1])))
-    last = np.append(first[1:], len(top))
-    keep = top[first] >= 0
-    return Stretches(edges[first][keep], edges[last][keep], top[first][keep], np.full(int(keep.sum()), -1))
+        np.add.at(depth, np.searchsorted(edges, np.clip(layer.start, start_ns, end_ns)), 1)
+        np.add.at(depth, np.searchsorted(edges, np.clip(layer.end, start_ns, end_ns)), -1)
+        covers = np.cumsum(depth)[:-1] > 0
+        order = np.argsort(layer.start, kind="stable")
+        begun = np.searchsorted(layer.start[order], edges[:-1][covers], side="right") - 1
+        part[covers], name[covers] = layer.part, layer.name[order][begun]
+    first = np.flatnonzero(np.concatenate(([True], (part[1:] != part[:-1]) | (name[1:] != name[:-1]))))
+    last = np.append(first[1:], len(part))
+    keep = part[first] >= 0
+    return Stretches(edges[first][keep], edges[last][keep], part[first][keep], name[first][keep])
 
 
 def flattened(starts: Ints, ends: Ints, part: Ints, name: Ints, start_ns: int, end_ns: int) -> Stretches:
@@ -100,9 +116,3 @@ def _merged(row: Stretches, parts: int, quantum_ns: int) -> Cells:
     np.add.at(part_ns, (cell, row.part), length)
     longest = np.lexsort((-length, cell))[first]  # cells are contiguous, so each begins at its first row
     return Cells(row.start_ns[first], row.end_ns[last], part_ns, last - first + 1, row.name[longest])
-
-
-def _clip(starts: Ints, ends: Ints, start_ns: int, end_ns: int) -> tuple[Ints, Ints]:
-    starts, ends = np.maximum(starts, start_ns), np.minimum(ends, end_ns)
-    keep = ends > starts
-    return starts[keep], ends[keep]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from slowprobe.report.device_cells import Stretches, flattened, painted
+from slowprobe.report.device_cells import Layer, Stretches, flattened, painted
 from slowprobe.report.device_words import HOST_STATES, host_part, idle_part
 from slowprobe.timeline.device.classes import CLASSES
 from slowprobe.timeline.device.facts import DeviceFacts
@@ -15,7 +15,7 @@ from slowprobe.timeline.device.host import Host
 from slowprobe.timeline.device.idle import IDLE_CAUSES
 from slowprobe.timeline.device.intervals import Cover
 from slowprobe.timeline.device.rows import KINDS
-from slowprobe.trace.reader import MISSING, Bools, Trace
+from slowprobe.trace.reader import MISSING, Bools, Ints, Trace
 
 PARTS = (*CLASSES, *map(idle_part, IDLE_CAUSES), *map(host_part, HOST_STATES))
 PART = {part: number for number, part in enumerate(PARTS)}
@@ -48,14 +48,14 @@ class Names:
 def step_rows(trace: Trace, facts: DeviceFacts, start_ns: int, end_ns: int, names: Names) -> list[Row]:
     """All rows of the stretch: host threads, streams, idle gaps by cause; those without anything are left out."""
     rows = [
-        *_host_rows(trace, facts, start_ns, end_ns),
+        *_host_rows(trace, facts, start_ns, end_ns, names),
         *_stream_rows(trace, facts, start_ns, end_ns, names),
         _idle_row(facts, start_ns, end_ns, names),
     ]
     return [Row(row.kind, row.label, _shifted(row.stretches, start_ns)) for row in rows if len(row.stretches)]
 
 
-def _host_rows(trace: Trace, facts: DeviceFacts, start_ns: int, end_ns: int) -> list[Row]:
+def _host_rows(trace: Trace, facts: DeviceFacts, start_ns: int, end_ns: int, names: Names) -> list[Row]:
     host = Host(trace)
     inside = (trace.start_ns < end_ns) & (trace.end_ns > start_ns)
     marks = {"framework": host.operators | host.runtime, "data": host.data, "launch": host.launches}
@@ -64,16 +64,21 @@ def _host_rows(trace: Trace, facts: DeviceFacts, start_ns: int, end_ns: int) -> 
     rows = []
     for place, tid in enumerate(threads):
         mine = inside & (trace.tid == tid)
-        layers = [
-            (PART[host_part(state)], trace.start_ns[mine & mark], trace.end_ns[mine & mark])
-            for state, mark in marks.items()
-        ]
+        layers = [_layer(trace, state, np.flatnonzero(mine & mark), names) for state, mark in marks.items()]
         shown = painted(layers, start_ns, end_ns)
         if place == 0:
             others = inside & host.operators & np.isin(trace.tid, threads[1:])
             shown = _with_python(shown, Cover(trace.start_ns[others], trace.end_ns[others]), start_ns, end_ns)
         rows.append(Row("host", _thread_label(trace, tid, place), shown))
     return rows
+
+
+def _layer(trace: Trace, state: str, rows: Ints, names: Names) -> Layer:
+    """The outermost of these rows of one thread."""
+    ends = trace.end_ns[rows]
+    outer = rows[ends > np.concatenate(([-1], np.maximum.accumulate(ends)[:-1]))] if len(rows) else rows
+    text = np.array([names.number(trace.names[i]) for i in trace.name_id[outer].tolist()], dtype=np.int64)
+    return Layer(PART[host_part(state)], trace.start_ns[outer], trace.end_ns[outer], text)
 
 
 def _threads(trace: Trace, facts: DeviceFacts, active: Bools) -> list[int]:

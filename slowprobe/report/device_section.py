@@ -67,21 +67,13 @@ def device_section(trace: Trace, facts: DeviceFacts, ranks: Ranks | None = None)
             "python_us": _us(host.python_ns),
             "step_us": _us(host.step_ns),
         },
-        warnings=_warnings(facts),
+        warnings=[line for line in facts.warnings if line not in facts.steps.left_out],
     )
 
 
 def _name(facts: DeviceFacts) -> str:
     name = facts.device_name or "the device"
     return f"{name}, device {facts.device}" if len(facts.devices) > 1 else name
-
-
-def _warnings(facts: DeviceFacts) -> list[str]:
-    said = list(facts.warnings)
-    others = [str(device) for device in facts.devices if device != facts.device]
-    if others:
-        said.append(f"The trace holds more devices: {', '.join(others[:16])}. Shown is the busiest.")
-    return said
 
 
 def _parts(partition: DevicePartition, idle: dict[str, int]) -> list[doc.DevicePart]:

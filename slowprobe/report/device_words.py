@@ -24,7 +24,7 @@ _CLASSES = {
     "communication": "Communication",
     "copy": "Copies",
 }
-_IDLE = {
+IDLE_LABELS = {
     "data": "Idle: waiting for data",
     "python": "Idle: Python and framework between launches",
     "launch": "Idle: launch calls",
@@ -43,7 +43,7 @@ _HOST = {
 }
 LABELS = (
     _CLASSES
-    | {f"idle_{cause}": label for cause, label in _IDLE.items()}
+    | {f"idle_{cause}": label for cause, label in IDLE_LABELS.items()}
     | {f"host_{state}": label for state, label in _HOST.items()}
 )
 

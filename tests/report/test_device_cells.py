@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slowprobe.report.device_cells import MOST_CELLS, Stretches, flattened, painted, reduced
+from slowprobe.report.device_cells import MOST_CELLS, Layer, Stretches, flattened, painted, reduced
 
 
 def ints(*values: int) -> np.ndarray:
@@ -20,7 +20,9 @@ def row(*stretches: tuple[int, int, int]) -> Stretches:
 
 
 def test_later_layers_cover_earlier_ones() -> None:
-    python, operators, launches = (0, ints(0), ints(100)), (1, ints(10, 15), ints(40, 30)), (2, ints(20), ints(25))
+    python = Layer(0, ints(0), ints(100), ints(-1))
+    operators = Layer(1, ints(10, 15), ints(40, 30), ints(5, 5))
+    launches = Layer(2, ints(20), ints(25), ints(6))
     shown = painted([python, operators, launches], 0, 60)
     assert list(zip(shown.start_ns.tolist(), shown.end_ns.tolist(), shown.part.tolist(), strict=True)) == [
         (0, 10, 0),
@@ -29,12 +31,20 @@ def test_later_layers_cover_earlier_ones() -> None:
         (25, 40, 1),
         (40, 60, 0),
     ]
+    assert shown.name.tolist() == [-1, 5, 6, 5, -1]
 
 
 def test_bare_time_is_left_out() -> None:
-    shown = painted([(3, ints(10, 50), ints(20, 60))], 0, 100)
+    shown = painted([Layer(3, ints(50, 10), ints(60, 20), ints(8, 7))], 0, 100)
     assert shown.start_ns.tolist() == [10, 50] and shown.end_ns.tolist() == [20, 60]
+    assert shown.name.tolist() == [7, 8]
     assert len(painted([], 0, 100)) == 0
+
+
+def test_neighbours_of_one_part_keep_their_names() -> None:
+    shown = painted([Layer(1, ints(0, 10, 20), ints(10, 20, 30), ints(4, 4, 9))], 5, 28)
+    assert shown.start_ns.tolist() == [5, 20] and shown.end_ns.tolist() == [20, 28]
+    assert shown.name.tolist() == [4, 9]
 
 
 def test_overlapping_events_count_once() -> None:

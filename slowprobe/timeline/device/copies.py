@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from slowprobe.timeline.device.rows import DeviceRows
+import numpy as np
+
+from slowprobe.timeline.device.host import Host
+from slowprobe.timeline.device.partition import BusyTime
+from slowprobe.timeline.device.rows import COPIES, COPY, DeviceRows
 from slowprobe.trace.reader import Trace
 
 
@@ -23,9 +27,34 @@ class CopyStat:
     op: str | None
     """The outermost operator around the call."""
     site: str | None
-    """The innermost Python line of the user's around the call, as `file.py(12): function`; None without stacks."""
+    """The innermost function of the user's around the call, as `file.py(12): function` with its first line; None
+    without stacks."""
 
 
-def copy_table(trace: Trace, rows: DeviceRows) -> list[CopyStat]:
+def copy_table(
+    trace: Trace, rows: DeviceRows, host: Host | None = None, busy: BusyTime | None = None
+) -> list[CopyStat]:
     """Copies by kind and place, those of most exposed time first."""
-    raise NotImplementedError
+    host, busy = host or Host(trace), busy or BusyTime(rows)
+    exposed_ns = busy.exposed_ns(rows)[rows.kind == COPY]
+    copies = rows.where(rows.kind == COPY)
+    around = host.around(copies.launch)
+    columns = zip(
+        copies.copy_kind.tolist(),
+        host.operator_names(around),
+        host.lines(around),
+        (copies.end_ns - copies.start_ns).tolist(),
+        exposed_ns.tolist(),
+        np.maximum(trace.size_bytes[copies.row], 0).tolist(),
+        strict=True,
+    )
+    sums: dict[tuple[int, str | None, str | None], list[int]] = {}
+    for kind, op, site, *figures in columns:
+        total = sums.setdefault((kind, op, site), [0, 0, 0, 0])
+        for i, figure in enumerate((1, *figures)):
+            total[i] += figure
+    stats = [
+        CopyStat(COPIES[kind], count, total_ns, shown_ns, size_bytes, op, site)
+        for (kind, op, site), (count, total_ns, shown_ns, size_bytes) in sums.items()
+    ]
+    return sorted(stats, key=lambda stat: (-stat.exposed_ns, -stat.total_ns))

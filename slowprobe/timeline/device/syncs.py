@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
+from slowprobe.timeline.device.host import Host
 from slowprobe.timeline.device.idle import IdleGaps
 from slowprobe.trace.reader import Trace
 
@@ -13,7 +16,7 @@ class SyncStat:
     """Synchronising calls of one name, from one place."""
 
     name: str
-    """cudaStreamSynchronize, …"""
+    """cudaStreamSynchronize, …; cudaMemcpyAsync where the host waited for a copy."""
     count: int
     total_ns: int
     """Spent in the calls by the host."""
@@ -22,9 +25,29 @@ class SyncStat:
     op: str | None
     """The outermost operator around the call."""
     line: str | None
-    """The innermost Python line of the user's around the call; None without stacks."""
+    """The innermost function of the user's around the call, as `file.py(12): function` with its first line; None
+    without stacks."""
 
 
-def sync_table(trace: Trace, gaps: IdleGaps) -> list[SyncStat]:
+def sync_table(trace: Trace, gaps: IdleGaps, host: Host | None = None) -> list[SyncStat]:
     """Synchronising calls by name and place, those that drain most first."""
-    raise NotImplementedError
+    host = host or Host(trace)
+    drained = gaps.sync_row >= 0
+    drained_ns = np.zeros(len(trace), dtype=np.int64)
+    np.add.at(drained_ns, gaps.sync_row[drained], (gaps.end_ns - gaps.start_ns)[drained])
+    calls = np.flatnonzero(host.syncs | (drained_ns > 0))
+    around = host.around(calls)
+    sums: dict[tuple[str, str | None, str | None], list[int]] = {}
+    names = (trace.names[name] for name in trace.name_id[calls].tolist())
+    figures = zip(trace.duration_ns[calls].tolist(), drained_ns[calls].tolist(), strict=True)
+    for name, op, line, (own_ns, drain_ns) in zip(
+        names, host.operator_names(around), host.lines(around), figures, strict=True
+    ):
+        total = sums.setdefault((name, op, line), [0, 0, 0])
+        for i, figure in enumerate((1, own_ns, drain_ns)):
+            total[i] += figure
+    stats = [
+        SyncStat(name, count, total_ns, drain_ns, op, line)
+        for (name, op, line), (count, total_ns, drain_ns) in sums.items()
+    ]
+    return sorted(stats, key=lambda stat: (-stat.drained_ns, -stat.total_ns))
