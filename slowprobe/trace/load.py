@@ -20,7 +20,7 @@ _GZIP_MAGIC = b"\x1f\x8b"
 _BLOCK_BYTES = 1 << 20
 _PACKED_BYTES = 1 << 16
 _AHEAD = 2
-_HARMLESS_BYTES = 256 << 20
+_HARMLESS_BYTES = 32 << 20
 _MOST_RATIO = 250  # traces pack 10 to 40 times; gzip can reach 1032
 _LIMIT_BYTES = 32 << 30
 

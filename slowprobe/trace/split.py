@@ -101,7 +101,8 @@ class EventLists:
                 return events, text[guess[1] :], False
         cut = exact_cut(text)
         events = self._decoder.events(text[: cut.end])
-        if events is not None and (cut.end or cut.closed == 0):
+        nested = cut.closed and events and not events[-1].ph  # not the list of events: it began inside a damaged one
+        if events is not None and (cut.end or cut.closed == 0) and not nested:
             self._tried_bytes = 0
             end = cut.end if cut.closed is None else cut.closed + 1
             return events, text[end:], cut.closed is not None
@@ -115,20 +116,23 @@ class EventLists:
         """The same of a text after which nothing comes."""
         cut = exact_cut(text)
         events = self._decoder.events(text[: cut.end])
-        if events is None:
-            taken = self._salvaged(text, found := salvage(text, self._decoder, last=True))
-            self.ends_early = not found.closed and (found.lost > 0 or not self.is_list)
-            return taken
-        if cut.closed is not None:
+        if events is not None and cut.closed is not None:
             return events, text[cut.closed + 1 :], True
-        left = len(text[cut.end :].strip(SEPARATORS))
-        self.lost += left > 0
-        self.lost_bytes += left
-        self.ends_early = left > 0 or not self.is_list  # the bracket that closes a plain list may be left out
+        rest = (text if events is None else text[cut.end :]).strip(SEPARATORS)
+        if events is None or BOUNDARY.search(rest):
+            more, rest, closed = self._salvaged(rest, salvage(rest, self._decoder, last=True))
+            if closed:
+                return (events or []) + more, rest, True
+            events = (events or []) + more
+        elif rest:
+            self.lost += 1
+            self.lost_bytes += len(rest)
+        self.ends_early = self.lost > 0 or not self.is_list  # the bracket that closes a plain list may be left out
         return events, b"", False
 
     def _salvaged(self, text: bytes, found: Salvaged) -> tuple[list[Any], bytes, bool]:
-        self.reason = self.reason or self._decoder.error.rstrip(".")
+        error = self._decoder.error.rstrip(".")
+        self.reason = self.reason or ("an event does not end" if "truncated" in error else error)
         self.lost += found.lost
         self.lost_bytes += found.lost_bytes
         events = self._decoder.events(b",".join(found.texts)) or []
