@@ -25,7 +25,6 @@ from typing import NamedTuple
 
 SHARED = Path(os.environ.get("SLOWPROBE_TRACES") or Path(__file__).parents[2] / "shared" / "traces")
 TRACE = "hta_v100_2rank_r1.json.gz"
-TIME_LIMIT_S = 3600
 
 # Each prints the seconds of its work, imports left out.
 DECODE = """

@@ -49,6 +49,11 @@ def read_trace(path: Path, progress: Progress | None = None) -> Trace:
         progress(file.total_bytes, file.total_bytes)
     header, fault = (Header(), None) if lists.is_list else decode_header(lists.before, lists.after)
     warnings = [f"{path.name}: {each}" for each in (file.fault, _damage(lists, rows, file), fault) if each]
+    return _trace(path, rows, header, tuple(warnings))
+
+
+def _trace(path: Path, rows: Rows, header: Header, warnings: tuple[str, ...]) -> Trace:
+    """The rows in order of start; empties them."""
     order = _order(rows.columns)
     columns = {name: column.take(order) for name, column in rows.columns.items()}
     for column in columns.values():
@@ -70,7 +75,7 @@ def read_trace(path: Path, progress: Progress | None = None) -> Trace:
             "with_stack": bool(header.with_stack),
         },
         skipped=dict(rows.skipped),
-        warnings=tuple(warnings),
+        warnings=warnings,
         _dims_id=columns.pop("dims_id"),
         _dims=tuple(rows.dims),
         **columns,
