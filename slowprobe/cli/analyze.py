@@ -71,7 +71,7 @@ def _document(
         ranks = load_ranks(recording.paths, jobs, done=lambda path: progress.done())
         shown = _shown(ranks, shown)
     progress.stage(f"Reading {shown.name}")
-    trace = read_trace(shown)
+    trace = read_trace(shown, progress.part)
     progress.done()
     progress.stage("Working out the timeline")
     evidence = TraceEvidence(trace, ranks)

@@ -22,6 +22,7 @@ class Progress:
         self._stages = stages
         self._after_s = after_s
         self._done = 0
+        self._part = 0.0
         self._text = ""
         self._timer: threading.Timer | None = None
         self._bar: Any = None
@@ -55,7 +56,13 @@ class Progress:
     def done(self) -> None:
         """One stage is over."""
         with self._lock:
-            self._done += 1
+            self._done, self._part = self._done + 1, 0.0
+            self._draw()
+
+    def part(self, done: int, total: int) -> None:
+        """How much of the stage is over."""
+        with self._lock:
+            self._part = min(1.0, done / total) if total > 0 else 0.0
             self._draw()
 
     def more(self, stages: int) -> None:
@@ -66,20 +73,20 @@ class Progress:
 
     def _draw(self) -> None:
         if self._bar is not None:
-            self._bar.update(self._task, completed=self._done, total=self._stages, description=self._text)
+            self._bar.update(self._task, completed=self._done + self._part, total=self._stages, description=self._text)
 
     def _show(self) -> None:
         """On the timer's thread: a bar that cannot be drawn costs nothing else."""
         with contextlib.suppress(Exception):
             from rich.console import Console
-            from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+            from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn
             from rich.progress import Progress as Bar
 
             with self._lock:
                 if self._ended:
                     return
-                columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+                columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
                 bar = Bar(*columns, console=Console(stderr=True), transient=True)
-                self._task = bar.add_task(self._text, total=self._stages, completed=self._done)
+                self._task = bar.add_task(self._text, total=self._stages, completed=self._done + self._part)
                 bar.start()
                 self._bar = bar

@@ -13,6 +13,8 @@ from slowprobe.timeline.device.facts import DeviceFacts, device_facts
 from slowprobe.timeline.device.partition import DevicePartition
 from slowprobe.timeline.device.rows import device_rows
 from slowprobe.timeline.device.steps import StepBasis, TraceSteps, trace_steps
+from slowprobe.timeline.graph.build import build_graph
+from slowprobe.timeline.graph.outlook import GraphReplay
 from slowprobe.timeline.ops import OpWindow, op_window
 from slowprobe.timeline.ranks.facts import Ranks
 from slowprobe.timeline.replay import Outlook
@@ -49,15 +51,25 @@ def buckets(split: DevicePartition, idle: Mapping[str, int]) -> dict[str, int]:
 class TraceReplay:
     """The recorded steps of a trace, ready to be replayed; the graph is built when a change is first asked for."""
 
-    def __init__(self, trace: Trace, loop_s: float) -> None:
+    def __init__(self, trace: Trace, facts: DeviceFacts | None, loop_s: float) -> None:
         self._trace = trace
+        self._facts = facts
         self.loop_s = loop_s
 
+    @cached_property
+    def graph(self) -> GraphReplay:
+        """Everything that ran, by what waits for what. Raises `EvidenceMissing` without a device."""
+        if self._facts is None:
+            raise EvidenceMissing("without device activity a trace cannot be replayed")
+        marks = self._facts.steps
+        return GraphReplay(build_graph(self._trace, self._facts.rows), marks.start_ns, marks.end_ns)
+
     def outlook(self, changes: Iterable[Any]) -> Outlook:
-        """The recorded time with all `changes` applied together."""
-        if not list(changes):
+        """The recorded time with all `changes` (of `slowprobe.timeline.graph.changes`) applied together."""
+        changes = list(changes)
+        if not changes:
             return Outlook(self.loop_s, self.loop_s, self.loop_s, self.loop_s)
-        raise EvidenceMissing("a trace cannot be replayed with this change")
+        return self.graph.outlook(changes)
 
 
 class TraceEvidence:
@@ -132,7 +144,7 @@ class TraceEvidence:
     @cached_property
     def replay(self) -> TraceReplay:
         """The recording, ready to be replayed with changes."""
-        return TraceReplay(self.trace, float(self.steps.wall_ms.sum()) / 1e3)
+        return TraceReplay(self.trace, self.facts, float(self.steps.wall_ms.sum()) / 1e3)
 
     def _parts(self, marked: bool) -> dict[str, Floats]:
         """ms a step, by the parts of the device's time as the report names them; they add up to the step."""

@@ -41,16 +41,16 @@ def trace_verdict(evidence: TraceEvidence, examined: Examination, ranks: Ranks |
     if found is not None:
         return found
     if evidence.facts is not None:
-        return _of_device(evidence.facts, ranks)
+        return _of_device(evidence.facts, _waiting(evidence, ranks))
     window = evidence.cpu_window
     if window is None:
         return _verdict("none", "The trace holds neither device activity nor operators.", 0.0)
     return _of_operators(window)
 
 
-def _of_device(facts: DeviceFacts, ranks: Ranks | None) -> Verdict:
+def _of_device(facts: DeviceFacts, waiting: str) -> Verdict:
     span_ns = facts.partition.span_ns or 1
-    worst = max(_losses(facts, ranks), key=lambda loss: loss.ns)
+    worst = max(_losses(facts, waiting), key=lambda loss: loss.ns)
     share = worst.ns / span_ns
     if share < MEDIUM_SHARE:
         busy = percent(facts.partition.busy_ns / span_ns)
@@ -58,12 +58,11 @@ def _of_device(facts: DeviceFacts, ranks: Ranks | None) -> Verdict:
     return _verdict(worst.bottleneck, f"The device {worst.text} {percent(share)} of the time.", share)
 
 
-def _losses(facts: DeviceFacts, ranks: Ranks | None) -> list[_Loss]:
+def _losses(facts: DeviceFacts, waiting: str) -> list[_Loss]:
     """What the device's time is lost to, each moment once: communication and copies that nothing hides, idling."""
     split, idle = facts.partition, dict(facts.gaps.by_cause)
-    waiting = f" ({_waiting(facts, ranks)})" if _waiting(facts, ranks) else ""
     losses = [
-        _Loss("communication", split.exposed_communication_ns, f"communicates{waiting} without computing"),
+        _Loss("communication", split.exposed_communication_ns, f"communicates without computing{waiting}"),
         _Loss("transfer", split.exposed_copy_ns, "copies without computing"),
         _Loss("input", idle.pop("data", 0), _IDLE["data"][1]),
     ]
@@ -81,16 +80,14 @@ def _named(cause: str, ns: int) -> tuple[Bottleneck, int, str]:
     return bottleneck, ns, text
 
 
-def _waiting(facts: DeviceFacts, ranks: Ranks | None) -> str:
-    """How much of this rank's communication is waiting, and for whom where that is known."""
-    if ranks is None:
-        return ""
-    row = next((row for row in ranks.rows if row.rank == facts.rank), ranks.rows[0] if ranks.rows else None)
-    if row is None or not row.suffered_ns or not row.partition.exposed_communication_ns:
+def _waiting(evidence: TraceEvidence, ranks: Ranks | None) -> str:
+    """How much of this rank's communication is waiting, and for whom where that is known; empty where it is not."""
+    row = next((row for row in ranks.rows if row.path == evidence.trace.path), None) if ranks is not None else None
+    if ranks is None or row is None or not row.suffered_ns or not row.partition.exposed_communication_ns:
         return ""
     share = row.suffered_ns / row.partition.exposed_communication_ns
-    whom = f"rank {ranks.straggler.rank}" if ranks.straggler.rank is not None else "other ranks"
-    return f"{percent(share)} of it waiting for {whom}"
+    whom = f"rank {ranks.straggler.rank}" if ranks.straggler.rank not in (None, row.rank) else "other ranks"
+    return f" ({percent(share)} of that it waits for {whom})"
 
 
 def _of_operators(window: OpWindow) -> Verdict:
