@@ -8,19 +8,19 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from click.testing import CliRunner, Result
 
 from slowprobe.cli import group
 from slowprobe.cli.progress import Progress
+from slowprobe.diagnose.finding import Bottleneck
 from slowprobe.errors import SlowprobeError
 from slowprobe.report import json as report_json
 from slowprobe.report.document import Document
 
 SHARED = Path(os.environ.get("SLOWPROBE_TRACES") or Path(__file__).parents[3] / "shared" / "traces")
-BOTTLENECKS = set("input host sync transfer compute precision optimizer memory communication none".split())
 
 
 def real(name: str) -> Path:
@@ -235,7 +235,7 @@ REAL = {
 @pytest.mark.parametrize(("name", "bottleneck"), REAL.items(), ids=list(REAL))
 def test_real_traces(tmp_path: Path, name: str, bottleneck: str | None) -> None:
     _, document = run(real(name), out=tmp_path)
-    assert document.verdict.bottleneck in BOTTLENECKS
+    assert document.verdict.bottleneck in get_args(Bottleneck)
     assert bottleneck is None or document.verdict.bottleneck == bottleneck
     assert document.time.wall_s > 0
     assert sum(bucket.seconds for bucket in document.time.buckets) == pytest.approx(document.time.wall_s, rel=1e-3)
