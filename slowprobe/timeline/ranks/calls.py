@@ -8,9 +8,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from slowprobe.timeline.device.rows import KINDS, DeviceRows
+from slowprobe.timeline.device.classes import is_collective
+from slowprobe.timeline.device.intervals import Cover
+from slowprobe.timeline.device.rows import COMMUNICATION, COMPUTE, DeviceRows
 from slowprobe.timeline.device.steps import TraceSteps
-from slowprobe.timeline.ranks.stretches import Stretches, union
 from slowprobe.trace.reader import MISSING, Collective, Ints, Trace
 
 ENDS_TOGETHER = frozenset({"all_reduce", "all_gather", "reduce_scatter", "all_to_all", "barrier"})
@@ -35,7 +36,6 @@ _KINDS = (  # by what the name holds, spelled without separators; the first that
     ("scatter", "scatter"),
     ("reduce", "reduce"),
 )
-_ANNOTATION = re.compile(r"^(?:nccl|rccl|gloo|mpi|ucc|hccl|c10d|xccl)(?:::|:)|^record_param_comms$", re.IGNORECASE)
 _MOST_NESTED = 8  # c10d::allreduce_ > record_param_comms > nccl:all_reduce > launch
 
 
@@ -53,8 +53,9 @@ class CollectiveCalls:
     end_ns: Ints
     step: Ints
     """The number of the step in which the host launched it; `MISSING` outside steps."""
-    hidden: Stretches
-    """When the rank computed while it was in any of them."""
+    hidden_start_ns: Ints
+    hidden_end_ns: Ints
+    """When the rank computed while it was in any of them: disjoint stretches in order of time."""
 
     def __len__(self) -> int:
         return len(self.start_ns)
@@ -62,15 +63,13 @@ class CollectiveCalls:
 
 def collective_calls(trace: Trace, rows: DeviceRows, steps: TraceSteps) -> CollectiveCalls:
     """The communication of one device."""
-    at = np.flatnonzero(rows.kind == KINDS.index("communication"))
+    at = np.flatnonzero(rows.kind == COMMUNICATION)
     told = _Hosts(trace)
     described = [_describe(trace, int(rows.row[i]), int(rows.launch[i]), told) for i in at]
-    communicating = union(rows.start_ns[at], rows.end_ns[at])
-    computes = rows.kind == KINDS.index("compute")
-    computing = union(rows.start_ns[computes], rows.end_ns[computes])
+    computing = rows.kind == COMPUTE
+    hidden = _common(Cover(rows.start_ns[at], rows.end_ns[at]), Cover(rows.start_ns[computing], rows.end_ns[computing]))
     launch = rows.launch[at]
     begun = np.where(launch == MISSING, rows.start_ns[at], trace.start_ns[launch])
-    hidden = computing.within(communicating)
     return CollectiveCalls(
         name=tuple(name for name, _, _ in described),
         group=tuple(group for _, group, _ in described),
@@ -78,7 +77,8 @@ def collective_calls(trace: Trace, rows: DeviceRows, steps: TraceSteps) -> Colle
         start_ns=rows.start_ns[at] + trace.base_ns,
         end_ns=rows.end_ns[at] + trace.base_ns,
         step=_step_numbers(steps, begun),
-        hidden=Stretches(hidden.start_ns + trace.base_ns, hidden.end_ns + trace.base_ns),
+        hidden_start_ns=hidden.start + trace.base_ns,
+        hidden_end_ns=hidden.end + trace.base_ns,
     )
 
 
@@ -105,8 +105,7 @@ class _Hosts:
     """The rows on the host that speak of a collective, to be found by the launch call inside them."""
 
     def __init__(self, trace: Trace) -> None:
-        speaks = trace.matches(lambda name: bool(_ANNOTATION.match(name)))
-        speaks &= trace.is_category("user_annotation", "cpu_op")
+        speaks = trace.matches(is_collective) & trace.is_category("user_annotation", "cpu_op")
         self._trace = trace
         self._rows: dict[tuple[int, int], tuple[list[int], list[int]]] = {}
         for row in np.flatnonzero(speaks).tolist():  # in order of start
@@ -122,6 +121,12 @@ class _Hosts:
         last = bisect_right(starts, at_ns)
         near = rows[max(0, last - _MOST_NESTED) : last]
         return [row for row in reversed(near) if trace.start_ns[row] + trace.duration_ns[row] > at_ns]
+
+
+def _common(one: Cover, other: Cover) -> Cover:
+    edges = np.unique(np.concatenate([one.start, one.end, other.start, other.end]))
+    both = one.contains(edges[:-1]) & other.contains(edges[:-1])
+    return Cover(edges[:-1][both], edges[1:][both])
 
 
 def _step_numbers(steps: TraceSteps, at_ns: Ints) -> Ints:

@@ -14,7 +14,7 @@ from slowprobe.timeline.ranks.waiting import Waits
 from slowprobe.trace.reader import MISSING, Bools, Ints
 
 COVERED = 0.5
-"""Of the time in collectives, what must be in those that can be judged: else the unseen part could say otherwise."""
+"""Of the time in collectives after the first, what must be found on all ranks: else the rest could say otherwise."""
 MIN_LOST = 0.02
 """Of the ranks' time: below, nobody would feel the straggler's going, and uneven clocks can look like one."""
 MAJORITY = 0.5
@@ -43,7 +43,8 @@ def judge(scene: Scene) -> Straggler:
         return _nobody("Only one rank was recorded.")
     if not len(scene.matching):
         return _nobody("No collective of these traces can be found on several ranks, so nothing tells who waits.")
-    judged = scene.matching.complete & ~openings(scene.matching, scene.waits)
+    first = openings(scene.matching, scene.waits)
+    judged = scene.matching.complete & ~first
     if not scene.matching.complete.any():
         here, all_ranks = len(scene.ranks), scene.world_size
         return _nobody(
@@ -60,7 +61,9 @@ def judge(scene: Scene) -> Straggler:
     share = float(caused[leading] / lost)
     lost_share = lost / max(1, int(scene.span_ns.sum()))
     steps, led = _steps(scene, judged, leading)
-    reason = _doubt(scene, judged, caused, lost_share, steps, led)
+    lengths = scene.waits.waiting_ns + scene.waits.transfer_ns
+    covered = int(lengths[judged].sum()) / max(1, scene.collective_ns - int(lengths[first].sum()))
+    reason = _doubt(scene, covered, caused, lost_share, steps, led)
     mine = judged & (scene.waits.last == leading)
     figures = f"{share:.0%} of the time that ranks spend waiting ({lost_share:.1%} of their time) is for rank "
     return Straggler(
@@ -97,15 +100,14 @@ def steps_needed(ranks: int) -> int:
     return next(steps for steps in range(1, 100) if chance(ranks, steps, steps) <= CHANCE)
 
 
-def _doubt(scene: Scene, judged: Bools, caused: Ints, lost_share: float, steps: int, led: int) -> str:
+def _doubt(scene: Scene, covered: float, caused: Ints, lost_share: float, steps: int, led: int) -> str:
     """Why the leading rank is not named; empty where it is."""
-    covered = int((scene.waits.waiting_ns + scene.waits.transfer_ns)[judged].sum()) / max(1, scene.collective_ns)
     if lost_share < MIN_LOST:
         return f"Ranks wait for each other for {lost_share:.1%} of their time: too little for a straggler."
     if covered < COVERED:
         return (
-            f"Only {covered:.0%} of the time in collectives can be judged (found on every rank of its group, and not "
-            "the first of the recording)."
+            f"Only {covered:.0%} of the time in collectives can be judged: the others were not found on every rank of "
+            "their group."
         )
     order = np.argsort(-caused, kind="stable")
     first, second = (scene.ranks[int(i)] for i in order[:2])

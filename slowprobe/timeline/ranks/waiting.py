@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from slowprobe.timeline.device.intervals import Cover, pieces
 from slowprobe.timeline.ranks.clocks import Alignment
 from slowprobe.timeline.ranks.matching import OneRank, times
-from slowprobe.timeline.ranks.stretches import Stretches, covered_ns
 from slowprobe.trace.reader import MISSING, Ints
 
 
@@ -63,9 +63,8 @@ def waits(ranks: Sequence[OneRank], alignment: Alignment) -> Waits:
 def _suffered(one: OneRank, start_ns: Ints, waiting_ns: Ints) -> Ints:
     """Of each wait, what no earlier wait covers and no computing hides."""
     order = np.argsort(start_ns, kind="stable")
-    starts, ends = start_ns[order], (start_ns + waiting_ns)[order]
-    reach = np.maximum.accumulate(np.concatenate((starts[:1], ends[:-1]))) if len(starts) else starts
-    own = Stretches(np.minimum(np.maximum(starts, reach), ends), ends)
+    own_start, own_end = pieces(start_ns[order], (start_ns + waiting_ns)[order])
+    hidden = Cover(one.calls.hidden_start_ns, one.calls.hidden_end_ns)
     suffered = np.empty_like(waiting_ns)
-    suffered[order] = (own.end_ns - own.start_ns) - covered_ns(own, one.calls.hidden)
+    suffered[order] = own_end - own_start - hidden.within(own_start, own_end)
     return suffered

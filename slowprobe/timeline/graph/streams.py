@@ -1,0 +1,127 @@
+"""Streams of the device: what each had been given when, and what its rows wait for on the device."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from slowprobe.timeline.device.rows import DeviceRows
+from slowprobe.timeline.graph.calls import Calls, event_waits
+from slowprobe.trace.reader import MISSING, Ints, Trace
+
+ROUNDING_NS = 2_000  # starts and durations in whole µs, each rounded: neighbours seem to overlap by up to that
+CLOCKS_NS = 20_000  # between host and device clocks: a wait may seem to end so much before what it waited for
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """One queue of one device."""
+
+    device: int
+    stream: int
+    rows: Ints
+    """Positions of its device rows, in order."""
+    given_ns: list[int]
+    """When each was launched; never decreasing."""
+    ends_ns: list[int]
+
+    def last_before(self, time_ns: int) -> int:
+        """Index of the last row that was launched before a time; −1 when there is none."""
+        return bisect_left(self.given_ns, time_ns) - 1
+
+
+class Streams:
+    """All streams, with what the trace says of synchronisation between them."""
+
+    def __init__(self, trace: Trace, rows: DeviceRows, calls: Calls) -> None:
+        self._trace, self._rows, self._calls = trace, rows, calls
+        launched = np.where(
+            rows.launch == MISSING, rows.start_ns, np.minimum(trace.start_ns[rows.launch], rows.start_ns)
+        )
+        self.streams: dict[tuple[int, int], Stream] = {}
+        key = rows.device * (1 << 32) + rows.stream
+        order = np.argsort(key, kind="stable")
+        for mine in np.split(order, np.flatnonzero(np.diff(key[order])) + 1) if len(order) else ():
+            device, stream = int(rows.device[mine[0]]), int(rows.stream[mine[0]])
+            given = np.maximum.accumulate(launched[mine]).tolist()
+            self.streams[device, stream] = Stream(device, stream, mine, given, rows.end_ns[mine].tolist())
+        sync = np.flatnonzero(trace.is_category("cuda_sync"))
+        self.told = dict(zip(trace.correlation[sync].tolist(), sync.tolist(), strict=True))
+        """Rows about synchronisation, by the correlation of the call that they are about."""
+        self._call_start = dict(zip(trace.correlation[calls.row].tolist(), calls.start_ns.tolist(), strict=True))
+
+    def recorded_ns(self, sync_row: int, default_ns: int) -> int:
+        """When the event that a synchronisation is about was recorded, on the host's clock."""
+        return self._call_start.get(int(self._trace.sync_event[sync_row]), default_ns)
+
+    def before(self) -> Ints:
+        """Per device row: the one that had to end first on its stream; `MISSING` for none.
+
+        That is the one in front of it, or where rows of a stream run side by side, the last that had ended.
+        """
+        before = np.full(len(self._rows), MISSING, dtype=np.int64)
+        for stream in self.streams.values():
+            start_ns, end_ns = self._rows.start_ns[stream.rows], self._rows.end_ns[stream.rows]
+            index = np.arange(-1, len(start_ns) - 1)
+            beside = np.flatnonzero(end_ns[:-1] > start_ns[1:] + ROUNDING_NS) + 1
+            if len(beside):
+                by_end = np.argsort(end_ns, kind="stable")
+                place = np.searchsorted(end_ns[by_end], start_ns[beside] + ROUNDING_NS, side="right") - 1
+                ended = np.where(place >= 0, by_end[place], MISSING)
+                index[beside] = np.where(ended < beside, ended, MISSING)
+            before[stream.rows[1:]] = np.where(index[1:] >= 0, stream.rows[index[1:]], MISSING)
+        return before
+
+    def waits(self) -> tuple[Ints, Ints]:
+        """Device rows that wait for a row of another stream through an event: (waiting, awaited) positions."""
+        pairs = {(waiting, awaited) for waiting, awaited in self._event_waits() if self._fits(waiting, awaited)}
+        found = np.array(sorted(pairs), dtype=np.int64).reshape(-1, 2)
+        return found[:, 0], found[:, 1]
+
+    def _fits(self, waiting: int, awaited: int) -> bool:
+        return bool(self._rows.end_ns[awaited] <= self._rows.start_ns[waiting] + ROUNDING_NS)
+
+    def _event_waits(self) -> Iterator[tuple[int, int]]:
+        waits = event_waits(self._trace, self._calls)
+        correlations = self._trace.correlation[self._calls.row[waits]].tolist()
+        known = [self.told[c] for c in correlations if c in self.told]
+        if not known:
+            yield from self._guessed(waits)
+            return
+        for row in known:
+            trace = self._trace
+            device = int(trace.device[row])
+            target = self.streams.get((device, int(trace.stream[row])))
+            source = self.streams.get((device, int(trace.sync_stream[row])))
+            if target is None or source is None:
+                continue
+            called_ns = self._call_start[int(trace.correlation[row])]
+            first = target.last_before(called_ns) + 1
+            last = source.last_before(self.recorded_ns(row, called_ns))
+            if first < len(target.rows) and last >= 0:
+                yield int(target.rows[first]), int(source.rows[last])
+
+    def _guessed(self, waits: Ints) -> Iterator[tuple[int, int]]:
+        """Without rows about them: a wait holds up the thread's next launch, until what was last given elsewhere.
+
+        Several waits in front of one launch stand for so many streams. What ended after the launched row began cannot
+        have been waited for; `waits` drops it.
+        """
+        launched = np.argsort(self._calls.launch_of, kind="stable")
+        by_call = self._calls.launch_of[launched]
+        next_up = np.searchsorted(by_call, waits, side="right")
+        seen: dict[int, int] = {}
+        for wait, at in zip(waits.tolist(), next_up.tolist(), strict=True):
+            if at == len(by_call) or self._calls.place[by_call[at]] != self._calls.place[wait]:
+                continue
+            waiting = int(launched[at])
+            seen[waiting] = seen.get(waiting, 0) + 1
+            called_ns = int(self._calls.start_ns[wait])
+            own = int(self._rows.device[waiting]), int(self._rows.stream[waiting])
+            others = [s for s in self.streams.values() if s.device == own[0] and s.stream != own[1]]
+            given = [(s.given_ns[i], int(s.rows[i])) for s in others if (i := s.last_before(called_ns)) >= 0]
+            fitting = sorted((when, row) for when, row in given if self._fits(waiting, row))
+            yield from ((waiting, row) for _, row in fitting[-seen[waiting] :])

@@ -1,0 +1,48 @@
+"""How long a node waits between what it depends on and its own start."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from slowprobe.trace.reader import MISSING, Ints
+
+
+class Timing:
+    """Gaps, latencies and delays that make a replay without changes give the recorded times exactly."""
+
+    def __init__(
+        self, start_ns: Ints, end_ns: Ints, before: Ints, launch: Ints, waiting: Ints, awaited: Ints, period_ns: Ints
+    ) -> None:
+        self.start_ns, self.end_ns = start_ns, end_ns
+        self.waiting, self.awaited, self.period_ns = waiting, awaited, period_ns
+        self.origin_ns = int(start_ns.min()) if len(start_ns) else 0
+        self.gap_ns = np.zeros_like(start_ns)
+        self.lag_ns = np.zeros_like(start_ns)
+        self.latency_ns = 0
+        ready_ns = np.full(len(start_ns), self.origin_ns, dtype=np.int64)
+        np.maximum.at(ready_ns, waiting, end_ns[awaited] + period_ns)
+        ended_ns = np.where(before == MISSING, self.origin_ns, end_ns[before]) if len(before) else ready_ns
+        launched = np.flatnonzero(launch != MISSING)
+        if len(launched):
+            self._launches(launched, launch, before, np.maximum(ready_ns, ended_ns), ended_ns)
+            lagged_ns = start_ns[launch[launched]] + self.lag_ns[launched]
+            ready_ns[launched] = np.maximum(ready_ns[launched], lagged_ns)
+        self.delay_ns = start_ns - np.maximum(ready_ns, ended_ns + self.gap_ns)
+
+    def _launches(self, rows: Ints, launch: Ints, before: Ints, ready_ns: Ints, ended_ns: Ints) -> None:
+        """What starts behind an empty queue starts when it does because of its launch; else after what was in front."""
+        since_launch_ns = self.start_ns[rows] - self.start_ns[launch[rows]]
+        at_once = ready_ns[rows] <= self.start_ns[launch[rows]]
+        latencies_ns = since_launch_ns[at_once & (since_launch_ns > 0)]
+        if not len(latencies_ns):
+            latencies_ns = since_launch_ns[since_launch_ns > 0]
+            self.latency_ns = int(latencies_ns.min()) if len(latencies_ns) else 0
+        else:
+            self.latency_ns = int(np.median(latencies_ns))
+        queued = ready_ns[rows] > self.start_ns[launch[rows]] + self.latency_ns
+        self.lag_ns[rows] = np.where(queued, np.minimum(since_launch_ns, self.latency_ns), since_launch_ns)
+        behind = rows[(before[rows] != MISSING) & queued & (ended_ns[rows] == ready_ns[rows])]
+        gaps_ns = self.start_ns[behind] - ended_ns[behind]
+        typical_ns = int(np.median(gaps_ns)) if len(gaps_ns) else 0
+        follows = rows[before[rows] != MISSING]
+        self.gap_ns[follows] = np.minimum(self.start_ns[follows] - ended_ns[follows], typical_ns)
