@@ -60,7 +60,7 @@ _BY_NAME: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
         ),
         (
             "matmul",
-            r"gemm|gemv|nvjet|cutlass|wgmma|xmma|cijk_|cublas|splitk|tensile|(?<![a-z])(b?mm|matmul|addmm)(?![a-z])"
+            r"(?<!fb)gemm|gemv|nvjet|cutlass|wgmma|xmma|cijk_|cublas|splitk|tensile|(?<![a-z])(b?mm|matmul|addmm)(?![a-z])"
             r"|^(volta|turing|ampere|hopper|sm\d+)_\w+_(nn|nt|tn|tt)(_|$)|(?<![a-z])dot_kernel|(^|_)fc-dtype",
         ),
         (
@@ -70,14 +70,14 @@ _BY_NAME: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
         ),
         (
             "reduction",
-            r"reduce|reduction|scan(?![a-z])|cumsum|cumprod|argm(ax|in)|nll_loss|crossentropy|max_?pool|avg_?pool",
+            r"reduce|reduction|scan(?!n)|cumsum|cumprod|argm(ax|in)|nll_loss|crossentropy|max_?pool|avg_?pool",
         ),
         ("reduction", r"adaptive_?average|pool2d|pool_(fw|bw)|(?<![a-z])(sum|mean|norm)(?![a-z])"),
         ("copy", r"copy|transpose|permute"),
         (
             "elementwise",
             r"elementwise|pointwise|dropout|distribution_|functor|activation|optensor|subtensorop|fused_?bias|swiglu"
-            r"|silu|gelu|arange|fill|op_tensor|rope|rotary",
+            r"|silu|gelu|quantize|to_float|arange|fill|op_tensor|rope|rotary",
         ),
     )
 )

@@ -49,7 +49,7 @@ class DeviceFacts:
     step_partitions: tuple[DevicePartition, ...]
     """What the device did while the host was in each step."""
     step_idle: tuple[dict[str, int], ...]
-    """Of each step: idle ns by cause. Without what is idle before the device's first row and after its last."""
+    """Of each step: idle ns by cause; adds up to the idle time of its partition."""
     gaps: IdleGaps
     queue: LaunchQueue
     kernels: tuple[KernelStat, ...]

@@ -63,6 +63,11 @@ class Host:
     def _lines(self) -> Bools:
         return (self.python & self.trace.matches(is_own_line))[self.stack.rows]
 
+    @cached_property
+    def _labels(self) -> Bools:
+        steps = self.trace.matches(lambda name: name.startswith(("ProfilerStep#", "slowprobe.step")))
+        return (self.annotations & ~steps)[self.stack.rows]
+
     def around(self, rows: Ints) -> Ints:
         """Positions in the stack of what is innermost at the start of these rows; `MISSING` rows have none."""
         known = rows >= 0
@@ -74,6 +79,10 @@ class Host:
         """The outermost operator at or around each position."""
         top = self._top_operators[np.maximum(positions, 0)] if len(self.stack.rows) else positions
         return self._names(np.where(positions >= 0, top, MISSING))
+
+    def annotation_names(self, positions: Ints) -> list[str | None]:
+        """The innermost annotation at or around each position, but for those that mark whole steps."""
+        return self._names(self.stack.nearest(positions, self._labels))
 
     def lines(self, positions: Ints) -> list[str | None]:
         """The innermost line of Python outside known libraries, at or around each position; None without stacks."""
@@ -96,7 +105,5 @@ def is_own_line(name: str) -> bool:
         return False
     parts = found["path"].replace("\\", "/").split("/")
     return parts[-1].endswith(".py") and not (
-        parts[0] in _FOREIGN
-        or {"site-packages", "dist-packages"}.intersection(parts)
-        or "lib/python" in found["path"]
+        parts[0] in _FOREIGN or {"site-packages", "dist-packages"}.intersection(parts) or "lib/python" in found["path"]
     )

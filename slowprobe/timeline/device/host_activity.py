@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from slowprobe.timeline.device.claims import launching_threads
 from slowprobe.timeline.device.host import Host
-from slowprobe.timeline.device.idle import launching_threads
 from slowprobe.timeline.device.intervals import Cover
 from slowprobe.timeline.device.rows import DeviceRows
 from slowprobe.timeline.device.steps import TraceSteps

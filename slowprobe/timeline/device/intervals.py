@@ -7,6 +7,8 @@ import numpy.typing as npt
 
 from slowprobe.trace.reader import Bools, Ints
 
+Int8s = npt.NDArray[np.int8]
+
 
 class Cover:
     """The union of some intervals, in any order, and how much of any stretch it covers."""
@@ -58,6 +60,29 @@ class Cover:
         ends = np.concatenate([np.clip(self.start, start, end), [end]])
         left = ends > starts
         return starts[left], ends[left]
+
+
+def cut_by_claim(start: Ints, end: Ints, claims: list[tuple[int, Cover]], rest: int) -> tuple[Ints, Ints, Int8s]:
+    """Disjoint stretches cut up so that each piece belongs to the first claim that covers it, or to `rest`.
+
+    Returns start, end and claim of the pieces, in order; neighbours of one claim are one piece.
+    """
+    inside = Cover(start, end)
+    edges = [start, end]
+    for _, cover in claims:
+        for marks in (cover.start, cover.end):
+            edges.append(marks[inside.contains(marks)])
+    marks = np.unique(np.concatenate(edges))
+    left, right = marks[:-1], marks[1:]
+    within = inside.contains(left)
+    left, right = left[within], right[within]
+    claim = np.full(len(left), rest, dtype=np.int8)
+    for number, cover in reversed(claims):
+        claim[cover.contains(left)] = number
+    new = np.ones(len(left), dtype=np.bool_)
+    new[1:] = (left[1:] != right[:-1]) | (claim[1:] != claim[:-1])
+    last = np.append(new[1:], True)[: len(left)]
+    return left[new], right[last], claim[new]
 
 
 def pieces(start: Ints, end: Ints) -> tuple[Ints, Ints]:

@@ -9,7 +9,7 @@ import numpy as np
 
 from slowprobe.timeline.device.host import Host
 from slowprobe.timeline.device.steps import TraceSteps
-from slowprobe.trace.reader import Ints, Trace
+from slowprobe.trace.reader import MISSING, Ints, Trace
 
 _GETS = re.compile(r"Malloc|Alloc|Create", re.IGNORECASE)
 
@@ -23,6 +23,9 @@ class MemoryCurve:
     time_ns: Ints
     allocated_bytes: Ints
     reserved_bytes: Ints
+    """`MISSING` where the trace does not tell, as in 2021."""
+    is_relative: bool
+    """The trace gives no totals: allocated bytes are counted from its own events, without what lived before them."""
     peak_bytes: int
     peak_ns: int
     peak_reserved_bytes: int
@@ -53,6 +56,10 @@ def memory_curve(trace: Trace, steps: TraceSteps | None = None, host: Host | Non
     mine = events.device == device
     time_ns, size = events.start_ns[mine], events.size_bytes[mine]
     allocated, reserved = events.allocated_bytes[mine], events.reserved_bytes[mine]
+    is_relative = bool((allocated == MISSING).all())
+    if is_relative:
+        allocated = np.cumsum(size)
+        allocated = allocated - min(0, int(allocated.min()))  # what was freed in between had been there from the start
     peak = int(allocated.argmax())
     got = size > 0
     host = host or Host(trace)
@@ -64,6 +71,7 @@ def memory_curve(trace: Trace, steps: TraceSteps | None = None, host: Host | Non
         time_ns=time_ns,
         allocated_bytes=allocated,
         reserved_bytes=reserved,
+        is_relative=is_relative,
         peak_bytes=int(allocated[peak]),
         peak_ns=int(time_ns[peak]),
         peak_reserved_bytes=int(reserved.max()),

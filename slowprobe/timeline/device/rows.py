@@ -5,13 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 
 import numpy as np
-import numpy.typing as npt
 
 from slowprobe.timeline.device.classes import CLASSES, is_collective, kernel_class, uses_tensor_cores
 from slowprobe.timeline.device.host import Host
+from slowprobe.timeline.device.intervals import Int8s
 from slowprobe.trace.reader import MISSING, Bools, Ints, Trace
-
-Int8s = npt.NDArray[np.int8]
 
 KINDS = ("compute", "communication", "copy")
 COMPUTE, COMMUNICATION, COPY = range(3)
@@ -86,7 +84,7 @@ def device_rows(trace: Trace, host: Host | None = None) -> DeviceRows:
     row = np.flatnonzero(trace.is_category(*_CATEGORIES))
     launch = _launches(trace, host.runtime, row)
     around = host.around(launch)
-    operator = _operators(trace, host, row, around)
+    operator = _operators(trace, host, row, launch, around)
     copies = (trace.is_category("gpu_memcpy") | trace.matches(lambda name: name == _DMA))[row]
     memsets = trace.is_category("gpu_memset")[row]
     class_id = _classes(trace, host, row, operator, around)
@@ -112,13 +110,16 @@ def _launches(trace: Trace, runtime: Bools, row: Ints) -> Ints:
     return _join(trace.correlation[calls], calls, trace.correlation[row])
 
 
-def _operators(trace: Trace, host: Host, row: Ints, around: Ints) -> Ints:
-    """By the external id where the trace ties one to an operator, else by where the launch is nested."""
-    operators = np.flatnonzero(host.operators & (trace.external_id > 0))
-    by_id = _join(trace.external_id[operators], operators, trace.external_id[row])
+def _operators(trace: Trace, host: Host, row: Ints, launch: Ints, around: Ints) -> Ints:
+    """By where the launch is nested; without a launch, by the external id.
+
+    Not by the id first: in some traces it counts other things than the operators' ids do.
+    """
     stack = host.stack
     nested = stack.row_of(stack.nearest(around, host.operators[stack.rows])) if len(stack.rows) else around
-    return np.where(by_id >= 0, by_id, nested)
+    operators = np.flatnonzero(host.operators & (trace.external_id > 0))
+    by_id = _join(trace.external_id[operators], operators, trace.external_id[row])
+    return np.where(launch >= 0, nested, by_id)
 
 
 def _join(keys: Ints, values: Ints, wanted: Ints) -> Ints:

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from small_traces import BACKWARD, SmallTrace
 
-from slowprobe.timeline.device.idle import FULL_DEPTH, IDLE_CAUSES, idle_gaps
+from slowprobe.timeline.device.claims import FULL_DEPTH
+from slowprobe.timeline.device.idle import IDLE_CAUSES, idle_gaps
 from slowprobe.timeline.device.partition import device_partition
 from slowprobe.timeline.device.rows import device_rows
 from slowprobe.timeline.device.steps import trace_steps
@@ -21,7 +22,10 @@ REQUEST = "enumerate(DataLoader)#_SingleProcessDataLoaderIter.__next__"
 def gaps_of(small, tmp_path):
     trace = small.read(tmp_path)
     rows = device_rows(trace)
-    gaps = idle_gaps(trace, rows, trace_steps(trace, rows))
+    steps = trace_steps(trace, rows)
+    gaps = idle_gaps(trace, rows, steps)
+    for start, end in zip(steps.start_ns.tolist(), steps.end_ns.tolist(), strict=True):
+        assert sum(gaps.between(start, end).values()) == device_partition(rows, start, end).idle_ns
     span = int(rows.start_ns.min()), int(rows.end_ns.max())
     assert gaps.total_ns == sum(gaps.by_cause.values()) == device_partition(rows, *span).idle_ns
     assert gaps.between(*span) == {cause: ns for cause, ns in gaps.by_cause.items() if ns}
@@ -42,6 +46,7 @@ def test_waiting_for_data(tmp_path):
     # idle 100–620: data to 550, Python to 600, the launch call to 610, then on its way to the device.
     assert us(gaps) == {"data": 450, "python": 50, "launch": 20}
     assert [IDLE_CAUSES[number] for number in gaps.cause] == ["data"]
+    assert gaps.site == (REQUEST,)
     assert gaps.sync_row.tolist() == [MISSING] and gaps.drained_ns == 0
     assert gaps.queued_ns.tolist() == [10_000]
 
@@ -75,6 +80,19 @@ def test_a_sync_behind_which_work_is_queued_drains_nothing(tmp_path):
     assert us(gaps) == {"launch": 2} and gaps.queued_ns.tolist() == [2_000]
     assert gaps.drained_ns == 0
     assert sync_table(trace, gaps)[0].drained_ns == 0
+
+
+def test_kernels_without_a_launch_that_begin_in_a_sync_were_queued(tmp_path):
+    small = SmallTrace()
+    small.launch("k", (0, 5), (10, 90))
+    small.call("cudaDeviceSynchronize", 12, 200)
+    small.device("k", 103, 90)
+    small.device("k", 195, 16)
+    small.launch("k", (300, 5), (306, 10))
+    trace, gaps = gaps_of(small, tmp_path)
+    assert us(gaps) == {"launch": 3 + 2 + 6, "other": 1, "python": 88}
+    assert gaps.drained_ns == 95_000
+    assert sync_table(trace, gaps)[0].drained_ns == 95_000
 
 
 def test_a_copy_that_the_host_waits_for_drains_like_a_sync(tmp_path):

@@ -6,8 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slowprobe.timeline.device.idle import cut_by_claim
-from slowprobe.timeline.device.intervals import Cover, pieces
+from slowprobe.timeline.device.intervals import Cover, cut_by_claim, pieces
 
 LENGTH = 60
 interval = st.tuples(st.integers(0, LENGTH), st.integers(0, 15)).map(lambda at: (at[0], min(LENGTH, at[0] + at[1])))

@@ -119,6 +119,7 @@ NAMED = [
     (POINTWISE, "aten::_foreach_add_", "optimizer", False),
     ("ncclDevKernel_AllReduce_Sum_f32_RING_LL(ncclDevComm*, unsigned long)", None, "communication", False),
     ("fc-dtype_Float", None, "matmul", False),
+    ("void fbgemm_gpu::permute_2D_data_kernel<false, int, int>", "fbgemm::permute_2D_sparse_data", "copy", False),
     ("add-dtype_Float", None, "elementwise", False),
     ("aten::mul.out-dtype_Float", None, "elementwise", False),
     ("my_own_kernel", None, "other", False),

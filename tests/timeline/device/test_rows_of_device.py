@@ -53,12 +53,12 @@ def test_one_graph_launch_launches_many_kernels(tmp_path):
     assert rows.launch.tolist() == [0, 0]
 
 
-def test_the_launching_operator_by_external_id_and_else_by_nesting(tmp_path):
+def test_the_launching_operator_by_nesting_and_without_a_launch_by_external_id(tmp_path):
     small = SmallTrace()
     small.host("aten::linear", 0, 20, **{"External id": 3})
     small.host("aten::addmm", 1, 10, **{"External id": 4})
-    small.launch("k", (2, 2), (30, 5))
-    small.launch("k", (5, 2), (40, 5), **{"External id": 3})
+    small.launch("k", (2, 2), (30, 5), **{"External id": 3})  # of another counter, as in some traces
+    small.device("k", 40, 5, **{"External id": 3})
     trace = small.read(tmp_path)
     names = [trace.names[trace.name_id[row]] for row in device_rows(trace).operator]
     assert names == ["aten::addmm", "aten::linear"]

@@ -13,6 +13,7 @@ from slowprobe.timeline.device.kernels import kernel_table
 from slowprobe.timeline.device.memory import memory_curve
 from slowprobe.timeline.device.rows import device_rows
 from slowprobe.timeline.device.steps import trace_steps
+from slowprobe.trace.reader import MISSING
 
 
 def test_statistics_of_a_kernel_are_over_its_launches(tmp_path):
@@ -89,11 +90,24 @@ def test_memory_curve_peak_and_churn(tmp_path):
     ]
     trace = small.read(tmp_path)
     curve = memory_curve(trace, trace_steps(trace, device_rows(trace)))
-    assert curve.device == 0 and curve.allocated_bytes.tolist() == [512, 1024, 512, 1536, 512]
+    assert curve.device == 0 and not curve.is_relative
+    assert curve.allocated_bytes.tolist() == [512, 1024, 512, 1536, 512]
     assert (curve.peak_bytes, curve.peak_ns, curve.peak_reserved_bytes) == (1536, 150_000, 4096)
     assert (curve.allocations, curve.frees, curve.churn_bytes) == (3, 2, 2048)
     assert (curve.allocations_per_step, curve.churn_bytes_per_step) == (1.5, 1024)
     assert (curve.device_mallocs, curve.device_frees, curve.device_malloc_ns) == (1, 1, 40_000)
+
+
+def test_without_totals_the_curve_counts_its_own_events(tmp_path):
+    small = SmallTrace()
+    small.launch("k", (0, 2), (5, 5))
+    for ts, size in ((1, 100), (2, -300), (3, 500)):
+        event = allocation(ts, size, 0)
+        del event["args"]["Total Allocated"], event["args"]["Total Reserved"]
+        small.events.append(event)
+    curve = memory_curve(small.read(tmp_path))
+    assert curve.is_relative and curve.peak_reserved_bytes == MISSING
+    assert curve.allocated_bytes.tolist() == [300, 0, 500], "200 bytes must have been there before"
 
 
 def test_without_memory_events_there_is_no_curve(tmp_path):
