@@ -130,8 +130,8 @@ def _operators(window: OpWindow, wall_s: float) -> list[tuple[str, str, float]]:
 
 def _partition(cells: list[tuple[str, str, float]], wall_s: float, off_step: str = "") -> doc.Time:
     return doc.Time(
-        wall_s=rounded(wall_s),
-        loop_s=rounded(wall_s),
+        wall_s=round(wall_s, 9),
+        loop_s=round(wall_s, 9),
         unaccounted_share=0.0,
         buckets=[
             doc.Bucket(
