@@ -39,6 +39,8 @@ class Scene:
 
 def judge(scene: Scene) -> Straggler:
     """The straggler, or none with the reason."""
+    if not scene.ranks:
+        return _nobody("No trace shows anything that ran on a device, so nothing tells who waits.")
     if len(scene.ranks) < 2:
         return _nobody("Only one rank was recorded.")
     if not len(scene.matching):
@@ -121,8 +123,7 @@ def _doubt(scene: Scene, covered: float, caused: Ints, lost_share: float, steps:
     if chance(len(scene.ranks), steps, led) > CHANCE:
         return (
             f"{share:.0%} of the waiting after the first collective is for rank {first}, but it costs most in {led} of "
-            f"{_count(steps)}, "
-            f"which may be chance; {steps_needed(len(scene.ranks))} steps in a row would tell."
+            f"{_count(steps)}, which may be chance; {steps_needed(len(scene.ranks))} steps in a row would tell."
         )
     return ""
 
