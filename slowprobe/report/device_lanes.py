@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from slowprobe.report.device_cells import Layer, Stretches, flattened, painted
-from slowprobe.report.device_words import HOST_STATES, host_part, idle_part
+from slowprobe.report.device_words import HOST_STATES, class_part, host_part, idle_part
 from slowprobe.timeline.device.classes import CLASSES
 from slowprobe.timeline.device.facts import DeviceFacts
 from slowprobe.timeline.device.host import Host
@@ -17,7 +17,7 @@ from slowprobe.timeline.device.intervals import Cover
 from slowprobe.timeline.device.rows import KINDS
 from slowprobe.trace.reader import MISSING, Bools, Ints, Trace
 
-PARTS = (*CLASSES, *map(idle_part, IDLE_CAUSES), *map(host_part, HOST_STATES))
+PARTS = (*map(class_part, CLASSES), "copy", *map(idle_part, IDLE_CAUSES), *map(host_part, HOST_STATES))
 PART = {part: number for number, part in enumerate(PARTS)}
 
 _MOST_THREADS = 4
@@ -114,7 +114,7 @@ def _stream_rows(trace: Trace, facts: DeviceFacts, start_ns: int, end_ns: int, n
     rows = facts.rows
     inside = np.flatnonzero((rows.start_ns < end_ns) & (rows.end_ns > start_ns))
     kind = rows.kind[inside]
-    part = rows.class_id[inside].astype(np.int64)
+    part = rows.class_id[inside].astype(np.int64)  # PARTS begins with the classes
     for name in ("communication", "copy"):
         part[kind == KINDS.index(name)] = PART[name]
     starts, ends, stream = rows.start_ns[inside], rows.end_ns[inside], rows.stream[inside]
@@ -133,12 +133,14 @@ def _stream_rows(trace: Trace, facts: DeviceFacts, start_ns: int, end_ns: int, n
 
 def _idle_row(facts: DeviceFacts, start_ns: int, end_ns: int, names: Names) -> Row:
     gaps = facts.gaps
-    inside = np.flatnonzero((gaps.segment_start_ns < end_ns) & (gaps.segment_end_ns > start_ns))
-    owner = np.searchsorted(gaps.start_ns, gaps.segment_start_ns[inside], side="right") - 1
-    text = np.array([names.number(gaps.site[i]) for i in owner.tolist()], dtype=np.int64)
-    part = gaps.segment_cause[inside].astype(np.int64) + PART[idle_part(IDLE_CAUSES[0])]
-    starts, ends = gaps.segment_start_ns[inside], gaps.segment_end_ns[inside]
-    return Row("idle", "Device idle, by cause", flattened(starts, ends, part, text, start_ns, end_ns))
+    sites = np.array([names.number(site) for site in gaps.site], dtype=np.int64)
+    layers = []
+    for cause, reach in zip(IDLE_CAUSES, gaps.reach, strict=True):
+        owner = np.searchsorted(gaps.start_ns, reach.start, side="right") - 1
+        known = (owner >= 0) & (reach.start < gaps.end_ns[np.maximum(owner, 0)]) if len(gaps) else owner >= 0
+        text = np.where(known, sites[np.maximum(owner, 0)], -1) if len(gaps) else np.full(len(owner), -1)
+        layers.append(Layer(PART[idle_part(cause)], reach.start, reach.end, text))
+    return Row("idle", "Device idle, by cause", painted(layers, start_ns, end_ns))
 
 
 def _shifted(row: Stretches, start_ns: int) -> Stretches:

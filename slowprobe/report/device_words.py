@@ -23,6 +23,7 @@ _CLASSES = {
     "other": "Other kernels",
     "communication": "Communication",
     "copy": "Copies",
+    "copy_kernel": "Copy kernels",
 }
 IDLE_LABELS = {
     "data": "Idle: waiting for data",
@@ -82,6 +83,11 @@ _BECAUSE = {
 def idle_part(cause: str) -> str:
     """The part that an idle cause is."""
     return f"idle_{cause}"
+
+
+def class_part(kernel_class: str) -> str:
+    """The part that computing kernels of a class are; a kernel that copies is not a copy engine's work."""
+    return "copy_kernel" if kernel_class == "copy" else kernel_class
 
 
 def host_part(state: str) -> str:
