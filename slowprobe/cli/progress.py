@@ -87,6 +87,7 @@ class Progress:
                     return
                 columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
                 bar = Bar(*columns, console=Console(stderr=True), transient=True)
-                self._task = bar.add_task(self._text, total=self._stages, completed=self._done + self._part)
+                self._task = bar.add_task(self._text, total=self._stages)
                 bar.start()
                 self._bar = bar
+                self._draw()

@@ -10,7 +10,7 @@ import numpy as np
 
 from slowprobe.diagnose.evidence import EvidenceMissing
 from slowprobe.timeline.device.facts import DeviceFacts, device_facts
-from slowprobe.timeline.device.partition import DevicePartition
+from slowprobe.timeline.device.partition import BusyTime, DevicePartition
 from slowprobe.timeline.device.rows import device_rows
 from slowprobe.timeline.device.steps import StepBasis, TraceSteps, trace_steps
 from slowprobe.timeline.graph.build import build_graph
@@ -129,6 +129,39 @@ class TraceEvidence:
             parts=self._parts(marked),
             batches_per_step=1.0,
         )
+
+    @cached_property
+    def loop_ns(self) -> dict[tuple[str, str], int]:
+        """ns by (scope, bucket) from the start of the first step to the end of the last; without marks, of the span.
+
+        The scope is ``step`` or, for what lies between steps, ``off_step``.
+        """
+        facts, marks = self.device, self.marks
+        pieces = [("step", split, idle) for split, idle in zip(facts.step_partitions, facts.step_idle, strict=True)]
+        busy = BusyTime(facts.rows)
+        for start, end in zip(marks.end_ns[:-1].tolist(), marks.start_ns[1:].tolist(), strict=True):
+            if end > start:
+                pieces.append(("off_step", busy.partition(start, end), facts.gaps.between(start, end)))
+        if not len(marks):
+            pieces = [("step", facts.partition, facts.gaps.by_cause)]
+        total: dict[tuple[str, str], int] = {}
+        for scope, split, idle in pieces:
+            for name, ns in buckets(split, idle).items():
+                total[scope, name] = total.get((scope, name), 0) + ns
+        return total
+
+    @property
+    def exposed_copy_ns(self) -> int:
+        """Of `loop_ns`, copies while nothing computes or communicates."""
+        splits = self.device.step_partitions or (self.device.partition,)
+        return sum(split.exposed_copy_ns for split in splits)
+
+    @cached_property
+    def drained_ns(self) -> int:
+        """Of `loop_ns`, idle time behind calls that let the queue of the device run dry."""
+        marks = self.marks
+        start, end = (int(marks.start_ns[0]), int(marks.end_ns[-1])) if len(marks) else self.span_ns
+        return self.device.gaps.drained_between(start, end)
 
     @cached_property
     def span_ns(self) -> tuple[int, int]:

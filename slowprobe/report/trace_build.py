@@ -9,14 +9,13 @@ from datetime import UTC, datetime
 import slowprobe
 from slowprobe.diagnose.engine import examine
 from slowprobe.diagnose.evidence import EvidenceMissing
-from slowprobe.diagnose.trace_evidence import TraceEvidence, buckets, idle_bucket
+from slowprobe.diagnose.trace_evidence import TraceEvidence, idle_bucket
 from slowprobe.report import document as doc
 from slowprobe.report.build import rounded, step_series, step_summary, window
 from slowprobe.report.device_section import device_section
 from slowprobe.report.device_words import LABELS, idle_part, label
 from slowprobe.report.trace_verdict import trace_verdict
 from slowprobe.timeline.device.idle import IDLE_CAUSES
-from slowprobe.timeline.op_bound import StepShares
 from slowprobe.timeline.ops import OpWindow
 from slowprobe.timeline.ranks.facts import Ranks
 from slowprobe.timeline.ranks.identity import distributed
@@ -31,6 +30,8 @@ _OPERATORS = {
     "data": ("data_wait", "Waiting for data"),
     "engine": ("backward", "Waiting for the backward engine's thread"),
 }
+_Cell = tuple[str, str, str, float]
+"""Scope, bucket, its label, seconds."""
 _NO_STEPS = (
     "Nothing in the trace marks steps, so all figures are of the whole recording. Call prof.step() at the end of each "
     "step of the loop, or record a training loop with an optimizer."
@@ -109,29 +110,25 @@ def _time_of_day(unix_ns: int) -> str:
 
 
 def _time(evidence: TraceEvidence) -> doc.Time:
-    """The device's time, first row to last; without a device, that of the training thread in its steps."""
+    """The device's time from the first step to the last; without a device, that of the training thread in its steps."""
     if evidence.facts is not None:
         labels = LABELS | {idle_bucket(cause): label(idle_part(cause)) for cause in IDLE_CAUSES}
         labels["communication"] = "Communication that nothing hides"
-        parts = buckets(evidence.facts.partition, evidence.facts.gaps.by_cause)
-        cells = [(part, labels.get(part, part), ns / 1e9) for part, ns in parts.items()]
-        return _partition(cells, evidence.facts.partition.span_ns / 1e9, off_step=idle_bucket("off_step"))
+        return _partition([(*cell, labels.get(cell[1], cell[1]), ns / 1e9) for cell, ns in evidence.loop_ns.items()])
     window = evidence.cpu_window
-    if window is None:
-        return doc.Time(wall_s=0.0, loop_s=0.0, unaccounted_share=0.0, buckets=[])
+    return _partition(_operators(window) if window is not None else [])
+
+
+def _operators(window: OpWindow) -> list[_Cell]:
     wall_s = sum(window.steps_ms) / 1e3
-    return _partition(_operators(window, wall_s), wall_s)
+    return [("step", part, text, getattr(window.shares, share) * wall_s) for share, (part, text) in _OPERATORS.items()]
 
 
-def _operators(window: OpWindow, wall_s: float) -> list[tuple[str, str, float]]:
-    shares: StepShares = window.shares
-    return [(part, text, getattr(shares, share) * wall_s) for share, (part, text) in _OPERATORS.items()]
-
-
-def _partition(cells: list[tuple[str, str, float]], wall_s: float, off_step: str = "") -> doc.Time:
+def _partition(cells: list[_Cell]) -> doc.Time:
+    wall_s = sum(seconds for *_, seconds in cells)
     return doc.Time(
-        wall_s=rounded(wall_s),
-        loop_s=rounded(wall_s),
+        wall_s=round(wall_s, 9),
+        loop_s=round(wall_s, 9),
         unaccounted_share=0.0,
         buckets=[
             doc.Bucket(
@@ -139,9 +136,9 @@ def _partition(cells: list[tuple[str, str, float]], wall_s: float, off_step: str
                 label=text,
                 seconds=round(seconds, 9),
                 share=rounded(seconds / wall_s if wall_s else 0.0),
-                scope="off_step" if part == off_step else "step",
+                scope=scope,  # type: ignore[arg-type]
             )
-            for part, text, seconds in sorted(cells, key=lambda cell: (cell[0] == off_step, -cell[2], cell[0]))
+            for scope, part, text, seconds in sorted(cells, key=lambda cell: (cell[0] == "off_step", -cell[3], cell[1]))
             if seconds > 0
         ],
     )

@@ -10,17 +10,16 @@ from slowprobe.diagnose.trace_evidence import TraceEvidence
 from slowprobe.report.document import Verdict
 from slowprobe.report.headline import leading
 from slowprobe.report.quantities import percent
-from slowprobe.timeline.device.facts import DeviceFacts
 from slowprobe.timeline.ops import OpWindow
 from slowprobe.timeline.ranks.facts import Ranks
 
 DRAINED = 0.5
 """Of the idle time that no data are waited for: when more of it follows calls that drained the queue, those decide."""
 
-_IDLE: dict[str, tuple[Bottleneck, str]] = {
-    "data": ("input", "waits for data"),
-    "python": ("host", "waits for Python and the framework to launch kernels"),
-    "launch": ("host", "waits for launch calls"),
+_CAUSES: dict[str, tuple[Bottleneck, str]] = {
+    "data_wait": ("input", "waits for data"),
+    "python": ("host", "waits for Python, the framework and their launch calls"),
+    "launch": ("host", "waits for Python, the framework and their launch calls"),
     "queue_full": ("host", "stands idle behind a full launch queue"),
     "allocator": ("memory", "stands idle while memory is allocated"),
     "off_step": ("host", "stands idle for work between the steps"),
@@ -41,43 +40,45 @@ def trace_verdict(evidence: TraceEvidence, examined: Examination, ranks: Ranks |
     if found is not None:
         return found
     if evidence.facts is not None:
-        return _of_device(evidence.facts, _waiting(evidence, ranks))
+        return _of_device(evidence, ranks)
     window = evidence.cpu_window
     if window is None:
         return _verdict("none", "The trace holds neither device activity nor operators.", 0.0)
     return _of_operators(window)
 
 
-def _of_device(facts: DeviceFacts, waiting: str) -> Verdict:
-    span_ns = facts.partition.span_ns or 1
-    worst = max(_losses(facts, waiting), key=lambda loss: loss.ns)
-    share = worst.ns / span_ns
-    if share < MEDIUM_SHARE:
-        busy = percent(facts.partition.busy_ns / span_ns)
-        return _verdict("none", f"The device is busy {busy} of the time, and nothing but its kernels holds it up.", 0.0)
-    return _verdict(worst.bottleneck, f"The device {worst.text} {percent(share)} of the time.", share)
+def _of_device(evidence: TraceEvidence, ranks: Ranks | None) -> Verdict:
+    spent: dict[str, int] = {}
+    for (_, bucket), ns in evidence.loop_ns.items():
+        spent[bucket] = spent.get(bucket, 0) + ns
+    total_ns = sum(spent.values()) or 1
+    losses = _losses(evidence, spent, _waiting(evidence, ranks))
+    worst = sorted((loss for loss in losses if loss.ns >= MEDIUM_SHARE * total_ns), key=lambda loss: -loss.ns)
+    time = "of the steps" if len(evidence.marks) else "of the time"
+    if not worst:
+        busy = 1 - sum(spent.get(bucket, 0) for bucket in (*_CAUSES, "idle_other")) / total_ns
+        return _verdict("none", f"The device is busy {percent(busy)} {time}: nothing but its kernels holds it up.", 0.0)
+    shares = [percent(loss.ns / total_ns) for loss in worst]
+    text = f"The device {worst[0].text} {shares[0]} {time}"
+    text += f", and it {worst[1].text} {shares[1]}." if len(worst) > 1 else "."
+    return _verdict(worst[0].bottleneck, text, worst[0].ns / total_ns)
 
 
-def _losses(facts: DeviceFacts, waiting: str) -> list[_Loss]:
+def _losses(evidence: TraceEvidence, spent: dict[str, int], waiting: str) -> list[_Loss]:
     """What the device's time is lost to, each moment once: communication and copies that nothing hides, idling."""
-    split, idle = facts.partition, dict(facts.gaps.by_cause)
-    losses = [
-        _Loss("communication", split.exposed_communication_ns, f"communicates without computing{waiting}"),
-        _Loss("transfer", split.exposed_copy_ns, "copies without computing"),
-        _Loss("input", idle.pop("data", 0), _IDLE["data"][1]),
-    ]
+    losses = [_Loss("communication", spent.get("communication", 0), f"communicates without computing{waiting}")]
+    # The bucket of copies holds kernels that copy, too: those are its own work.
+    losses.append(_Loss("transfer", evidence.exposed_copy_ns, "copies without computing"))
+    idle = {cause: spent[cause] for cause in _CAUSES if spent.get(cause)}
+    losses.append(_Loss("input", idle.pop("data_wait", 0), _CAUSES["data_wait"][1]))
     left_ns = sum(idle.values())
-    drained_ns = min(facts.gaps.drained_ns, left_ns)
+    drained_ns = min(evidence.drained_ns, left_ns)
     if left_ns and drained_ns > DRAINED * left_ns:
-        losses.append(_Loss("sync", drained_ns, "stands idle behind synchronisations that drained its queue"))
-    else:
-        losses += [_Loss(*_named(cause, ns)) for cause, ns in idle.items() if cause in _IDLE]
-    return losses
-
-
-def _named(cause: str, ns: int) -> tuple[Bottleneck, int, str]:
-    bottleneck, text = _IDLE[cause]
-    return bottleneck, ns, text
+        return [*losses, _Loss("sync", drained_ns, "stands idle behind synchronisations that drained its queue")]
+    by_text: dict[tuple[Bottleneck, str], int] = {}
+    for cause, ns in idle.items():
+        by_text[_CAUSES[cause]] = by_text.get(_CAUSES[cause], 0) + ns
+    return losses + [_Loss(bottleneck, ns, text) for (bottleneck, text), ns in by_text.items()]
 
 
 def _waiting(evidence: TraceEvidence, ranks: Ranks | None) -> str:
@@ -95,6 +96,8 @@ def _of_operators(window: OpWindow) -> Verdict:
     shares = window.shares
     if shares.data >= MEDIUM_SHARE:
         return _verdict("input", f"The training thread waits for data {percent(shares.data)} of the time.", shares.data)
+    if not window.launches_per_step:
+        return _verdict("none", "No device was recorded, and no operator in the steps.", 0.0)
     if window.bound == "op-bound":
         busy = percent(shares.work + shares.engine)
         return _verdict("none", f"No device was recorded; operators on the CPU work {busy} of the time.", 0.0)

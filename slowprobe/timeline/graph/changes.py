@@ -19,6 +19,7 @@ from slowprobe.trace.reader import MISSING, Bools
 
 _TO_DEVICE = tuple(COPIES.index(kind) for kind in ("h2d_pageable", "h2d_pinned"))
 _TO_HOST = tuple(COPIES.index(kind) for kind in ("d2h_pageable", "d2h_pinned"))
+PARTLY = Factor(0.0, 0.0, 0.2)
 _TOGETHER_NS = 50_000  # between a copy and the synchronisation that the same operator makes after it
 _FRAMEWORK = ("python", "operator", "call")
 _GAPS = {"data": ("data",), "python": _FRAMEWORK, "launch": ("launch",), "allocator": ("allocator",)}
@@ -135,7 +136,7 @@ class OverlapCopies:
     """
 
     rows: Collection[int] | None = None
-    left: Factor = Factor(0.0, 0.0, 0.2)
+    left: Factor = PARTLY
 
     def apply(self, edit: Edit, case: Case) -> None:
         """Takes the copies out of their streams and the waits for them off the host; the link keeps its speed."""

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from slowprobe.timeline.device.classes import CLASSES
-from slowprobe.timeline.graph.kinds import NODE_KINDS
+from slowprobe.timeline.graph.kinds import HOST_KINDS
 from slowprobe.trace.reader import MISSING, Ints
 
 if TYPE_CHECKING:
     from slowprobe.timeline.graph.nodes import Graph
+
+_HOST = ("python", *HOST_KINDS[1:])
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,52 +42,60 @@ def critical_path(graph: Graph) -> CriticalPath:
     """The path as recorded."""
     if not len(graph):
         return CriticalPath(np.zeros(0, dtype=np.int64), 0, {})
-    end_ns = graph.end_ns.tolist()
-    start_ns, operator_ns = graph.start_ns.tolist(), graph.operator_ns.tolist()
-    kinds = _kinds(graph)
-    edges: dict[int, list[tuple[int, int]]] = {}
-    for node, awaited, period in zip(
-        graph.waiting.tolist(), graph.awaited.tolist(), graph.period_ns.tolist(), strict=True
-    ):
-        edges.setdefault(node, []).append((awaited, period))
-    by_kind: dict[str, int] = {}
-
-    def spend(kind: str, time_ns: int) -> None:
-        if time_ns:
-            by_kind[kind] = by_kind.get(kind, 0) + time_ns
-
-    node = max(range(len(end_ns)), key=end_ns.__getitem__)
-    last_ns = end_ns[node]
+    walk = _Walk(graph)
+    node = int(np.argmax(graph.end_ns))
+    last_ns = walk.end_ns[node]
     path: list[int] = []
     whole = True  # whether the path goes through all of a node, or leaves it at its start
-    while True:
+    while node != MISSING:
         path.append(node)
         if whole:
-            in_operators = operator_ns[node]
-            spend("operator", in_operators)
-            spend(kinds[node], end_ns[node] - start_ns[node] - in_operators)
+            walk.spend_node(node)
+        node, whole = walk.back(node)
+    path.reverse()
+    by_kind = {kind: time_ns for kind, time_ns in walk.by_kind.items() if time_ns}
+    return CriticalPath(np.array(path, dtype=np.int64), last_ns - walk.start_ns[path[0]], by_kind)
+
+
+class _Walk:
+    """The columns of a graph as plain numbers, and what was spent so far."""
+
+    def __init__(self, graph: Graph) -> None:
+        # Memory views give Python's own numbers without a copy of the column.
+        self.start_ns, self.end_ns = memoryview(graph.start_ns), memoryview(graph.end_ns)
+        self._operator_ns = memoryview(graph.operator_ns)
+        self._before, self._gap_ns = memoryview(graph.before), memoryview(graph.gap_ns)
+        self._launch, self._lag_ns = memoryview(graph.launch), memoryview(graph.lag_ns)
+        self._awaited, self._period_ns = memoryview(graph.awaited), memoryview(graph.period_ns)
+        self._first_edge = memoryview(np.searchsorted(graph.waiting, np.arange(len(graph) + 1)))
+        self._kind, self._class_id = memoryview(graph.kind), memoryview(graph.class_id)
+        self.by_kind: dict[str, int] = defaultdict(int)
+
+    def spend_node(self, node: int) -> None:
+        """Counts the node's own time."""
+        in_operators = self._operator_ns[node]
+        self.by_kind["operator"] += in_operators
+        class_id = self._class_id[node]
+        kind = CLASSES[class_id] if class_id != MISSING else _HOST[self._kind[node]]
+        self.by_kind[kind] += self.end_ns[node] - self.start_ns[node] - in_operators
+
+    def back(self, node: int) -> tuple[int, bool]:
+        """What a node waited for last, and whether for its end; counts the time between the two."""
         # (when the wait was over, when it began, node, of which kind, whether from its end)
         reached: list[tuple[int, int, int, str, bool]] = []
-        if (before := int(graph.before[node])) != MISSING:
-            reached.append((end_ns[before] + int(graph.gap_ns[node]), end_ns[before], before, "stream_gap", True))
-        if (launch := int(graph.launch[node])) != MISSING:
-            launched_ns = start_ns[launch]
-            reached.append((launched_ns + int(graph.lag_ns[node]), launched_ns, launch, "launch_latency", False))
-        for awaited, period in edges.get(node, ()):
-            reached.append((end_ns[awaited] + period, end_ns[awaited], awaited, "supply", True))
+        if (before := self._before[node]) != MISSING:
+            ended_ns = self.end_ns[before]
+            reached.append((ended_ns + self._gap_ns[node], ended_ns, before, "stream_gap", True))
+        if (launch := self._launch[node]) != MISSING:
+            launched_ns = self.start_ns[launch]
+            reached.append((launched_ns + self._lag_ns[node], launched_ns, launch, "launch_latency", False))
+        for edge in range(self._first_edge[node], self._first_edge[node + 1]):
+            awaited = self._awaited[edge]
+            ended_ns = self.end_ns[awaited]
+            reached.append((ended_ns + self._period_ns[edge], ended_ns, awaited, "supply", True))
         if not reached:
-            break
+            return MISSING, False
         over_ns, from_ns, source, kind, whole = max(reached)
-        spend("delay", start_ns[node] - over_ns)
-        spend(kind, over_ns - from_ns)
-        node = source
-    path.reverse()
-    return CriticalPath(np.array(path, dtype=np.int64), last_ns - start_ns[path[0]], by_kind)
-
-
-def _kinds(graph: Graph) -> list[str]:
-    host = ["python" if kind == "host" else kind for kind in NODE_KINDS]
-    return [
-        CLASSES[class_id] if class_id != MISSING else host[kind]
-        for class_id, kind in zip(graph.class_id.tolist(), graph.kind.tolist(), strict=True)
-    ]
+        self.by_kind["delay"] += self.start_ns[node] - over_ns
+        self.by_kind[kind] += over_ns - from_ns
+        return source, whole

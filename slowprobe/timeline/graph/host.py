@@ -91,10 +91,10 @@ class HostRows:
             return None
         return Threads(main, tuple(sorted(engine - {main})), tuple(sorted(launching - engine - {main})))
 
-    def instants(self, thread: int) -> Ints:
-        """Every time at which a thread is known to have been active: something began or ended on it."""
+    def activity(self, thread: int) -> tuple[Ints, Ints]:
+        """When something began on a thread, and when something ended: it was active then."""
         mine = self._host & (self._place == thread)
-        return np.unique(np.concatenate([self._trace.start_ns[mine], self._trace.end_ns[mine]]))
+        return self._trace.start_ns[mine], self._trace.end_ns[mine]
 
     def operators(self, thread: int) -> Stretches:
         """When a thread was in an operator."""

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from slowprobe.timeline.graph.calls import Calls
 from slowprobe.timeline.graph.hand_over import HandOvers, hand_overs
-from slowprobe.timeline.graph.host import HostRows, Stretches, Threads
+from slowprobe.timeline.graph.host import HostRows, Stretches, Threads, union
 from slowprobe.timeline.graph.kinds import DATA, HOST, LAUNCH, SYNC
 from slowprobe.timeline.graph.waits import HostWaits
 from slowprobe.trace.reader import MISSING, Ints
@@ -51,10 +51,11 @@ class HostNodes:
 
 def host_nodes(host: HostRows, threads: Threads, calls: Calls, waits: HostWaits) -> HostNodes:
     """All nodes of these threads."""
-    instants = [host.instants(thread) for thread in threads.all]
+    activity = [host.activity(thread) for thread in threads.all]
+    instants = [np.unique(np.concatenate(each)) for each in activity]
     main_calls = _calls_of(calls, threads.main)[1]
     engines = range(1, 1 + len(threads.engine))
-    bursts = {i: hand_overs(instants[0], instants[i], main_calls) for i in engines}
+    bursts = {i: hand_overs(instants[0], activity[i], main_calls) for i in engines}
     idle = {i: each.engine_waits() for i, each in bursts.items()}
     idle[0] = _joined([each.main_waits() for each in bursts.values()])
     parts = [
@@ -80,7 +81,7 @@ def _joined(stretches: list[Stretches]) -> Stretches:
     start_ns = np.concatenate([none, *(s.start_ns for s in stretches)])
     end_ns = np.concatenate([none, *(s.end_ns for s in stretches)])
     order = np.argsort(start_ns, kind="stable")
-    return Stretches(start_ns[order], end_ns[order])
+    return union(start_ns[order], end_ns[order])
 
 
 def _thread(

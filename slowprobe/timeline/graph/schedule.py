@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from slowprobe.timeline.graph.nodes import Graph
 
 Floats = npt.NDArray[np.float64]
+_CHUNK = 1 << 16  # nodes turned into Python numbers at a time: all of them would take more memory than the trace
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,37 +83,42 @@ def schedule(graph: Graph, edit: Edit) -> Schedule:
     if not count:
         none = np.zeros(0, dtype=np.int64)
         return Schedule(none, none, 0)
-    waits: list[list[tuple[int, int]] | None] = [None] * count
-    stays = ~edit.unwaited[graph.waiting]
-    period_ns = np.rint(edit.period_ns).astype(np.int64)
-    edges = zip(graph.waiting[stays].tolist(), graph.awaited[stays].tolist(), period_ns[stays].tolist(), strict=True)
-    for node, awaited, period in edges:
-        mine = waits[node]
-        if mine is None:
-            waits[node] = [(awaited, period)]
-        else:
-            mine.append((awaited, period))
     # A node that no longer waits must not begin before the one in front of it ended.
     delay_ns = np.where(edit.unwaited, np.maximum(graph.delay_ns, 0), graph.delay_ns)
     duration_ns = np.rint(edit.own_ns + edit.operator_ns).astype(np.int64)
-    origin = graph.origin_ns
-    start, end = [origin] * (count + 1), [origin] * (count + 1)  # the last is what MISSING, −1, refers to
     columns = (graph.before, edit.gap_ns, graph.launch, edit.lag_ns, delay_ns, duration_ns)
-    rows = zip(range(count), waits, *(column.tolist() for column in columns), strict=True)
-    for node, awaits, before, gap, launch, lag, delay, duration in rows:
+    stays = ~edit.unwaited[graph.waiting]
+    edges = (graph.waiting[stays], graph.awaited[stays], np.rint(edit.period_ns[stays]).astype(np.int64))
+    # One more than there are nodes: the last is what MISSING, −1, refers to.
+    start, end = (array("q", [graph.origin_ns]) * (count + 1) for _ in range(2))
+    for first in range(0, count, _CHUNK):
+        _place(first, [column[first : first + _CHUNK].tolist() for column in columns], _waits(edges, first), start, end)
+    start_ns, end_ns = (np.frombuffer(times, dtype=np.int64)[:-1] for times in (start, end))
+    total_ns = int(end_ns.max()) - graph.origin_ns
+    return Schedule(start_ns, end_ns, max(total_ns, min(edit.floor_ns, graph.span_ns)))
+
+
+def _waits(edges: tuple[Ints, Ints, Ints], first: int) -> dict[int, list[tuple[int, int]]]:
+    """(awaited, period) by waiting node, of one chunk."""
+    part = slice(*np.searchsorted(edges[0], [first, first + _CHUNK]).tolist())
+    waits: dict[int, list[tuple[int, int]]] = {}
+    for node, awaited, period in zip(*(column[part].tolist() for column in edges), strict=True):
+        waits.setdefault(node, []).append((awaited, period))
+    return waits
+
+
+def _place(
+    first: int, columns: list[list[int]], waits: dict[int, list[tuple[int, int]]], start: array[int], end: array[int]
+) -> None:
+    """Fills in the times of one chunk."""
+    awaits = waits.get
+    for node, (before, gap, launch, lag, delay, duration) in enumerate(zip(*columns, strict=True), first):
         at = end[before] + gap
         if launch != MISSING and (launched := start[launch] + lag) > at:
             at = launched
-        if awaits is not None:
-            for awaited, period in awaits:
+        if (edges := awaits(node)) is not None:
+            for awaited, period in edges:
                 if (over := end[awaited] + period) > at:
                     at = over
         start[node] = at = at + delay
         end[node] = at + duration
-    end.pop()
-    total_ns = max(end) - origin
-    return Schedule(
-        np.array(start[:-1], dtype=np.int64),
-        np.array(end, dtype=np.int64),
-        max(total_ns, min(edit.floor_ns, graph.span_ns)),
-    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -24,13 +24,23 @@ class Stream:
     stream: int
     rows: Ints
     """Positions of its device rows, in order."""
-    given_ns: list[int]
-    """When each was launched; never decreasing."""
-    ends_ns: list[int]
+    given_ns: memoryview[int]
+    """When each was launched; never decreasing. A row without a launch may have been given with the one before it."""
+    ends_ns: memoryview[int]
+    launches: memoryview[int]
+    """How many rows up to each have a launch."""
 
-    def last_before(self, time_ns: int) -> int:
-        """Index of the last row that was launched before a time; −1 when there is none."""
-        return bisect_left(self.given_ns, time_ns) - 1
+    def last_before(self, time_ns: int, over_ns: int | None = None) -> int:
+        """Index of the last row that was launched before a time; −1 when there is none.
+
+        over_ns: what has no launch and ended later counts as launched later.
+        """
+        last = bisect_left(self.given_ns, time_ns) - 1
+        if over_ns is not None and last >= 0 and self.ends_ns[last] > over_ns:
+            ended = bisect_right(self.ends_ns, over_ns) - 1
+            if self.launches[last] == (self.launches[ended] if ended >= 0 else 0):
+                return ended
+        return last
 
 
 class Streams:
@@ -38,20 +48,21 @@ class Streams:
 
     def __init__(self, trace: Trace, rows: DeviceRows, calls: Calls) -> None:
         self._trace, self._rows, self._calls = trace, rows, calls
-        launched = np.where(
-            rows.launch == MISSING, rows.start_ns, np.minimum(trace.start_ns[rows.launch], rows.start_ns)
-        )
+        has_launch = rows.launch != MISSING
+        earliest = np.iinfo(np.int64).min
+        given = np.where(has_launch, np.minimum(trace.start_ns[rows.launch], rows.start_ns), earliest)
         self.streams: dict[tuple[int, int], Stream] = {}
         key = rows.device * (1 << 32) + rows.stream
         order = np.argsort(key, kind="stable")
         for mine in np.split(order, np.flatnonzero(np.diff(key[order])) + 1) if len(order) else ():
-            device, stream = int(rows.device[mine[0]]), int(rows.stream[mine[0]])
-            given = np.maximum.accumulate(launched[mine]).tolist()
-            self.streams[device, stream] = Stream(device, stream, mine, given, rows.end_ns[mine].tolist())
+            place = int(rows.device[mine[0]]), int(rows.stream[mine[0]])
+            columns = (np.maximum.accumulate(given[mine]), rows.end_ns[mine], np.cumsum(has_launch[mine]))
+            self.streams[place] = Stream(*place, mine, *map(memoryview, columns))
         sync = np.flatnonzero(trace.is_category("cuda_sync"))
         self.told = dict(zip(trace.correlation[sync].tolist(), sync.tolist(), strict=True))
         """Rows about synchronisation, by the correlation of the call that they are about."""
-        self._call_start = dict(zip(trace.correlation[calls.row].tolist(), calls.start_ns.tolist(), strict=True))
+        events = calls.row[trace.matches(lambda name: "Event" in name)[calls.row]] if self.told else sync
+        self._call_start = dict(zip(trace.correlation[events].tolist(), trace.start_ns[events].tolist(), strict=True))
 
     def recorded_ns(self, sync_row: int, default_ns: int) -> int:
         """When the event that a synchronisation is about was recorded, on the host's clock."""

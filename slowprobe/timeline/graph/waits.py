@@ -9,12 +9,13 @@ import numpy as np
 from slowprobe.timeline.device.rows import COPIES, DeviceRows
 from slowprobe.timeline.graph.calls import Calls, drains
 from slowprobe.timeline.graph.kinds import LAUNCH, SYNC
-from slowprobe.timeline.graph.streams import CLOCKS_NS, Stream, Streams
+from slowprobe.timeline.graph.streams import CLOCKS_NS, ROUNDING_NS, Stream, Streams
 from slowprobe.trace.reader import MISSING, Bools, Ints, Trace
 
 QUEUE_LENGTH = 1023  # launches a stream holds before the next one blocks: 1,024 slots, seen on every CUDA release
 _MANY = 100  # launched and not ended: a slow launch behind fewer than these is slow for another reason
-_SLOW = 10.0  # times the median launch
+_FULL = 0.9  # of the most that a stream ever held
+_SLOW = 3.0  # times the quickest tenth of the launches: of a full queue, most wait
 _BLOCKING = tuple(COPIES.index(kind) for kind in ("h2d_pageable", "d2h_pageable", "other"))
 _NO_COPY = COPIES.index("none")
 
@@ -52,11 +53,11 @@ def host_waits(trace: Trace, rows: DeviceRows, calls: Calls, streams: Streams) -
 
 def _synchronising(trace: Trace, rows: DeviceRows, calls: Calls, streams: Streams) -> list[tuple[int, int]]:
     pairs: list[tuple[int, int]] = []
-    names = [trace.names[i] for i in trace.name_id[calls.row]]
     freeing = set(drains(trace, calls).tolist())
     for call in sorted({*np.flatnonzero(calls.kind == SYNC).tolist(), *freeing}):
         start_ns, end_ns = int(calls.start_ns[call]), int(calls.end_ns[call])
-        name, told = names[call], streams.told.get(int(trace.correlation[calls.row[call]]))
+        name = trace.names[trace.name_id[calls.row[call]]]
+        told = streams.told.get(int(trace.correlation[calls.row[call]]))
         pending = _pending(streams, start_ns, end_ns)
         if call in freeing:
             awaited = [(end, row) for end, row in pending if end > start_ns]
@@ -72,7 +73,7 @@ def _synchronising(trace: Trace, rows: DeviceRows, calls: Calls, streams: Stream
 
 def _pending(streams: Streams, start_ns: int, end_ns: int) -> list[tuple[int, int]]:
     """(end, row) of the last row given to each stream before a call, where the call outlasted it."""
-    last = [(s, s.last_before(start_ns)) for s in streams.streams.values()]
+    last = [(s, s.last_before(start_ns, end_ns + CLOCKS_NS)) for s in streams.streams.values()]
     return [(s.ends_ns[i], int(s.rows[i])) for s, i in last if i >= 0 and s.ends_ns[i] <= end_ns + CLOCKS_NS]
 
 
@@ -103,7 +104,7 @@ def _blocking_copies(trace: Trace, rows: DeviceRows, calls: Calls) -> list[tuple
     fits = np.isin(rows.copy_kind[copies], _BLOCKING) | (
         returns_after & (rows.copy_kind[copies] != COPIES.index("d2d"))
     )
-    fits &= (rows.end_ns[copies] <= calls.end_ns[call] + CLOCKS_NS) & (rows.end_ns[copies] > calls.start_ns[call])
+    fits &= (rows.end_ns[copies] <= calls.end_ns[call] + ROUNDING_NS) & (rows.start_ns[copies] < calls.end_ns[call])
     return list(zip(call[fits].tolist(), copies[fits].tolist(), strict=True))
 
 
@@ -111,7 +112,7 @@ def _queue(rows: DeviceRows, calls: Calls, streams: Streams, blocking: Bools) ->
     """Launches and the rows whose ends give them a slot; last, which launches were seen to wait for it."""
     launches = calls.kind == LAUNCH
     duration_ns = calls.end_ns - calls.start_ns
-    slow_ns = _SLOW * float(np.median(duration_ns[launches])) if launches.any() else 0.0
+    slow_ns = _SLOW * float(np.quantile(duration_ns[launches], 0.1)) if launches.any() else 0.0
     found: list[tuple[Ints, Ints, Bools]] = []
     for stream in streams.streams.values() if len(calls) else ():
         call = calls.launch_of[stream.rows]
@@ -120,9 +121,11 @@ def _queue(rows: DeviceRows, calls: Calls, streams: Streams, blocking: Bools) ->
         known = call != MISSING
         depth = index - np.searchsorted(ends, calls.start_ns[call], side="right")
         ended = np.searchsorted(ends, calls.end_ns[call], side="right") - 1
-        waited = known & (duration_ns[call] > slow_ns) & (depth >= _MANY) & (ended >= 0) & ~blocking[call]
+        deepest = int(depth[known].max(initial=0))
+        waited = known & (duration_ns[call] > slow_ns) & (depth >= max(_MANY, _FULL * deepest)) & (ended >= 0)
+        waited &= ~blocking[call]
         waited &= ends[ended] > calls.start_ns[call]
-        length = max(QUEUE_LENGTH, int(depth[known].max(initial=0)))
+        length = max(QUEUE_LENGTH, deepest)
         slot = np.where(waited, ended, index - length - 1)
         chosen = known & (slot >= 0)
         found.append((call[chosen], stream.rows[slot[chosen]], waited[chosen]))

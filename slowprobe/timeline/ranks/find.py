@@ -103,7 +103,9 @@ def _split(job: list[_Found]) -> list[Recording]:
     named: dict[str, list[_Found]] = {}
     for each in job:
         named.setdefault(recording_name(each.path.name), []).append(each)
-    return [recording for mine in named.values() for recording in _in_turn(mine)]
+    # Names that tell hosts apart, not recordings, leave one rank in each.
+    tells = all(_ranks_differ(mine) and len(mine) > 1 for mine in named.values())
+    return [_recording(mine) for mine in named.values()] if tells else _in_turn(job)
 
 
 def _in_turn(found: list[_Found]) -> list[Recording]:

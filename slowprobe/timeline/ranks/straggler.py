@@ -91,8 +91,9 @@ def chance(ranks: int, steps: int, led: int) -> float:
 
     The upper tail of a binomial distribution with p = 1/ranks, times ranks (Bonferroni's bound), at most 1.
     """
-    tail = sum(math.comb(steps, k) * (ranks - 1) ** (steps - k) for k in range(led, steps + 1))
-    return min(1.0, ranks * tail / ranks**steps)
+    below: int = ranks ** (steps - 1)  # whole numbers of any size: powers of thousands of ranks are no floats
+    tail: int = sum(math.comb(steps, k) * (ranks - 1) ** (steps - k) for k in range(led, steps + 1))
+    return min(1.0, tail / below)
 
 
 def steps_needed(ranks: int) -> int:
@@ -116,7 +117,7 @@ def _doubt(scene: Scene, covered: float, caused: Ints, lost_share: float, steps:
         return f"No one rank: {share:.0%} of the waiting is for rank {first}, {next_share:.0%} for rank {second}."
     if chance(len(scene.ranks), steps, led) > CHANCE:
         return (
-            f"{share:.0%} of the waiting is for rank {first}, but it costs most in {led} of {_count(steps)} only, "
+            f"{share:.0%} of the waiting is for rank {first}, but it costs most in {led} of {_count(steps)}, "
             f"which may be chance; {steps_needed(len(scene.ranks))} steps in a row would tell."
         )
     return ""

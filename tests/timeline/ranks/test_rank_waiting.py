@@ -66,9 +66,9 @@ def test_clocks_that_differ_change_nothing(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
     (tmp_path / "b").mkdir()
     same, apart = Job(comes), Job(comes)
-    apart.clock = {1: 7_000_000.0, 2: -3500.25}
+    apart.clock = {1: 7_000_000.0, 2: -3500.5}
     one, two = ranks_of(same, tmp_path / "a"), ranks_of(apart, tmp_path / "b")
-    assert us([row.clock_offset_ns for row in two.rows]) == [0, 7_000_000, -3500.25]
+    assert us([row.clock_offset_ns for row in two.rows]) == [0, 7_000_000, -3500.5]
     for before, after in zip(one.rows, two.rows, strict=True):
         assert (before.waiting_ns, before.caused_ns, before.transfer_ns) == (
             after.waiting_ns,

@@ -44,7 +44,7 @@ def test_ranks_that_are_late_in_turn_are_no_straggler(tmp_path: Path) -> None:
 def test_one_step_may_be_chance(tmp_path: Path) -> None:
     verdict = judged(Job(late(2, steps=6), calls_a_step=6), tmp_path)
     assert (verdict.rank, verdict.leading) == (None, 2)
-    assert "chance" in verdict.reason and "3 steps in a row" in verdict.reason
+    assert "chance" in verdict.reason and "4 steps in a row" in verdict.reason
 
 
 def test_without_marks_there_is_one_step(tmp_path: Path) -> None:
@@ -98,6 +98,7 @@ def test_chance_is_that_of_a_die() -> None:
     assert chance(2, 1, 1) == 1.0 and chance(4, 6, 0) == 1.0
     # The leader of five throws of a fair die shows at least four times with p = 6 · (5 · 5 + 1) / 6⁵.
     assert chance(6, 5, 4) == pytest.approx(6 * 26 / 6**5)
+    assert chance(4096, 500, 400) < 1e-9
     for ranks in (2, 4, 8, 128):
         needed = steps_needed(ranks)
         assert chance(ranks, needed, needed) <= CHANCE < chance(ranks, needed - 1, needed - 1)
