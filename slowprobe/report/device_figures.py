@@ -94,7 +94,7 @@ def memory_curve(memory: DeviceMemory) -> Figure:
             "hovertemplate": f"{name} %{{y:.4~g}} {unit}<extra></extra>",
         }
         for name, column, colour in curves
-        if any(column)
+        if max(column) > 0
     ]
     traces.append(
         {

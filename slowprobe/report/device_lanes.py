@@ -60,7 +60,7 @@ def _host_rows(trace: Trace, facts: DeviceFacts, start_ns: int, end_ns: int, nam
     inside = (trace.start_ns < end_ns) & (trace.end_ns > start_ns)
     marks = {"framework": host.operators | host.runtime, "data": host.data, "launch": host.launches}
     marks |= {"sync": host.syncs, "allocator": host.allocator}
-    threads = _threads(trace, facts, inside & (host.operators | host.runtime | host.data))
+    threads = _threads(facts, host, inside & (host.operators | host.runtime | host.data))
     rows = []
     for place, tid in enumerate(threads):
         mine = inside & (trace.tid == tid)
@@ -81,15 +81,18 @@ def _layer(trace: Trace, state: str, rows: Ints, names: Names) -> Layer:
     return Layer(PART[host_part(state)], trace.start_ns[outer], trace.end_ns[outer], text)
 
 
-def _threads(trace: Trace, facts: DeviceFacts, active: Bools) -> list[int]:
-    """The main thread first, which bears the most marks of steps and loaders; then those that launch."""
-    marked, marks = np.unique(
-        trace.tid[trace.annotations() & np.isin(trace.tid, np.unique(trace.tid[active]))], return_counts=True
-    )
+def _threads(facts: DeviceFacts, host: Host, active: Bools) -> list[int]:
+    """The loop's own thread first, then those that launch, the busiest first."""
+    trace = host.trace
     launching = [tid for tid in facts.host.launch_threads if tid != MISSING]
-    main = [int(marked[marks.argmax()])] if len(marked) else launching[:1]
+    marks = (
+        host.annotations & np.isin(trace.start_ns, facts.steps.start_ns),
+        host.data,
+        host.annotations & trace.matches(lambda name: name.startswith("Optimizer.")),
+    )
+    loop = next((trace.tid[mark][:1].tolist() for mark in marks if mark.any()), [])
     there = set(np.unique(trace.tid[active]).tolist())
-    return [tid for tid in dict.fromkeys([*main, *launching]) if tid in there][:_MOST_THREADS]
+    return [tid for tid in dict.fromkeys([*loop, *launching]) if tid in there][:_MOST_THREADS]
 
 
 def _with_python(shown: Stretches, elsewhere: Cover, start_ns: int, end_ns: int) -> Stretches:
@@ -107,7 +110,7 @@ def _with_python(shown: Stretches, elsewhere: Cover, start_ns: int, end_ns: int)
 def _thread_label(trace: Trace, tid: int, place: int) -> str:
     named = re.sub(r"^thread \d+ ?", "", trace.thread_names.get(tid, "")).strip("() ")
     kind = "Main thread" if place == 0 else "Other thread" if place > 1 else "Autograd thread"
-    return f"{kind}, {named}" if named and named not in ("python", "python3") else kind
+    return f"{kind}, {named}" if named and not re.fullmatch(r"python[\d.]*", named) else kind
 
 
 def _stream_rows(trace: Trace, facts: DeviceFacts, start_ns: int, end_ns: int, names: Names) -> list[Row]:

@@ -13,7 +13,7 @@ from slowprobe.timeline.device.idle import IDLE_CAUSES
 from slowprobe.timeline.device.intervals import Cover
 from slowprobe.trace.reader import MISSING, Trace
 
-MOST_GAPS = 12
+MOST_GAPS = 8
 QUEUE_POINTS = 200
 _NAME = 100  # characters of an event's name
 

@@ -118,7 +118,9 @@ def _cells(step: StepTimeline, cells: list[tuple[Lane, float, int]], part: int, 
         "offset": -0.12,
         "marker": marker,
         "customdata": [_told(step, lane, cell) for lane, _, cell in cells],
-        "hovertemplate": f"<b>{said}</b><br>%{{customdata[0]}}<br>%{{customdata[1]}}<br>at %{{base:.5~g}} {unit}<extra></extra>",
+        "hovertemplate": "<br>".join(
+            [f"<b>{said}</b>", "%{customdata[0]}", "%{customdata[1]}", f"at %{{base:.5~g}} {unit}<extra></extra>"]
+        ),
     }
 
 

@@ -10,13 +10,13 @@ from slowprobe.report.quantities import percent, seconds
 HOST_STATES = ("python", "framework", "data", "launch", "sync", "allocator")
 
 _CLASSES = {
-    "matmul": "Matrix multiplication",
+    "matmul": "Matmul",
     "convolution": "Convolution",
     "attention": "Attention",
     "elementwise": "Elementwise",
     "normalization": "Normalization",
     "reduction": "Reduction",
-    "indexing": "Indexing, gather, scatter",
+    "indexing": "Indexing",
     "optimizer": "Optimizer",
     "embedding": "Embedding",
     "memset": "Memset",
@@ -27,7 +27,7 @@ _CLASSES = {
 }
 IDLE_LABELS = {
     "data": "Idle: waiting for data",
-    "python": "Idle: Python and framework between launches",
+    "python": "Idle: Python and framework",
     "launch": "Idle: launch calls",
     "queue_full": "Idle: launch queue full",
     "allocator": "Idle: allocating memory",

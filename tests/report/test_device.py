@@ -91,7 +91,7 @@ def test_timeline_draws_every_cell_once() -> None:
         palette.variable(device_words.bucket(part)) for part in step.parts
     } - {palette.variable("copy")}
     hatched = [trace["name"] for trace in bars if "pattern" in trace["marker"]]
-    assert hatched == ["Idle: waiting for data", "Idle: Python and framework between launches"]
+    assert hatched == ["Idle: waiting for data", "Idle: Python and framework"]
 
 
 def test_half_empty_cell_is_paler_and_says_what_is_in_it() -> None:
