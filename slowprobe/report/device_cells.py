@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 Ints = npt.NDArray[np.int64]
 
-MOST_CELLS = 1_500  # rectangles that a browser still zooms smoothly, all rows together
+MOST_CELLS = 1_200  # rectangles that a browser still zooms smoothly, all rows together
 _FINEST = 4_096  # parts of the span that are tried first: finer than the pixels of a wide screen
 _COARSER = 1.4
 

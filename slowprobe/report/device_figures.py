@@ -10,6 +10,7 @@ from slowprobe.report.device_timeline import HATCHED, timeline
 from slowprobe.report.device_words import bucket, is_idle, label
 from slowprobe.report.palette import variable
 from slowprobe.report.quantities import seconds
+from slowprobe.report.untrusted import plain
 
 Figure = dict[str, Any]
 
@@ -39,15 +40,15 @@ def by_step(steps: DeviceSteps) -> Figure:
         marker: Figure = {"color": variable(bucket(part)), "line": {"width": 0}}
         if is_idle(part):
             marker["pattern"] = HATCHED
-        column = steps.parts[part]
+        column, said = steps.parts[part], plain(label(part))
         traces.append(
             {
                 "type": "bar",
-                "name": label(part),
+                "name": said,
                 "x": list(range(len(column))),
                 "y": [round(us / scale, 4) for us in column],
                 "marker": marker,
-                "customdata": [f"{label(part)}: {seconds(us / 1e6)}" for us in column],
+                "customdata": [f"{said}: {seconds(us / 1e6)}" for us in column],
                 "hovertemplate": "%{customdata}<extra></extra>",
             }
         )
@@ -93,7 +94,7 @@ def memory_curve(memory: DeviceMemory) -> Figure:
             "hovertemplate": f"{name} %{{y:.4~g}} {unit}<extra></extra>",
         }
         for name, column, colour in curves
-        if any(column)
+        if max(column) > 0
     ]
     traces.append(
         {

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from slowprobe.report.device_cells import Layer, Stretches, flattened, painted
-from slowprobe.report.device_words import HOST_STATES, host_part, idle_part
+from slowprobe.report.device_words import HOST_STATES, class_part, host_part, idle_part
 from slowprobe.timeline.device.classes import CLASSES
 from slowprobe.timeline.device.facts import DeviceFacts
 from slowprobe.timeline.device.host import Host
@@ -17,7 +17,7 @@ from slowprobe.timeline.device.intervals import Cover
 from slowprobe.timeline.device.rows import KINDS
 from slowprobe.trace.reader import MISSING, Bools, Ints, Trace
 
-PARTS = (*CLASSES, *map(idle_part, IDLE_CAUSES), *map(host_part, HOST_STATES))
+PARTS = (*map(class_part, CLASSES), "copy", *map(idle_part, IDLE_CAUSES), *map(host_part, HOST_STATES))
 PART = {part: number for number, part in enumerate(PARTS)}
 
 _MOST_THREADS = 4
@@ -60,7 +60,7 @@ def _host_rows(trace: Trace, facts: DeviceFacts, start_ns: int, end_ns: int, nam
     inside = (trace.start_ns < end_ns) & (trace.end_ns > start_ns)
     marks = {"framework": host.operators | host.runtime, "data": host.data, "launch": host.launches}
     marks |= {"sync": host.syncs, "allocator": host.allocator}
-    threads = _threads(trace, facts, inside & (host.operators | host.runtime | host.data))
+    threads = _threads(facts, host, inside & (host.operators | host.runtime | host.data))
     rows = []
     for place, tid in enumerate(threads):
         mine = inside & (trace.tid == tid)
@@ -81,15 +81,18 @@ def _layer(trace: Trace, state: str, rows: Ints, names: Names) -> Layer:
     return Layer(PART[host_part(state)], trace.start_ns[outer], trace.end_ns[outer], text)
 
 
-def _threads(trace: Trace, facts: DeviceFacts, active: Bools) -> list[int]:
-    """The main thread first, which bears the most marks of steps and loaders; then those that launch."""
-    marked, marks = np.unique(
-        trace.tid[trace.annotations() & np.isin(trace.tid, np.unique(trace.tid[active]))], return_counts=True
-    )
+def _threads(facts: DeviceFacts, host: Host, active: Bools) -> list[int]:
+    """The loop's own thread first, then those that launch, the busiest first."""
+    trace = host.trace
     launching = [tid for tid in facts.host.launch_threads if tid != MISSING]
-    main = [int(marked[marks.argmax()])] if len(marked) else launching[:1]
+    marks = (
+        host.annotations & np.isin(trace.start_ns, facts.steps.start_ns),
+        host.data,
+        host.annotations & trace.matches(lambda name: name.startswith("Optimizer.")),
+    )
+    loop = next((trace.tid[mark][:1].tolist() for mark in marks if mark.any()), [])
     there = set(np.unique(trace.tid[active]).tolist())
-    return [tid for tid in dict.fromkeys([*main, *launching]) if tid in there][:_MOST_THREADS]
+    return [tid for tid in dict.fromkeys([*loop, *launching]) if tid in there][:_MOST_THREADS]
 
 
 def _with_python(shown: Stretches, elsewhere: Cover, start_ns: int, end_ns: int) -> Stretches:
@@ -107,14 +110,14 @@ def _with_python(shown: Stretches, elsewhere: Cover, start_ns: int, end_ns: int)
 def _thread_label(trace: Trace, tid: int, place: int) -> str:
     named = re.sub(r"^thread \d+ ?", "", trace.thread_names.get(tid, "")).strip("() ")
     kind = "Main thread" if place == 0 else "Other thread" if place > 1 else "Autograd thread"
-    return f"{kind}, {named}" if named and named not in ("python", "python3") else kind
+    return f"{kind}, {named}" if named and not re.fullmatch(r"python[\d.]*", named) else kind
 
 
 def _stream_rows(trace: Trace, facts: DeviceFacts, start_ns: int, end_ns: int, names: Names) -> list[Row]:
     rows = facts.rows
     inside = np.flatnonzero((rows.start_ns < end_ns) & (rows.end_ns > start_ns))
     kind = rows.kind[inside]
-    part = rows.class_id[inside].astype(np.int64)
+    part = rows.class_id[inside].astype(np.int64)  # PARTS begins with the classes
     for name in ("communication", "copy"):
         part[kind == KINDS.index(name)] = PART[name]
     starts, ends, stream = rows.start_ns[inside], rows.end_ns[inside], rows.stream[inside]
@@ -133,12 +136,14 @@ def _stream_rows(trace: Trace, facts: DeviceFacts, start_ns: int, end_ns: int, n
 
 def _idle_row(facts: DeviceFacts, start_ns: int, end_ns: int, names: Names) -> Row:
     gaps = facts.gaps
-    inside = np.flatnonzero((gaps.segment_start_ns < end_ns) & (gaps.segment_end_ns > start_ns))
-    owner = np.searchsorted(gaps.start_ns, gaps.segment_start_ns[inside], side="right") - 1
-    text = np.array([names.number(gaps.site[i]) for i in owner.tolist()], dtype=np.int64)
-    part = gaps.segment_cause[inside].astype(np.int64) + PART[idle_part(IDLE_CAUSES[0])]
-    starts, ends = gaps.segment_start_ns[inside], gaps.segment_end_ns[inside]
-    return Row("idle", "Device idle, by cause", flattened(starts, ends, part, text, start_ns, end_ns))
+    sites = np.array([names.number(site) for site in gaps.site], dtype=np.int64)
+    layers = []
+    for cause, reach in zip(IDLE_CAUSES, gaps.reach, strict=True):
+        owner = np.searchsorted(gaps.start_ns, reach.start, side="right") - 1
+        known = (owner >= 0) & (reach.start < gaps.end_ns[np.maximum(owner, 0)]) if len(gaps) else owner >= 0
+        text = np.where(known, sites[np.maximum(owner, 0)], -1) if len(gaps) else np.full(len(owner), -1)
+        layers.append(Layer(PART[idle_part(cause)], reach.start, reach.end, text))
+    return Row("idle", "Device idle, by cause", painted(layers, start_ns, end_ns))
 
 
 def _shifted(row: Stretches, start_ns: int) -> Stretches:

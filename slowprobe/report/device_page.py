@@ -62,14 +62,14 @@ def tiles(device: Device) -> list[tuple[str, str]]:
         return []
     rows = [("busy", percent(device.busy_us / span)), ("idle", percent(device.idle_us / span))]
     if device.drained_us > 0:
-        rows.append(("idle after a synchronisation", percent(device.drained_us / span)))
+        rows.append(("idle after a sync", percent(device.drained_us / span)))
     if device.tensor_core_us is not None and device.tensor_core_able_us > 0:
         rows.append(("of matrix work on tensor cores", percent(device.tensor_core_us / device.tensor_core_able_us)))
     launches, delay = device.host.get("launches"), device.queue.get("median_delay_us")
     if launches:
         rows.append(("launches a step" if device.steps else "launches", rounded(launches)))
     if delay is not None:
-        rows.append(("from launch to start, median", seconds(delay / 1e6)))
+        rows.append(("launch to start, median", seconds(delay / 1e6)))
     return rows
 
 

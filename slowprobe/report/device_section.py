@@ -8,7 +8,7 @@ from slowprobe.report import device_document as doc
 from slowprobe.report.device_ranks import device_ranks
 from slowprobe.report.device_step import step_timeline, typical
 from slowprobe.report.device_tables import collectives, copies, kernels, syncs
-from slowprobe.report.device_words import idle_part
+from slowprobe.report.device_words import class_part, idle_part
 from slowprobe.timeline.device.facts import DeviceFacts
 from slowprobe.timeline.device.memory import MemoryCurve
 from slowprobe.timeline.device.partition import DevicePartition
@@ -77,7 +77,9 @@ def _name(facts: DeviceFacts) -> str:
 
 
 def _parts(partition: DevicePartition, idle: dict[str, int]) -> list[doc.DevicePart]:
-    cells: list[tuple[str, doc.Group, int]] = [(name, "compute", ns) for name, ns in partition.by_class.items()]
+    cells: list[tuple[str, doc.Group, int]] = [
+        (class_part(name), "compute", ns) for name, ns in partition.by_class.items()
+    ]
     cells.append(("communication", "communication", partition.exposed_communication_ns))
     cells.append(("copy", "copy", partition.exposed_copy_ns))
     cells += [(idle_part(cause), "idle", ns) for cause, ns in idle.items()]

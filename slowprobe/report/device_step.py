@@ -10,17 +10,21 @@ from slowprobe.report.device_lanes import PARTS, Names, Row, step_rows
 from slowprobe.report.untrusted import clean
 from slowprobe.timeline.device.facts import DeviceFacts
 from slowprobe.timeline.device.idle import IDLE_CAUSES
+from slowprobe.timeline.device.intervals import Cover
 from slowprobe.trace.reader import MISSING, Trace
 
-MOST_GAPS = 12
+MOST_GAPS = 8
 QUEUE_POINTS = 200
 _NAME = 100  # characters of an event's name
 
 
 def typical(facts: DeviceFacts) -> int:
-    """The step of median length; of several, the earliest."""
+    """The step of median length, of several the earliest; of steps in which the recording of the device had begun."""
     spans = np.array([partition.span_ns for partition in facts.step_partitions])
-    return int(np.argmin(np.abs(spans - np.sort(spans)[(len(spans) - 1) // 2])))
+    whole = (facts.steps.start_ns >= facts.span_start_ns) & (facts.steps.end_ns <= facts.span_end_ns)
+    spans_of = spans[whole] if whole.any() else spans
+    median = np.sort(spans_of)[(len(spans_of) - 1) // 2]
+    return int(np.flatnonzero((spans == median) & (whole | ~whole.any()))[0])
 
 
 def step_timeline(trace: Trace, facts: DeviceFacts) -> doc.StepTimeline:
@@ -84,20 +88,27 @@ def _by_part(part_ns: np.ndarray, used: list[int]) -> dict[str, float]:
 
 
 def _gaps(trace: Trace, facts: DeviceFacts, start_ns: int, end_ns: int) -> tuple[list[doc.Gap], int]:
-    gaps = facts.gaps
-    starts, ends = np.maximum(gaps.start_ns, start_ns), np.minimum(gaps.end_ns, end_ns)
+    gaps, reach = facts.gaps, facts.gaps.reach
+    idle = Cover(*(np.concatenate([getattr(cover, side) for cover in reach]) for side in ("start", "end")))
+    starts, ends = np.maximum(idle.start, start_ns), np.minimum(idle.end, end_ns)
     inside = np.flatnonzero(ends > starts)
     longest = inside[np.argsort(starts[inside] - ends[inside], kind="stable")][:MOST_GAPS]
-    return [
-        doc.Gap(
-            start_us=_us(int(starts[i]) - start_ns),
-            us=_us(int(ends[i] - starts[i])),
-            cause=IDLE_CAUSES[gaps.cause[i]],
-            drained_by=trace.names[trace.name_id[gaps.sync_row[i]]] if gaps.sync_row[i] != MISSING else "",
-            site=clean(gaps.site[i], 300),
+    cause = np.argmax([cover.within(starts[longest], ends[longest]) for cover in reach], axis=0)
+    place = {start: number for number, start in enumerate(gaps.start_ns.tolist())}
+    told = []
+    for i, by in zip(longest.tolist(), cause.tolist(), strict=True):
+        number = place.get(int(idle.start[i]))  # none before the first row of the device and after its last
+        drain = MISSING if number is None else int(gaps.sync_row[number])
+        told.append(
+            doc.Gap(
+                start_us=_us(int(starts[i]) - start_ns),
+                us=_us(int(ends[i] - starts[i])),
+                cause=IDLE_CAUSES[by],
+                drained_by=trace.names[trace.name_id[drain]] if drain != MISSING else "",
+                site=clean(gaps.site[number], 300) if number is not None else "",
+            )
         )
-        for i in longest.tolist()
-    ], len(inside) - len(longest)
+    return told, len(inside) - len(longest)
 
 
 def _queue(facts: DeviceFacts, start_ns: int, end_ns: int) -> tuple[list[float], list[int]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from slowprobe.report import device_document as doc
+from slowprobe.report.device_words import class_part
 from slowprobe.timeline.device.facts import DeviceFacts
 
 MOST_ROWS = 60  # of copies, synchronisations and collectives
@@ -14,7 +15,7 @@ def kernels(facts: DeviceFacts, most: int) -> list[doc.Kernel]:
     return [
         doc.Kernel(
             name=kernel.name,
-            kind=kernel.class_name,
+            kind=class_part(kernel.class_name),
             tensor_cores=kernel.tensor_cores,
             count=int(kernel.count),
             total_us=_us(kernel.total_ns),

@@ -19,7 +19,7 @@ _QUEUE = 54  # pixels
 _GROUP_GAP = 0.35  # of a row, between host, streams and idle
 _PALEST = 0.3  # opacity of a cell that is nearly empty
 _TEXT = 48  # characters of a name: most of the chart's bytes are these
-_MOST_MIXED = 4
+_MOST_MIXED = 3
 HATCHED = {"shape": "/", "size": 5, "solidity": 0.35, "fgcolor": "var(--card)", "fillmode": "overlay"}
 """Plotly's pattern for time in which nothing ran."""
 
@@ -88,13 +88,15 @@ def _by_part(step: StepTimeline, places: list[float]) -> list[tuple[int, list[tu
     """The cells of each part, so that a part is one trace of one colour."""
     cells: dict[int, list[tuple[Lane, float, int]]] = {}
     for lane, place in zip(step.lanes, places, strict=True):
-        for cell, part in enumerate(lane.part):
+        columns = (lane.start_us, lane.end_us, lane.busy_us, lane.count, lane.name)
+        for cell, part in enumerate(lane.part[: min(map(len, columns))]):
             cells.setdefault(part, []).append((lane, place, cell))
     return sorted(cells.items())
 
 
 def _cells(step: StepTimeline, cells: list[tuple[Lane, float, int]], part: int, scale: float, unit: str) -> Figure:
     name = step.parts[part] if 0 <= part < len(step.parts) else "other"
+    said = plain(label(name))
     extents = [lane.end_us[cell] - lane.start_us[cell] for lane, _, cell in cells]
     full = [
         min(lane.busy_us[cell] / extent, 1.0) if extent > 0 else 1.0
@@ -108,7 +110,7 @@ def _cells(step: StepTimeline, cells: list[tuple[Lane, float, int]], part: int, 
     return {
         "type": "bar",
         "orientation": "h",
-        "name": label(name),
+        "name": said,
         "base": [_short(lane.start_us[cell] / scale) for lane, _, cell in cells],
         "x": [_short(extent / scale) for extent in extents],
         "y": [place for _, place, _ in cells],
@@ -116,22 +118,25 @@ def _cells(step: StepTimeline, cells: list[tuple[Lane, float, int]], part: int, 
         "offset": -0.12,
         "marker": marker,
         "customdata": [_told(step, lane, cell) for lane, _, cell in cells],
-        "hovertemplate": f"<b>{label(name)}</b><br>%{{customdata}}<br>at %{{base:.5~g}} {unit}<extra></extra>",
+        "hovertemplate": "<br>".join(
+            [f"<b>{said}</b>", "%{customdata[0]}", "%{customdata[1]}", f"at %{{base:.5~g}} {unit}<extra></extra>"]
+        ),
     }
 
 
-def _told(step: StepTimeline, lane: Lane, cell: int) -> str:
-    """What a cell says under the pointer, below the name of its part."""
+def _told(step: StepTimeline, lane: Lane, cell: int) -> list[str]:
+    """What a cell says under the pointer, below the name of its part: two lines, since markup costs bytes in JSON."""
     busy, count, number = lane.busy_us[cell], lane.count[cell], lane.name[cell]
-    name = plain(short_kernel(step.names[number]), _TEXT) if 0 <= number < len(step.names) else ""
+    name = step.names[number] if 0 <= number < len(step.names) else ""
     if count == 1:
-        return f"{name}<br>{seconds(busy / 1e6)}" if name else seconds(busy / 1e6)
+        return [seconds(busy / 1e6), plain(short_kernel(name).replace("<…>", ""), _TEXT)]
     extent = lane.end_us[cell] - lane.start_us[cell]
     filled = f", {percent(busy / extent)} filled" if extent > 0 else ""
-    lines = [f"{count:,} short ones in {seconds(extent / 1e6)}{filled}"]
     mixed = sorted(lane.mixed.get(str(cell), {}).items(), key=lambda item: -item[1])
-    lines += [f"{label(each)} {seconds(us / 1e6)}" for each, us in mixed[:_MOST_MIXED]]
-    return "<br>".join([*lines, f"longest: {name}"] if name else lines)
+    return [
+        f"{count:,} short ones in {seconds(extent / 1e6)}{filled}",
+        plain(", ".join(f"{label(each)} {seconds(us / 1e6)}" for each, us in mixed[:_MOST_MIXED]), 100),
+    ]
 
 
 def _queue(step: StepTimeline, scale: float) -> Figure:

@@ -10,23 +10,24 @@ from slowprobe.report.quantities import percent, seconds
 HOST_STATES = ("python", "framework", "data", "launch", "sync", "allocator")
 
 _CLASSES = {
-    "matmul": "Matrix multiplication",
+    "matmul": "Matmul",
     "convolution": "Convolution",
     "attention": "Attention",
     "elementwise": "Elementwise",
     "normalization": "Normalization",
     "reduction": "Reduction",
-    "indexing": "Indexing, gather, scatter",
+    "indexing": "Indexing",
     "optimizer": "Optimizer",
     "embedding": "Embedding",
     "memset": "Memset",
     "other": "Other kernels",
     "communication": "Communication",
     "copy": "Copies",
+    "copy_kernel": "Copy kernels",
 }
 IDLE_LABELS = {
     "data": "Idle: waiting for data",
-    "python": "Idle: Python and framework between launches",
+    "python": "Idle: Python and framework",
     "launch": "Idle: launch calls",
     "queue_full": "Idle: launch queue full",
     "allocator": "Idle: allocating memory",
@@ -82,6 +83,11 @@ _BECAUSE = {
 def idle_part(cause: str) -> str:
     """The part that an idle cause is."""
     return f"idle_{cause}"
+
+
+def class_part(kernel_class: str) -> str:
+    """The part that computing kernels of a class are; a kernel that copies is not a copy engine's work."""
+    return "copy_kernel" if kernel_class == "copy" else kernel_class
 
 
 def host_part(state: str) -> str:

@@ -51,6 +51,7 @@ LIGHT_AND_DARK = {
     "embedding": ("#9ed3df", "#b7e2ec"),
     "memset": ("#8d99a6", "#7c8894"),
     "copy": ("#b8481f", "#e07a4e"),
+    "copy_kernel": ("#d9a78f", "#b98068"),
     # Why the device is idle, and what the host does meanwhile.
     "launch": ("#d98cb9", "#e6aace"),
     "queue_full": ("#5c6773", "#8c98a5"),

@@ -91,16 +91,16 @@ def test_timeline_draws_every_cell_once() -> None:
         palette.variable(device_words.bucket(part)) for part in step.parts
     } - {palette.variable("copy")}
     hatched = [trace["name"] for trace in bars if "pattern" in trace["marker"]]
-    assert hatched == ["Idle: waiting for data", "Idle: Python and framework between launches"]
+    assert hatched == ["Idle: waiting for data", "Idle: Python and framework"]
 
 
 def test_half_empty_cell_is_paler_and_says_what_is_in_it() -> None:
     figure = timeline(device_samples.timeline())
     (elementwise,) = [trace for trace in figure["data"] if trace.get("name") == "Elementwise"]
-    merged = next(at for at, said in enumerate(elementwise["customdata"]) if "9 short ones" in said)
+    merged = next(at for at, said in enumerate(elementwise["customdata"]) if "9 short ones" in said[0])
     assert elementwise["marker"]["opacity"][merged] == pytest.approx(0.65)
-    assert "50 % filled" in elementwise["customdata"][merged]
-    assert "Normalization 20.0 µs" in elementwise["customdata"][merged]
+    assert "50 % filled" in elementwise["customdata"][merged][0]
+    assert "Normalization 20.0 µs, Elementwise" in elementwise["customdata"][merged][1]
 
 
 def test_rows_do_not_overlap() -> None:
@@ -179,4 +179,4 @@ def test_hostile_device_stays_text() -> None:
     written = html.embedded(drawn)
     assert not set("<>&") & set(written)
     assert "device-step" in drawn
-    assert not re.search(r"<(?!/?b>|br>)", stdlib_json.dumps(drawn))
+    assert not re.search(r"<(?!/?b>|br>|/?extra>)", stdlib_json.dumps(drawn))
