@@ -14,6 +14,7 @@ from slowprobe.errors import SlowprobeError
 COMMANDS = {
     "profile": "Run a training script and report why it is slow.",
     "report": "Make the report of a recorded run again.",
+    "analyze": "Report from existing torch.profiler traces, of one rank or many.",
     "rules": "List the causes slowprobe knows, or explain one.",
 }
 

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from slowprobe.report.document import Document
 
 
 @click.command(help="Make the report of the run in folder RUN again; works for a live or killed run, too.")
@@ -17,18 +21,27 @@ def command(run: Path, open_report: bool) -> None:
 
 
 def write_report(folder: Path, open_report: bool = False) -> None:
-    """Write report.html and report.json into `folder` and the summary to stderr.
+    """Write report.html and report.json into the run folder `folder` and the summary to stderr.
 
     Raises RunFolderError when the folder holds no run that can be read, BadInputError when it cannot be written.
     """
-    from slowprobe.errors import BadInputError
-    from slowprobe.report import html, json, text
     from slowprobe.report.build import build_document
     from slowprobe.run.reader import load_run
 
-    document = build_document(load_run(folder))
+    publish(build_document(load_run(folder)), folder, open_report)
+
+
+def publish(document: Document, folder: Path, open_report: bool = False) -> None:
+    """Write a document as report.html and report.json into `folder` and its summary to stderr.
+
+    Raises BadInputError when the folder cannot be written.
+    """
+    from slowprobe.errors import BadInputError
+    from slowprobe.report import html, json, text
+
     page = folder / "report.html"
     try:
+        folder.mkdir(parents=True, exist_ok=True)
         page.write_text(html.render(document), encoding="utf-8")
         (folder / "report.json").write_text(json.render(document), encoding="utf-8")
     except OSError as error:

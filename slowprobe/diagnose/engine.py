@@ -13,7 +13,8 @@ from slowprobe.diagnose import rules
 from slowprobe.diagnose.evidence import DeclaredEvidence, Evidence, EvidenceMissing
 from slowprobe.diagnose.finding import HIGH_SHARE, MEDIUM_SHARE, Finding, Outcome, Range, Saving, Severity
 from slowprobe.diagnose.rule import Diagnosis, NotApplicable, NotChecked, Passed, Rule
-from slowprobe.timeline.replay import Change, Outlook, Replay
+from slowprobe.diagnose.trace_evidence import TraceEvidence
+from slowprobe.timeline.replay import Change, Outlook
 
 SERIOUS_S = 0.05  # saved in the recorded run: in a loop of milliseconds one collection is a tenth of it
 MIN_SHARE = 0.01  # a saving below one percent of loop time is within the noise of any training loop
@@ -53,8 +54,8 @@ def discover() -> list[LoadedRule]:
     return found
 
 
-def examine(evidence: Evidence) -> Examination:
-    """Let every rule look at the run. A rule that fails becomes an error outcome; it cannot break the report."""
+def examine(evidence: Evidence | TraceEvidence) -> Examination:
+    """Let every rule look. A rule that fails becomes an error outcome; it cannot break the report."""
     outcomes: dict[str, Outcome] = {}
     seen: list[tuple[LoadedRule, Diagnosis, Outlook]] = []
     for loaded in discover():
@@ -94,7 +95,7 @@ def _closest(
     return kept
 
 
-def _ask(loaded: LoadedRule, evidence: Evidence) -> tuple[Outcome, list[tuple[Diagnosis, Outlook]]]:
+def _ask(loaded: LoadedRule, evidence: Evidence | TraceEvidence) -> tuple[Outcome, list[tuple[Diagnosis, Outlook]]]:
     title = loaded.rule.title
     if not evidence.steps:
         return Outcome("not-applicable", title, "no training step was recorded"), []
@@ -117,11 +118,8 @@ def _ask(loaded: LoadedRule, evidence: Evidence) -> tuple[Outcome, list[tuple[Di
         return Outcome("error", title, f"{type(error).__name__}: {error}"), []
 
 
-def _joint(evidence: Evidence, changes: Iterable[Change]) -> Outlook:
-    if not evidence.steps:
-        return Outlook(0.0, 0.0, 0.0, 0.0)
-    replay: Replay = evidence.replay
-    return replay.outlook(changes)
+def _joint(evidence: Evidence | TraceEvidence, changes: Iterable[Change]) -> Outlook:
+    return evidence.replay.outlook(changes) if evidence.steps else Outlook(0.0, 0.0, 0.0, 0.0)
 
 
 def _counts(outlook: Outlook) -> bool:

@@ -300,7 +300,7 @@ class Evidence:
 class DeclaredEvidence:
     """What a rule sees: the evidence it declared, and nothing else."""
 
-    def __init__(self, evidence: Evidence, needs: tuple[str, ...]) -> None:
+    def __init__(self, evidence: object, needs: tuple[str, ...]) -> None:
         self._evidence = evidence
         self._needs = frozenset(needs)
 

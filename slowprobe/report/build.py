@@ -16,6 +16,7 @@ from slowprobe.report.paths import with_relative_paths
 from slowprobe.run.reader import RunRecords
 from slowprobe.run.schema import End, Exit, State
 from slowprobe.timeline.input_curve import InputCurve
+from slowprobe.timeline.ops import OpWindow
 from slowprobe.timeline.partition import LABELS
 from slowprobe.timeline.step_stats import StepStats
 
@@ -35,14 +36,14 @@ def build_document(run: RunRecords) -> doc.Document:
         slowprobe_version=manifest.slowprobe_version,
         run=_run_info(evidence),
         verdict=verdict(evidence, examined),
-        steps=_steps(evidence.steps),
+        steps=step_summary(evidence.steps),
         time=_time(evidence),
         loaders=loader_rows(evidence.loaders, _curves(evidence)),
         findings=examined.findings,
         device=None,
         outcomes=examined.outcomes,
         overhead=overhead(evidence),
-        series=_series(evidence.steps),
+        series=step_series(evidence.steps),
         hotspots=_hotspots(evidence),
         window=_window(evidence),
         snippets=_snippets(evidence, examined),
@@ -63,7 +64,7 @@ def _run_info(evidence: Evidence) -> doc.RunInfo:
         command=shlex.join(manifest.command),
         script=manifest.script,
         started_at=manifest.started_at,
-        duration_s=_rounded(evidence.recording.end_ns / 1e9),
+        duration_s=rounded(evidence.recording.end_ns / 1e9),
         python=manifest.python,
         torch=str(values.get("torch") or "unknown"),
         host=dict(manifest.host),
@@ -88,18 +89,19 @@ def _how_it_ended(run: RunRecords) -> str:
     return f"exited with {ended.exit_code}{raised}"
 
 
-def _steps(steps: StepStats) -> doc.Steps | None:
+def step_summary(steps: StepStats) -> doc.Steps | None:
+    """The steps in figures; None without any."""
     if not steps or not len(steps.wall_ms):
         return None
     return doc.Steps(
         unit=steps.unit,
         count=steps.count,
         steady_count=steps.steady_count,
-        median_ms=_rounded(steps.median_ms()),
-        mean_ms=_rounded(steps.mean_ms()),
-        p90_ms=_rounded(steps.percentile_ms(90)),
-        p99_ms=_rounded(steps.percentile_ms(99)),
-        first_ms=_rounded(float(steps.wall_ms[0])),
+        median_ms=rounded(steps.median_ms()),
+        mean_ms=rounded(steps.mean_ms()),
+        p90_ms=rounded(steps.percentile_ms(90)),
+        p99_ms=rounded(steps.percentile_ms(99)),
+        first_ms=rounded(float(steps.wall_ms[0])),
     )
 
 
@@ -108,15 +110,15 @@ def _time(evidence: Evidence) -> doc.Time:
     order = {"startup": 0, "step": 1, "off_step": 2, "shutdown": 3}
     cells = sorted(split.seconds.items(), key=lambda cell: (order[cell[0][0]], -cell[1], cell[0][1]))
     return doc.Time(
-        wall_s=_rounded(split.wall_s),
-        loop_s=_rounded(split.loop_s),
-        unaccounted_share=_rounded(split.unaccounted_share),
+        wall_s=rounded(split.wall_s),
+        loop_s=rounded(split.loop_s),
+        unaccounted_share=rounded(split.unaccounted_share),
         buckets=[
             doc.Bucket(
                 id=bucket,
                 label=LABELS.get(bucket, bucket),
-                seconds=_rounded(seconds),
-                share=_rounded(seconds / split.wall_s if split.wall_s else 0.0),
+                seconds=rounded(seconds),
+                share=rounded(seconds / split.wall_s if split.wall_s else 0.0),
                 scope=scope,  # type: ignore[arg-type]
             )
             for (scope, bucket), seconds in cells
@@ -132,7 +134,8 @@ def _curves(evidence: Evidence) -> dict[int, InputCurve]:
         return {}
 
 
-def _series(steps: StepStats) -> doc.StepSeries | None:
+def step_series(steps: StepStats) -> doc.StepSeries | None:
+    """The steps one by one, of long runs a part of them; None without any."""
     if not len(steps.wall_ms):
         return None
     chosen = np.unique(np.linspace(0, len(steps.wall_ms) - 1, min(MAX_SERIES, len(steps.wall_ms))).astype(int))
@@ -158,9 +161,9 @@ def _hotspots(evidence: Evidence) -> list[doc.Hotspot]:
             line=line.line,
             function=line.function,
             text=evidence.source.line(line.file, line.line),
-            seconds=_rounded(line.seconds),
-            share=_rounded(line.seconds / wall),
-            off_cpu_share=_rounded(line.waiting),
+            seconds=rounded(line.seconds),
+            share=rounded(line.seconds / wall),
+            off_cpu_share=rounded(line.waiting),
             bucket=line.bucket,
         )
         for line in lines[:MAX_HOTSPOTS]
@@ -172,30 +175,35 @@ def _window(evidence: Evidence) -> doc.Window | None:
         ops = evidence.ops
     except EvidenceMissing:
         return None
+    return window(ops, evidence.windows["clean"].path, _unlike(ops.step_ms, evidence.steps))
+
+
+def window(ops: OpWindow, trace: str | None, remark: str = "") -> doc.Window:
+    """The operators of a profiler window; `trace`: where the reader finds it."""
     operators_ms = sum(stat.self_ms for stat in ops.classes) or 1.0
     return doc.Window(
         steps=ops.steps,
         events=ops.events,
-        trace=evidence.windows["clean"].path,
-        bound=ops.bound_text + _unlike(ops.step_ms, evidence.steps),
-        ops_per_step=_rounded(ops.launches_per_step),
-        median_op_us=_rounded(ops.durations.median_us),
-        python_between_ops_share=_rounded(ops.shares.between_ops),
+        trace=trace,
+        bound=ops.bound_text + remark,
+        ops_per_step=rounded(ops.launches_per_step),
+        median_op_us=rounded(ops.durations.median_us),
+        python_between_ops_share=rounded(ops.shares.between_ops),
         classes=[
             doc.OpClass(
                 name=stat.op_class,
-                ms_per_step=_rounded(stat.self_ms),
-                count_per_step=_rounded(stat.count),
-                share=_rounded(stat.share),
+                ms_per_step=rounded(stat.self_ms),
+                count_per_step=rounded(stat.count),
+                share=rounded(stat.share),
             )
             for stat in ops.classes
         ],
         top_ops=[
             doc.OpClass(
                 name=stat.name,
-                ms_per_step=_rounded(stat.self_ms),
-                count_per_step=_rounded(stat.count),
-                share=_rounded(stat.self_ms / operators_ms),
+                ms_per_step=rounded(stat.self_ms),
+                count_per_step=rounded(stat.count),
+                share=rounded(stat.self_ms / operators_ms),
             )
             for stat in ops.ops[:15]
         ],
@@ -230,5 +238,6 @@ def _snippets(evidence: Evidence, examined: Examination) -> dict[str, doc.Snippe
     return found
 
 
-def _rounded(value: float) -> float:
+def rounded(value: float) -> float:
+    """As many digits as report.json keeps."""
     return round(float(value), 6)

@@ -7,6 +7,7 @@ from typing import Any, Literal
 import msgspec
 
 from slowprobe.diagnose.finding import Bottleneck, Finding, Outcome, Range
+from slowprobe.report.device_document import Device
 from slowprobe.report.loader_document import Loader, LoaderWorker, Transform
 
 __all__ = ["SCHEMA", "Loader", "LoaderWorker", "Transform"]
@@ -153,7 +154,7 @@ class Document(msgspec.Struct, kw_only=True):
     time: Time
     loaders: list[Loader]
     findings: list[Finding]
-    device: dict[str, Any] | None
+    device: Device | None
     outcomes: dict[str, Outcome]
     overhead: Overhead
     series: StepSeries | None = None

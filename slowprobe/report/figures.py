@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from slowprobe.report.device_figures import device_figures
 from slowprobe.report.document import Document, Time, Window
 from slowprobe.report.palette import ink_variable, variable
 from slowprobe.report.partition import labels, parts
@@ -11,21 +12,13 @@ from slowprobe.report.pipeline_figures import loader_figures
 from slowprobe.report.pipeline_page import open_loaders
 from slowprobe.report.quantities import milliseconds, percent, seconds
 from slowprobe.report.thinning import Thinned, thin
+from slowprobe.report.untrusted import plain
 
 Figure = dict[str, Any]
 
-_LABEL = 60  # characters of a name inside a chart
 _STACKED = 9  # parts drawn by themselves in the step chart; the rest is one
 _MOST_STRETCHES = 40
 _TALL = 3.0  # a step this many times the 99th percentile would flatten the chart
-
-
-def plain(text: str, limit: int = _LABEL) -> str:
-    """Untrusted text for Plotly, which would otherwise read a few HTML tags and entities in it."""
-    text = " ".join(text.split())
-    if len(text) > limit:
-        text = text[: limit - 1] + "…"
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
 def figures(document: Document) -> dict[str, Figure]:
@@ -37,7 +30,7 @@ def figures(document: Document) -> dict[str, Figure]:
         drawn["steps"] = steps(document)
     if document.window is not None and document.window.classes:
         drawn["ops"] = op_classes(document.window)
-    return drawn | loader_figures(open_loaders(document))
+    return drawn | loader_figures(open_loaders(document)) | device_figures(document.device)
 
 
 def partition(time: Time) -> Figure:

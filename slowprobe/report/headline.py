@@ -22,19 +22,27 @@ def verdict(evidence: Evidence, examined: Examination) -> Verdict:
         raised = _raised(evidence)
         text = f"The script stopped with {raised} before any training step." if raised else "No training step was seen."
         return Verdict(bottleneck="none", headline=text, share=0.0, speedup=none)
+    found = leading(examined)
+    if found is not None:
+        return found
+    unlooked = sum(outcome.status == "not-checked" for outcome in examined.outcomes.values())
+    text = "No bottleneck worth mending was found."
+    if unlooked >= UNSURE and not evidence.run.of(Window):
+        text = (
+            f"No bottleneck was found, but {unlooked} of {len(examined.outcomes)} checks could not be made: "
+            f"the loop was over, or stopped, after {steps.count} {_unit(steps.unit, steps.count)}"
+            f"{_passes(evidence)}."
+        )
+    if examined.findings:
+        text += " Small savings are listed below."
+    return Verdict(bottleneck="none", headline=text, share=0.0, speedup=none)
+
+
+def leading(examined: Examination) -> Verdict | None:
+    """The verdict that the finding of most saving gives; None where none is high or medium."""
     serious = [finding for finding in examined.findings if finding.severity != "low"]
     if not serious:
-        unlooked = sum(outcome.status == "not-checked" for outcome in examined.outcomes.values())
-        text = "No bottleneck worth mending was found."
-        if unlooked >= UNSURE and not evidence.run.of(Window):
-            text = (
-                f"No bottleneck was found, but {unlooked} of {len(examined.outcomes)} checks could not be made: "
-                f"the loop was over, or stopped, after {steps.count} {_unit(steps.unit, steps.count)}"
-                f"{_passes(evidence)}."
-            )
-        if examined.findings:
-            text += " Small savings are listed below."
-        return Verdict(bottleneck="none", headline=text, share=0.0, speedup=none)
+        return None
     top = serious[0]
     low, joint, high = examined.joint.speedup
     share = top.saving.seconds / examined.joint.before_s if examined.joint.before_s else 0.0

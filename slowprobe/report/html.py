@@ -9,7 +9,7 @@ import msgspec
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from slowprobe.report import bundle, page, palette, pipeline_page, pipeline_words, quantities
+from slowprobe.report import bundle, device_page, page, palette, pipeline_page, pipeline_words, quantities
 from slowprobe.report.document import Document
 from slowprobe.report.figures import Figure, figures
 from slowprobe.report.partition import labels, loop_split, parts
@@ -57,6 +57,7 @@ def _page(document: Document, most_findings: int, charts: dict[str, Figure]) -> 
             parts=parts(document.time),
             bucket_labels=labels(document),
             page=page,
+            devices=device_page,
             pipelines=pipeline_page,
             words=pipeline_words,
             q=quantities,

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 
 from slowprobe.diagnose.finding import Finding
+from slowprobe.report.device_words import summary as device_summary
 from slowprobe.report.document import Document
 from slowprobe.report.partition import loop_split
 from slowprobe.report.pipeline_words import summary
@@ -56,7 +57,7 @@ def _lines(document: Document) -> Iterator[str]:
     if document.time.loop_s > 0:
         yield ""
         yield from _loop(document)
-    for line in summary(document):
+    for line in (*summary(document), *device_summary(document.device)):
         yield ""
         yield _escaped(line, 600)
     yield ""

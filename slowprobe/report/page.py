@@ -174,21 +174,3 @@ def environment(document: Document) -> list[tuple[str, str]]:
     if run.world_size > 1:
         rows.append(("Ranks", str(run.world_size)))
     return rows
-
-
-def device_rows(device: dict[str, Any]) -> list[tuple[str, float]]:
-    """The device's time in the window as label and µs, idle time split by cause."""
-    named = {
-        "compute_us": "Computing",
-        "exposed_communication_us": "Communication that nothing hides",
-        "exposed_copy_us": "Copies that nothing hides",
-    }
-    causes = device.get("idle_causes")
-    rows = [(label, device.get(key)) for key, label in named.items()]
-    if isinstance(causes, dict) and causes:
-        rows += [
-            (f"Idle: {str(cause).removesuffix('_us').replace('_', ' ')}", value) for cause, value in causes.items()
-        ]
-    else:
-        rows.append(("Idle", device.get("idle_us")))
-    return [(label, float(value)) for label, value in rows if isinstance(value, int | float) and value > 0]

@@ -40,6 +40,25 @@ LIGHT_AND_DARK = {
     "slowprobe": ("#3e4c59", "#55636f"),
     "unaccounted": ("#d8b4b4", "#8f6a6a"),
     "other": ("#c3cad2", "#59636e"),
+    # Kernels: what runs on tensor cores is blue, what is bound by memory is green to cyan.
+    "matmul": ("#1f6fb5", "#4a97d6"),
+    "convolution": ("#4f9fe0", "#7fbcf0"),
+    "attention": ("#8a93d8", "#abb3ee"),
+    "elementwise": ("#159a78", "#35bd98"),
+    "normalization": ("#63c2a3", "#8ad9bf"),
+    "reduction": ("#0b6b55", "#1f8f74"),
+    "indexing": ("#3fa7bd", "#6cc5d8"),
+    "embedding": ("#9ed3df", "#b7e2ec"),
+    "memset": ("#8d99a6", "#7c8894"),
+    "copy": ("#b8481f", "#e07a4e"),
+    "copy_kernel": ("#d9a78f", "#b98068"),
+    # Why the device is idle, and what the host does meanwhile.
+    "launch": ("#d98cb9", "#e6aace"),
+    "queue_full": ("#5c6773", "#8c98a5"),
+    "allocator": ("#8f5a00", "#b9842e"),
+    "off_step": ("#7f9a3a", "#a4c05c"),
+    "sync": ("#d8432b", "#ff7f66"),
+    "framework": ("#9db4cc", "#7d97b2"),
 }
 _NEUTRAL = (
     ("#8d99a6", "#7c8894"),

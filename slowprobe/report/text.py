@@ -6,6 +6,7 @@ import textwrap
 from collections.abc import Iterator
 
 from slowprobe.diagnose.finding import Finding
+from slowprobe.report.device_words import summary as device_summary
 from slowprobe.report.document import Document
 from slowprobe.report.partition import loop_split
 from slowprobe.report.pipeline_words import summary
@@ -47,7 +48,7 @@ class _Page:
         if document.time.loop_s > 0:
             yield ""
             yield from self.loop(document)
-        for line in summary(document):
+        for line in (*summary(document), *device_summary(document.device)):
             yield ""
             yield from self.wrapped(clean(line, 600))
         for note in document.notes[:TOP_NOTES]:

@@ -29,6 +29,14 @@ def cleaned(value: T) -> T:
     return _cleaned(value)  # type: ignore[no-any-return]
 
 
+def plain(text: str, limit: int = 60) -> str:
+    """Untrusted text for Plotly, which would otherwise read a few HTML tags and entities in it."""
+    text = " ".join(text.split())
+    if len(text) > limit:
+        text = text[: limit - 1] + "…"
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
 def _cleaned(value: Any) -> Any:
     if isinstance(value, str):
         return clean(value)

@@ -14,7 +14,7 @@ from slowprobe.timeline.op_classes import OpClass, classify
 from slowprobe.timeline.op_cost import FixedCost, fixed_cost, percentile, subtree_dispatch_ns
 from slowprobe.timeline.op_lines import LinesBasis, SourceOps, read_lines
 from slowprobe.timeline.op_tree import OpTree, build_tree
-from slowprobe.trace.reader import read_trace
+from slowprobe.trace.reader import Trace, read_trace
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,15 +98,21 @@ class OpWindow:
 def read_window(
     clean_path: Path, annotated_path: Path | None = None, is_user: Callable[[str], bool] | None = None
 ) -> OpWindow:
-    """Reads a clean window and, where there is one, its annotated step.
+    """Reads a clean window and, where there is one, its annotated step: see `op_window`."""
+    return op_window(read_trace(clean_path), annotated_path, is_user)
+
+
+def op_window(
+    trace: Trace, annotated_path: Path | None = None, is_user: Callable[[str], bool] | None = None
+) -> OpWindow:
+    """The operators of a clean window and, where there is one, of its annotated step.
 
     `is_user` tells whether a file in the Python frames of the annotated step is the user's; without it, all that is not
     in site-packages, the standard library, torch or slowprobe by its path. Line marks are the user's: capture chose.
     """
-    trace = read_trace(clean_path)
     tree = build_tree(trace)
     if not tree.names:
-        raise TraceError(f"{clean_path}: no operators in this trace")
+        raise TraceError(f"{trace.path}: no operators in this trace")
     cost = fixed_cost(tree)
     dispatch_ns = subtree_dispatch_ns(tree, cost)
     shares = shares_of(tree, dispatch_ns)

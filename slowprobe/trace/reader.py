@@ -1,175 +1,71 @@
-"""Kineto/Chrome traces as columns: one row an event with a duration, in order of start."""
+"""Reads Kineto and Chrome traces into columns, in one pass and little memory."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+import gc
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any
 
-import msgspec
 import numpy as np
-import numpy.typing as npt
 
-from slowprobe.trace.decode import Args, Event, Number, decode
-from slowprobe.trace.load import read_bytes
-from slowprobe.trace.names import canonical_category, is_annotation
+from slowprobe.errors import TraceError
+from slowprobe.trace.columns import Column, Ints
+from slowprobe.trace.decode import decode_header
+from slowprobe.trace.events import MISSING, Header
+from slowprobe.trace.load import TraceFile
+from slowprobe.trace.rows import Rows
+from slowprobe.trace.split import EventLists
+from slowprobe.trace.table import Bools, Collective, MemoryEvents, Trace
 
-Ints = npt.NDArray[np.int64]
-Bools = npt.NDArray[np.bool_]
-MISSING = -1
-"""In a column of ids: the event has none."""
+__all__ = ["MISSING", "Bools", "Collective", "Ints", "MemoryEvents", "Progress", "Trace", "read_trace"]
 
+Progress = Callable[[int, int], None]
+"""Called with the bytes of the file that are read, and with its size."""
 
-@dataclass(frozen=True, slots=True)
-class Collective:
-    """What a collective's row says of itself; None and `MISSING` where it does not."""
-
-    name: str
-    """all_reduce, _allgather_base, …"""
-    dtype: str | None
-    group: str | None
-    group_size: int
-    elements_in: int
-    elements_out: int
+_MOST_ROWS = 50_000_000
 
 
-@dataclass(frozen=True, slots=True)
-class MemoryEvents:
-    """Allocations and frees (negative) of the profiler's memory recording, in order of time; totals after each."""
+def read_trace(path: Path, progress: Progress | None = None) -> Trace:
+    """Reads a trace, plain or gzip, whole or cut off, in memory of about 70 bytes a row.
 
-    start_ns: Ints
-    size_bytes: Ints
-    allocated_bytes: Ints
-    reserved_bytes: Ints
-    device: Ints
-    """−1: host memory."""
-
-    def __len__(self) -> int:
-        return len(self.start_ns)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Trace:
-    """One trace file. A parent row comes before the rows nested in it. Ids are `MISSING` where the event has none."""
-
-    path: Path
-    names: tuple[str, ...]
-    categories: tuple[str, ...]
-    """Canonical: see `slowprobe.trace.names`."""
-    name_id: Ints
-    category_id: Ints
-    start_ns: Ints
-    """Relative to `base_ns`."""
-    duration_ns: Ints
-    pid: Ints
-    """Processes and threads named by a word are numbered from -2 downward."""
-    tid: Ints
-    external_id: Ints
-    sequence: Ints
-    forward_thread: Ints
-    correlation: Ints
-    stream: Ints
-    device: Ints
-    size_bytes: Ints
-    python_id: Ints
-    python_parent: Ints
-    sync_stream: Ints
-    """Of a synchronisation row: the stream that is waited for."""
-    sync_event: Ints
-    """The same: the correlation of the call that recorded the event."""
-    collectives: dict[int, Collective]
-    """By row, where the trace tells."""
-    memory: MemoryEvents
-    base_ns: int
-    """Unix time of the trace's own zero; 0 in older traces, whose starts are Unix times themselves."""
-    thread_names: dict[int, str]
-    header: dict[str, Any]
-    skipped: dict[str, int]
-    """Events without a duration, by phase: flow arrows, counters, instants."""
-    warnings: tuple[str, ...]
-    _dims: dict[int, msgspec.Raw] = field(repr=False)
-
-    def __len__(self) -> int:
-        return len(self.start_ns)
-
-    @property
-    def end_ns(self) -> Ints:
-        """End of every row."""
-        return self.start_ns + self.duration_ns
-
-    def is_category(self, *categories: str) -> Bools:
-        """Which rows are of one of these categories."""
-        wanted = [i for i, category in enumerate(self.categories) if category in categories]
-        return np.isin(self.category_id, wanted)
-
-    def matches(self, predicate: Callable[[str], bool]) -> Bools:
-        """Which rows have a name that fits; the predicate runs once a distinct name."""
-        fits = np.fromiter((predicate(name) for name in self.names), dtype=np.bool_, count=len(self.names))
-        return fits[self.name_id]
-
-    def operators(self) -> Bools:
-        """Rows of operators: category cpu_op, less the annotations that share it."""
-        return self.is_category("cpu_op") & ~self.matches(is_annotation)
-
-    def annotations(self) -> Bools:
-        """Rows of named stretches on the host, whichever category they came with."""
-        return self.is_category("user_annotation") | (self.is_category("cpu_op") & self.matches(is_annotation))
-
-    def numel(self, row: int) -> int | None:
-        """Elements of the largest input of an operator; None without recorded shapes."""
-        raw = self._dims.get(row)
-        if raw is None:
-            return None
-        sizes = [size for size in map(_numel, msgspec.json.decode(raw)) if size is not None]
-        return max(sizes, default=None)
+    ``progress`` is called now and then. Raises `TraceError` when the file is no trace.
+    """
+    file = TraceFile(path)
+    rows = Rows()
+    with closing(file.blocks()) as blocks, _without_gc():
+        lists = EventLists(blocks, str(path))
+        for events in lists:
+            rows.add(events)
+            if rows.count > _MOST_ROWS:
+                raise TraceError(f"{path}: more than {_MOST_ROWS} events with a duration; record fewer steps")
+            if progress is not None:
+                progress(file.done_bytes, file.total_bytes)
+    if not rows.count and not rows.skipped:
+        if lists.lost:
+            raise TraceError(f"{path}: no event of this trace can be read ({lists.reason or 'it ends early'})")
+        raise TraceError(f"{path}: the trace holds no events")
+    if progress is not None:
+        progress(file.total_bytes, file.total_bytes)
+    header, fault = (Header(), None) if lists.is_list else decode_header(lists.before, lists.after)
+    warnings = [f"{path.name}: {each}" for each in (file.fault, _damage(lists, rows, file), fault) if each]
+    return _trace(path, rows, header, tuple(warnings))
 
 
-def read_trace(path: Path) -> Trace:
-    """Reads a trace, plain or gzip, whole or cut off; raises `TraceError` when it is none."""
-    data, warnings = read_bytes(path)
-    header, events, more = decode(data, str(path))
-    rows = [event for event in events if event.ph == "X"]
-    start_ns, duration_ns = _ns([e.ts for e in rows]), _ns([e.dur or 0 for e in rows])
-    order = np.lexsort((-duration_ns, start_ns))  # stable: ties stay in file order, parents first
-    rows = [rows[i] for i in order.tolist()]
-    places = _Labels()
-    names, name_id = _intern([e.name for e in rows])
-    categories, category_id = _intern([canonical_category(e.cat or "") for e in rows])
-    skipped: dict[str, int] = {}
-    for event in events:
-        if event.ph != "X":
-            skipped[event.ph] = skipped.get(event.ph, 0) + 1
-
-    def ids(read: Callable[[Any], Number]) -> Ints:
-        values = (_id(read(e.args)) if e.args is not None else MISSING for e in rows)
-        return np.fromiter(values, dtype=np.int64, count=len(rows))
-
+def _trace(path: Path, rows: Rows, header: Header, warnings: tuple[str, ...]) -> Trace:
+    """The rows in order of start; empties them."""
+    order = _order(rows.columns)
+    columns = {name: column.take(order) for name, column in rows.columns.items()}
+    for column in columns.values():
+        column.flags.writeable = False
     return Trace(
         path=path,
-        names=names,
-        categories=categories,
-        name_id=name_id,
-        category_id=category_id,
-        start_ns=start_ns[order],
-        duration_ns=duration_ns[order],
-        pid=np.fromiter((places.number(e.pid) for e in rows), dtype=np.int64, count=len(rows)),
-        tid=np.fromiter((places.number(e.tid) for e in rows), dtype=np.int64, count=len(rows)),
-        external_id=ids(lambda a: a.external_id if a.external_id is not None else a.external_id_2021),
-        sequence=ids(lambda a: a.sequence),
-        forward_thread=ids(lambda a: a.forward_thread),
-        correlation=ids(lambda a: a.correlation),
-        stream=ids(lambda a: a.stream),
-        device=ids(lambda a: a.device),
-        size_bytes=ids(lambda a: a.size_bytes),
-        python_id=ids(lambda a: a.python_id),
-        python_parent=ids(lambda a: a.python_parent),
-        sync_stream=ids(lambda a: a.sync_stream),
-        sync_event=ids(lambda a: a.sync_event),
-        collectives={i: _collective(e.args) for i, e in enumerate(rows) if e.args is not None and e.args.collective},
-        memory=_memory([e for e in events if e.ph == "i" and e.name == "[memory]" and e.args is not None]),
+        names=tuple(rows.names),
+        categories=tuple(rows.categories.renamed),
+        collectives=_by_place(rows.collectives, order),
+        memory=_memory(rows.memory),
         base_ns=header.base_time_nanoseconds,
-        thread_names=_thread_names(events, places),
+        thread_names=rows.thread_names,
         header={
             "schema_version": header.schema_version,
             "distributed": header.distributed_info,
@@ -178,95 +74,62 @@ def read_trace(path: Path) -> Trace:
             "record_shapes": bool(header.record_shapes),
             "with_stack": bool(header.with_stack),
         },
-        skipped=skipped,
-        warnings=(*warnings, *more),
-        _dims={i: raw for i, e in enumerate(rows) if (raw := _dims(e))},
+        skipped=dict(rows.skipped),
+        warnings=warnings,
+        _dims_id=columns.pop("dims_id"),
+        _dims=tuple(rows.dims),
+        **columns,
     )
 
 
-def _collective(args: Args) -> Collective:
-    return Collective(
-        str(args.collective),
-        None if args.dtype is None else str(args.dtype),
-        None if args.group is None else str(args.group),
-        *(_id(each) for each in (args.group_size, args.elements_in, args.elements_out)),
-    )
-
-
-def _memory(events: list[Event]) -> MemoryEvents:
-    start_ns = _ns([e.ts for e in events])
-    rows = np.array([_memory_row(e.args) for e in events if e.args is not None], dtype=np.int64).reshape(-1, 4)
-    order = np.argsort(start_ns, kind="stable")
-    return MemoryEvents(start_ns[order], *(rows[order, column] for column in range(4)))
-
-
-def _memory_row(args: Args) -> tuple[int, int, int, int]:
-    on_host = _id(args.memory_device_type) == 0
-    sizes = (_id(each) for each in (args.memory_bytes, args.allocated_bytes, args.reserved_bytes))
-    return (*sizes, MISSING if on_host else _id(args.memory_device))  # type: ignore[return-value]
-
-
-def _ns(times_us: list[Any]) -> Ints:
-    """Microseconds as whole nanoseconds, with every digit the trace has."""
-    if times_us and not isinstance(times_us[0], int | float):  # decimals
-        return np.array([int((t * 1000).to_integral_value()) for t in times_us], dtype=np.int64)
-    us = np.array(times_us, dtype=np.float64)
-    whole = np.floor(us)
-    return whole.astype(np.int64) * 1000 + np.rint((us - whole) * 1000).astype(np.int64)
-
-
-def _intern(values: list[str]) -> tuple[tuple[str, ...], Ints]:
-    table: dict[str, int] = {}
-    numbers = np.fromiter((table.setdefault(v, len(table)) for v in values), dtype=np.int64, count=len(values))
-    return tuple(table), numbers
-
-
-class _Labels:
-    """Numbers for process and thread ids: their own where they are numbers, negative ones for words."""
-
-    def __init__(self) -> None:
-        self._known: dict[str, int] = {}
-
-    def number(self, value: int | str | None) -> int:
-        if isinstance(value, int):
-            return value
-        if value is None:
-            return MISSING
-        try:
-            return int(value)
-        except ValueError:
-            return self._known.setdefault(value, -2 - len(self._known))
-
-
-def _id(value: Number) -> int:
-    if value is None:
-        return MISSING
-    if type(value) is int:
-        return value if value < 1 << 63 else MISSING  # torch writes "none" as the largest unsigned number
+@contextmanager
+def _without_gc() -> Iterator[None]:
+    """Events hold no cycles: with the collector on, it would walk all of them again and again."""
+    enabled = gc.isenabled()
+    gc.disable()
     try:
-        return int(value)
-    except (ValueError, OverflowError):
-        return MISSING
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
-def _dims(event: Event) -> msgspec.Raw | None:
-    if event.args is None:
+def _damage(lists: EventLists, rows: Rows, file: TraceFile) -> str | None:
+    """What the text lacks."""
+    if not lists.lost and not lists.ends_early:
         return None
-    return event.args.input_dims or event.args.input_dims_2021 or None
+    read = rows.count + rows.skipped.total()
+    how = " and ".join([*([lists.reason] if lists.reason else []), *(["it ends early"] if lists.ends_early else [])])
+    share = lists.lost_bytes / max(1, file.text_bytes)
+    return f"damaged trace ({how}); {read} events read, {lists.lost} lost ({lists.lost_bytes} bytes, {share:.1%})"
 
 
-def _numel(dims: object) -> int | None:
-    """Elements of a tensor with these dims, summed over a list of tensors; None for what is no tensor."""
-    if not isinstance(dims, list) or not dims:
+def _order(columns: dict[str, Column]) -> Ints | None:
+    """Rows by start, longer ones first, ties as in the file; None where they lie so already."""
+    start_ns, duration_ns = columns["start_ns"].values, columns["duration_ns"].values
+    steps = np.diff(start_ns)
+    if bool(((steps > 0) | ((steps == 0) & (np.diff(duration_ns) <= 0))).all()):
         return None
-    if all(isinstance(d, list) for d in dims):
-        return sum(_numel(d) or 0 for d in dims)
-    size = 1
-    for d in dims:
-        size *= int(d) if isinstance(d, int | float) else 1
-    return size
+    order = np.argsort(start_ns, kind="stable")
+    sorted_ns = start_ns[order]
+    same = sorted_ns[1:] == sorted_ns[:-1]
+    tied = np.flatnonzero(np.append(same, False) | np.append(False, same))
+    if len(tied):
+        rows = order[tied]
+        order[tied] = rows[np.lexsort((-duration_ns[rows], start_ns[rows]))]
+    return order
 
 
-def _thread_names(events: list[Event], places: _Labels) -> dict[int, str]:
-    named = (e for e in events if e.ph == "M" and e.name == "thread_name" and e.args is not None)
-    return {places.number(e.tid): str(e.args.name) for e in named if e.args is not None}
+def _by_place(collectives: dict[int, Collective], order: Ints | None) -> dict[int, Collective]:
+    """By row in order of start, where they were by row in the file."""
+    if order is None or not collectives:
+        return collectives
+    rows = np.fromiter(collectives, dtype=np.int64, count=len(collectives))
+    place = np.empty(len(order), dtype=np.int64)
+    place[order] = np.arange(len(order))
+    return dict(sorted(zip(place[rows].tolist(), collectives.values(), strict=True)))
+
+
+def _memory(columns: list[Column]) -> MemoryEvents:
+    order = np.argsort(columns[0].values, kind="stable")
+    return MemoryEvents(*(column.take(order) for column in columns))

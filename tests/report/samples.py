@@ -33,6 +33,8 @@ from slowprobe.report.loader_document import (
     WorkerCurve,
 )
 
+from . import device_samples
+
 SCRIPT = "/home/ada/projects/vision/train.py"
 
 SOURCE = """\
@@ -460,6 +462,13 @@ def no_steps() -> Document:
     return document
 
 
+def on_device() -> Document:
+    document = input_bound(200)
+    document.run = run_info(devices=["Tesla V100-DGXS-32GB"], torch="2.13.0+cu130")
+    document.device = device_samples.device()
+    return document
+
+
 ATTACKS = [
     "</script><script>window.pwned=1</script>",
     "</SCRIPT ><img src=x onerror=window.pwned=1>",
@@ -571,7 +580,7 @@ def hostile() -> Document:
     classes = [OpClass(name=attack, ms_per_step=2.0, count_per_step=nan, share=nan) for attack in ATTACKS]
     document.window.classes = [*classes, OpClass(name="nan", ms_per_step=nan, count_per_step=inf, share=inf)]
     document.window.top_ops = classes
-    document.device = {"compute_us": 5.0, "idle_us": nan, "idle_causes": dict.fromkeys(ATTACKS, 1.0)}
+    document.device = device_samples.hostile(ATTACKS)
     document.snippets = {
         f"{where.file}:{where.line}": Snippet(
             file=bad(), function=bad(), lines=[(n, attack, n == 3) for n, attack in enumerate(ATTACKS * 10)]
@@ -590,6 +599,7 @@ EVERY = {
     "no_steps": no_steps,
     "with_workers": with_workers,
     "watched": watched,
+    "on_device": on_device,
     "long": lambda: input_bound(60_000),
     "hostile": hostile,
 }

@@ -96,6 +96,46 @@ def test_input_pipeline_is_drawn(browser: Any, files: dict[str, Path]) -> None:
         assert visit.complaints == []
 
 
+def test_step_on_the_device_is_drawn(browser: Any, files: dict[str, Path]) -> None:
+    step = samples.on_device().device.timeline  # type: ignore[union-attr]
+    with Visit(browser, files["on_device"]) as visit:
+        chart = visit.page.locator(".chart-device-step")
+        cells = sum(len(lane.start_us) for lane in step.lanes)  # type: ignore[union-attr]
+        assert chart.locator(".barlayer .point").count() == cells
+        assert chart.locator("pattern").count() >= 2  # idle time is hatched
+        for lane in step.lanes:  # type: ignore[union-attr]
+            assert lane.label in chart.inner_text()
+        assert visit.page.locator(".chart-device-steps .barlayer .trace").count() == len(
+            samples.on_device().device.parts
+        )  # type: ignore[union-attr]
+        assert visit.page.locator(".chart-device-memory .scatterlayer .trace").count() == 3
+        chart.hover(position={"x": 60, "y": 30})
+        visit.page.wait_for_timeout(200)
+        assert "Getting the next batch" in (chart.locator(".hoverlayer").text_content() or "")
+        assert visit.complaints == []
+
+
+def test_looking_closer_at_a_step_is_quick(browser: Any, files: dict[str, Path]) -> None:
+    zoom = """async () => {
+        const chart = document.querySelector('.chart-device-step');
+        const start = performance.now();
+        await Plotly.relayout(chart, {'xaxis.range': [30, 40]});
+        return performance.now() - start;
+    }"""
+    with Visit(browser, files["on_device"]) as visit:
+        assert visit.page.evaluate(zoom) < 1_500
+        assert visit.page.evaluate("document.querySelector('.chart-device-step')._fullLayout.yaxis.fixedrange")
+
+
+def test_device_can_be_read_without_javascript(browser: Any, files: dict[str, Path]) -> None:
+    with Visit(browser, files["on_device"], charts=False, java_script_enabled=False) as visit:
+        assert visit.page.locator("#device .strip").is_visible()
+        assert visit.page.get_by_text("Longest idle gaps").is_visible()
+        visit.page.get_by_text("The rows of the chart in figures").click()
+        assert visit.page.locator("#device-step details[open] table").first.is_visible()
+        assert visit.page.locator("#ranks .straggler").is_visible()
+
+
 def test_input_pipeline_can_be_read_without_javascript(browser: Any, files: dict[str, Path]) -> None:
     with Visit(browser, files["with_workers"], charts=False, java_script_enabled=False) as visit:
         section = visit.page.locator("#loaders")

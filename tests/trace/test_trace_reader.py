@@ -5,15 +5,18 @@ from __future__ import annotations
 import gc
 import gzip
 import json
+import os
+import pickle
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from real_traces import real_trace
 
 from slowprobe.errors import TraceError
 from slowprobe.trace.reader import MISSING, read_trace
-
-SHARED = Path(__file__).parents[3] / "shared" / "traces"
 
 
 def event(name: str, ts: float, dur: float, cat: str = "cpu_op", **more: object) -> dict[str, object]:
@@ -153,6 +156,14 @@ def test_numbers_written_as_text_are_read(tmp_path):
         b'{"traceEvents": 3}',
         b"\x1f\x8b\x08damaged",
         gzip.compress(b"no trace"),
+        gzip.compress(b""),
+        gzip.compress(b"[" + b" " * 100_000),
+        b"[" * 300_000,
+        b"[" * 300_000 + b"]" * 300_000,
+        b'{"a":' * 300_000 + b"1" + b"}" * 300_000,
+        b'[{"ph": "X", "args": {"x": ' + b"[" * 300_000 + b"]" * 300_000 + b"}}]",
+        b'[{"ph": "X", "x": ' + b'{"a":' * 300_000 + b"1" + b"}" * 300_000 + b"}]",
+        b"\xff\xfe[\x00]\x00",
         b"{",
         b'{"traceEvents": [{"ph": "X"',
     ],
@@ -163,11 +174,120 @@ def test_what_is_no_trace_is_refused_in_one_line(tmp_path, content):
     with pytest.raises(TraceError) as refusal:
         read_trace(path)
     assert "t.json" in str(refusal.value) and "\n" not in str(refusal.value)
+    assert refusal.value.exit_code == 2
 
 
 def test_a_missing_file_is_refused(tmp_path):
     with pytest.raises(TraceError, match="cannot be read"):
         read_trace(tmp_path / "none.json")
+    with pytest.raises(TraceError, match="cannot be read"):
+        read_trace(tmp_path)
+
+
+def test_ten_gigabytes_of_one_string_are_refused(tmp_path):
+    path = write(tmp_path / "t.json", '{"traceEvents": [{"ph": "X", "name": "')
+    os.truncate(path, 10 << 30)  # sparse
+    with pytest.raises(TraceError, match="an event of more than 64 MiB"):
+        read_trace(path)
+
+
+@pytest.mark.parametrize("filling", [b" ", b'{"ph":"X"},'])
+def test_a_gzip_bomb_is_refused_in_little_memory(tmp_path, filling):
+    packed = gzip.compress(filling * ((64 << 20) // len(filling)))
+    path = tmp_path / "t.json.gz"
+    path.write_bytes(gzip.compress(b"[" + filling) + packed * 200)
+    reading = "import resource; from pathlib import Path; from slowprobe.trace.reader import read_trace\n"
+    reading += "base = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
+    reading += f"try: read_trace(Path({str(path)!r}))\nexcept Exception as error: print(type(error).__name__, error)\n"
+    reading += "print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - base) // 1024)"
+    done = subprocess.run([sys.executable, "-c", reading], capture_output=True, text=True, check=True)
+    refusal, grown_mib = done.stdout.splitlines()
+    assert refusal.startswith("TraceError") and "times its size" in refusal
+    assert int(grown_mib) < (60 if filling == b" " else 300), "rows are kept until the refusal"
+
+
+def test_an_event_nested_too_deep_costs_only_itself(tmp_path):
+    deep = '{"ph": "X", "name": "deep", "args": {"x": ' + "[" * 5000 + "]" * 5000 + "}}"
+    trace = read_trace(write(tmp_path / "t.json", many().replace('{"ph"', deep + ', {"ph"', 1)))
+    assert len(trace) == 500 and "1 lost" in trace.warnings[0]
+
+
+def test_a_header_nested_too_deep_is_left_out(tmp_path):
+    deep = "[" * 5000 + "]" * 5000
+    trace = read_trace(write(tmp_path / "t.json", many().replace('"traceName": "x"', f'"traceName": {deep}')))
+    assert len(trace) == 500 and trace.header["schema_version"] == 1
+    assert "what follows the events cannot be read" in trace.warnings[0]
+
+
+def test_a_file_cut_off_behind_its_events_loses_only_the_rest_of_the_header(tmp_path):
+    text = many()
+    trace = read_trace(write(tmp_path / "t.json", text[: text.index("traceName")]))
+    assert len(trace) == 500 and trace.header["schema_version"] == 1 and trace.header["trace_name"] is None
+    (warning,) = trace.warnings
+    assert "what follows the events cannot be read" in warning
+
+
+def test_a_list_needs_no_closing_bracket(tmp_path):
+    text = json.dumps([event("a", 0, 1), event("b", 1, 1)])[:-1]
+    for ending in ("", ",", ",\n"):
+        trace = read_trace(write(tmp_path / "t.json", text + ending))
+        assert names(trace) == ["a", "b"] and trace.warnings == ()
+
+
+def test_the_header_may_follow_the_events(tmp_path):
+    devices = [{"id": 0, "name": "A"}, {"id": 1, "name": "},{"}]
+    text = json.dumps({"traceEvents": [event("a", 0, 1)], "deviceProperties": devices, "baseTimeNanoseconds": 7})
+    trace = read_trace(write(tmp_path / "t.json", text))
+    assert trace.header["devices"] == devices and trace.base_ns == 7 and trace.warnings == ()
+
+
+def test_progress_grows_to_the_size_of_the_file(tmp_path):
+    seen: list[tuple[int, int]] = []
+    for name, data in (("t.json", many(20_000).encode()), ("t.json.gz", gzip.compress(many(20_000).encode()))):
+        path = tmp_path / name
+        path.write_bytes(data)
+        seen.clear()
+        read_trace(path, progress=lambda done, total: seen.append((done, total)))
+        assert {total for _, total in seen} == {len(data)} and seen[-1][0] == len(data)
+        assert len(seen) > 3 and seen == sorted(seen)
+
+
+def test_times_no_clock_shows_and_negative_durations_become_zero(tmp_path):
+    trace = read_trace(write(tmp_path / "t.json", [event("a", 1e300, 1), event("b", 5, -2), event("c", 6, 1e18)]))
+    assert names(trace) == ["a", "b", "c"] and trace.start_ns.tolist() == [0, 5000, 6000]
+    assert trace.duration_ns.tolist() == [1000, 0, 0]
+
+
+def test_small_ids_take_half_the_memory_and_large_ones_stay_whole(tmp_path):
+    rows = [event("a", i, 1, args={"correlation": i, "External id": i << 40}) for i in range(3)]
+    trace = read_trace(write(tmp_path / "t.json", rows))
+    assert trace.correlation.dtype == np.int32 and trace.external_id.tolist() == [0, 1 << 40, 2 << 40]
+    assert trace.stream.tolist() == [MISSING] * 3 and trace.stream.strides == (0,)
+
+
+def test_a_trace_travels_to_another_process(tmp_path):
+    path = write(tmp_path / "t.json", [event("a", 0, 1, args={"Input Dims": [[2, 3]]})])
+    trace = pickle.loads(pickle.dumps(read_trace(path)))
+    assert trace.numel(0) == 6 and trace.input_dims(0) == [[2, 3]] and trace.stream.tolist() == [MISSING]
+
+
+def test_collectives_and_memory_follow_the_order_of_rows(tmp_path):
+    about = {
+        "Collective name": "all_reduce",
+        "dtype": "Float",
+        "Group size": 8,
+        "In msg nelems": 5,
+        "Out msg nelems": 5,
+    }
+    rows = [event("late", 9, 1), event("nccl", 5, 1, args=about), event("early", 1, 1)]
+    for ts, size in ((8, -4), (3, 4)):
+        args = {"Bytes": size, "Total Allocated": 10 + size, "Total Reserved": 20, "Device Id": 1, "Device Type": 1}
+        rows.append({"ph": "i", "name": "[memory]", "ts": ts, "pid": 7, "tid": 7, "args": args})
+    trace = read_trace(write(tmp_path / "t.json", rows))
+    assert names(trace) == ["early", "nccl", "late"]
+    assert {row: found.name for row, found in trace.collectives.items()} == {1: "all_reduce"}
+    assert trace.memory.start_ns.tolist() == [3000, 8000] and trace.memory.size_bytes.tolist() == [4, -4]
+    assert trace.memory.device.tolist() == [1, 1]
 
 
 def test_the_collector_is_on_again_afterwards(tmp_path):
@@ -186,10 +306,7 @@ def test_the_collector_is_on_again_afterwards(tmp_path):
     ],
 )
 def test_real_traces_keep_every_row(name, rows, kernels):
-    path = SHARED / name
-    if not path.exists():
-        pytest.skip(f"no real trace at {path.name}: ../shared/traces is absent")
-    trace = read_trace(path)
+    trace = read_trace(real_trace(name))
     assert len(trace) == rows and trace.warnings == ()
     assert int(trace.is_category("kernel").sum()) == kernels
     assert bool((np.diff(trace.start_ns) >= 0).all()) and bool((trace.duration_ns >= 0).all())

@@ -1,0 +1,150 @@
+"""One step as rows of a timeline: what the host threads did, what ran on each stream, why nothing ran."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+import numpy as np
+
+from slowprobe.report.device_cells import Layer, Stretches, flattened, painted
+from slowprobe.report.device_words import HOST_STATES, class_part, host_part, idle_part
+from slowprobe.timeline.device.classes import CLASSES
+from slowprobe.timeline.device.facts import DeviceFacts
+from slowprobe.timeline.device.host import Host
+from slowprobe.timeline.device.idle import IDLE_CAUSES
+from slowprobe.timeline.device.intervals import Cover
+from slowprobe.timeline.device.rows import KINDS
+from slowprobe.trace.reader import MISSING, Bools, Ints, Trace
+
+PARTS = (*map(class_part, CLASSES), "copy", *map(idle_part, IDLE_CAUSES), *map(host_part, HOST_STATES))
+PART = {part: number for number, part in enumerate(PARTS)}
+
+_MOST_THREADS = 4
+_MOST_STREAMS = 6
+_ELSEWHERE = 0.5  # of a pause on the main thread: another thread's operators fill it, so it is not Python's
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A row before it is reduced; starts and ends are relative to the step."""
+
+    kind: str
+    label: str
+    stretches: Stretches
+
+
+class Names:
+    """The texts that cells refer to by number, each kept once."""
+
+    def __init__(self) -> None:
+        self.table: dict[str, int] = {}
+
+    def number(self, text: str) -> int:
+        """The number of a text; -1 for none."""
+        return self.table.setdefault(text, len(self.table)) if text else -1
+
+
+def step_rows(trace: Trace, facts: DeviceFacts, start_ns: int, end_ns: int, names: Names) -> list[Row]:
+    """All rows of the stretch: host threads, streams, idle gaps by cause; those without anything are left out."""
+    rows = [
+        *_host_rows(trace, facts, start_ns, end_ns, names),
+        *_stream_rows(trace, facts, start_ns, end_ns, names),
+        _idle_row(facts, start_ns, end_ns, names),
+    ]
+    return [Row(row.kind, row.label, _shifted(row.stretches, start_ns)) for row in rows if len(row.stretches)]
+
+
+def _host_rows(trace: Trace, facts: DeviceFacts, start_ns: int, end_ns: int, names: Names) -> list[Row]:
+    host = Host(trace)
+    inside = (trace.start_ns < end_ns) & (trace.end_ns > start_ns)
+    marks = {"framework": host.operators | host.runtime, "data": host.data, "launch": host.launches}
+    marks |= {"sync": host.syncs, "allocator": host.allocator}
+    threads = _threads(facts, host, inside & (host.operators | host.runtime | host.data))
+    rows = []
+    for place, tid in enumerate(threads):
+        mine = inside & (trace.tid == tid)
+        layers = [_layer(trace, state, np.flatnonzero(mine & mark), names) for state, mark in marks.items()]
+        shown = painted(layers, start_ns, end_ns)
+        if place == 0:
+            others = inside & host.operators & np.isin(trace.tid, threads[1:])
+            shown = _with_python(shown, Cover(trace.start_ns[others], trace.end_ns[others]), start_ns, end_ns)
+        rows.append(Row("host", _thread_label(trace, tid, place), shown))
+    return rows
+
+
+def _layer(trace: Trace, state: str, rows: Ints, names: Names) -> Layer:
+    """The outermost of these rows of one thread."""
+    ends = trace.end_ns[rows]
+    outer = rows[ends > np.concatenate(([-1], np.maximum.accumulate(ends)[:-1]))] if len(rows) else rows
+    text = np.array([names.number(trace.names[i]) for i in trace.name_id[outer].tolist()], dtype=np.int64)
+    return Layer(PART[host_part(state)], trace.start_ns[outer], trace.end_ns[outer], text)
+
+
+def _threads(facts: DeviceFacts, host: Host, active: Bools) -> list[int]:
+    """The loop's own thread first, then those that launch, the busiest first."""
+    trace = host.trace
+    launching = [tid for tid in facts.host.launch_threads if tid != MISSING]
+    marks = (
+        host.annotations & np.isin(trace.start_ns, facts.steps.start_ns),
+        host.data,
+        host.annotations & trace.matches(lambda name: name.startswith("Optimizer.")),
+    )
+    loop = next((trace.tid[mark][:1].tolist() for mark in marks if mark.any()), [])
+    there = set(np.unique(trace.tid[active]).tolist())
+    return [tid for tid in dict.fromkeys([*loop, *launching]) if tid in there][:_MOST_THREADS]
+
+
+def _with_python(shown: Stretches, elsewhere: Cover, start_ns: int, end_ns: int) -> Stretches:
+    """The pauses of the main thread as Python, but for those in which autograd's own thread works."""
+    opens = np.concatenate(([start_ns], shown.end_ns))
+    closes = np.concatenate((shown.start_ns, [end_ns]))
+    own = (closes > opens) & (elsewhere.within(opens, np.maximum(closes, opens)) < _ELSEWHERE * (closes - opens))
+    starts = np.concatenate((shown.start_ns, opens[own]))
+    ends = np.concatenate((shown.end_ns, closes[own]))
+    part = np.concatenate((shown.part, np.full(int(own.sum()), PART[host_part("python")])))
+    order = np.argsort(starts, kind="stable")
+    return Stretches(starts[order], ends[order], part[order], np.full(len(order), -1))
+
+
+def _thread_label(trace: Trace, tid: int, place: int) -> str:
+    named = re.sub(r"^thread \d+ ?", "", trace.thread_names.get(tid, "")).strip("() ")
+    kind = "Main thread" if place == 0 else "Other thread" if place > 1 else "Autograd thread"
+    return f"{kind}, {named}" if named and not re.fullmatch(r"python[\d.]*", named) else kind
+
+
+def _stream_rows(trace: Trace, facts: DeviceFacts, start_ns: int, end_ns: int, names: Names) -> list[Row]:
+    rows = facts.rows
+    inside = np.flatnonzero((rows.start_ns < end_ns) & (rows.end_ns > start_ns))
+    kind = rows.kind[inside]
+    part = rows.class_id[inside].astype(np.int64)  # PARTS begins with the classes
+    for name in ("communication", "copy"):
+        part[kind == KINDS.index(name)] = PART[name]
+    starts, ends, stream = rows.start_ns[inside], rows.end_ns[inside], rows.stream[inside]
+    text = np.array([names.number(trace.names[i]) for i in trace.name_id[rows.row[inside]].tolist()], dtype=np.int64)
+    busy = {int(each): int((ends - starts)[stream == each].sum()) for each in np.unique(stream)}
+    ranked = sorted(busy, key=lambda each: (-busy[each], each))
+    own = ranked[:_MOST_STREAMS] if len(ranked) > _MOST_STREAMS + 1 else ranked
+    groups = [(f"Stream {each}", stream == each) for each in sorted(own)]
+    if len(own) < len(ranked):
+        groups.append((f"{len(ranked) - len(own)} more streams", ~np.isin(stream, own)))
+    return [
+        Row("stream", label, flattened(starts[on], ends[on], part[on], text[on], start_ns, end_ns))
+        for label, on in groups
+    ]
+
+
+def _idle_row(facts: DeviceFacts, start_ns: int, end_ns: int, names: Names) -> Row:
+    gaps = facts.gaps
+    sites = np.array([names.number(site) for site in gaps.site], dtype=np.int64)
+    layers = []
+    for cause, reach in zip(IDLE_CAUSES, gaps.reach, strict=True):
+        owner = np.searchsorted(gaps.start_ns, reach.start, side="right") - 1
+        known = (owner >= 0) & (reach.start < gaps.end_ns[np.maximum(owner, 0)]) if len(gaps) else owner >= 0
+        text = np.where(known, sites[np.maximum(owner, 0)], -1) if len(gaps) else np.full(len(owner), -1)
+        layers.append(Layer(PART[idle_part(cause)], reach.start, reach.end, text))
+    return Row("idle", "Device idle, by cause", painted(layers, start_ns, end_ns))
+
+
+def _shifted(row: Stretches, start_ns: int) -> Stretches:
+    return Stretches(row.start_ns - start_ns, row.end_ns - start_ns, row.part, row.name)
