@@ -27,10 +27,22 @@ from slowprobe.report.device_words import (
     label,
     ranked,
     short_kernel,
+    short_site,
 )
 from slowprobe.report.quantities import NOTHING, fact, figures, memory, milliseconds, percent, rounded, seconds
 
-__all__ = ["BASES", "COPIES", "bucket", "headline", "idle_part", "is_idle", "label", "ranked", "short_kernel"]
+__all__ = [
+    "BASES",
+    "COPIES",
+    "bucket",
+    "headline",
+    "idle_part",
+    "is_idle",
+    "label",
+    "ranked",
+    "short_kernel",
+    "short_site",
+]
 
 OPEN_KERNELS = 12
 TENSOR_CORE_CLASSES = ("matmul", "convolution", "attention")
