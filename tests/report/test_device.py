@@ -73,7 +73,7 @@ def test_kernel_names_are_short() -> None:
     short = device_words.short_kernel
     long = "void at::native::vectorized_elementwise_kernel<4, at::native::AddFunctor<float> >(int, float)"
     assert short(long) == "vectorized_elementwise_kernel<AddFunctor…>"
-    impl = "void at::native::vectorized_elementwise_kernel<4, at::native::GeluCUDAKernelImpl(at::TensorIteratorBase&)>(int)"
+    impl = "void at::native::vectorized_elementwise_kernel<4, at::native::GeluCUDAKernelImpl(at::Tensor&)>(int)"
     assert short(impl) == "vectorized_elementwise_kernel<GeluCUDAKernelImpl…>"
     assert short("void (anonymous namespace)::softmax_warp_forward<float, 10>(float*)") == "softmax_warp_forward<…>"
     assert short("ampere_fp16_s16816gemm_fp16_64x64_ldg8_f2f_stages_64x5_tn") == (
