@@ -79,13 +79,13 @@ class Progress:
         """On the timer's thread: a bar that cannot be drawn costs nothing else."""
         with contextlib.suppress(Exception):
             from rich.console import Console
-            from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn
+            from rich.progress import BarColumn, TaskProgressColumn, TextColumn
             from rich.progress import Progress as Bar
 
             with self._lock:
                 if self._ended:
                     return
-                columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
+                columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn())
                 bar = Bar(*columns, console=Console(stderr=True), transient=True)
                 self._task = bar.add_task(self._text, total=self._stages)
                 bar.start()

@@ -16,6 +16,9 @@ from slowprobe.timeline.ranks.facts import Ranks
 DRAINED = 0.5
 """Of the idle time that no data are waited for: when more of it follows calls that drained the queue, those decide."""
 
+SEEN = 0.5
+"""Of a rank's communication, what must have been found on all ranks before a share of waiting says anything."""
+
 _CAUSES: dict[str, tuple[Bottleneck, str]] = {
     "data_wait": ("input", "waits for data"),
     "python": ("host", "waits for Python, the framework and their launch calls"),
@@ -32,6 +35,8 @@ class _Loss:
     ns: int
     text: str
     """What follows "The device"."""
+    of_that: str = ""
+    """What follows the share."""
 
 
 def trace_verdict(evidence: TraceEvidence, examined: Examination, ranks: Ranks | None) -> Verdict:
@@ -59,14 +64,14 @@ def _of_device(evidence: TraceEvidence, ranks: Ranks | None) -> Verdict:
         busy = 1 - sum(spent.get(bucket, 0) for bucket in (*_CAUSES, "idle_other")) / total_ns
         return _verdict("none", f"The device is busy {percent(busy)} {time}: nothing but its kernels holds it up.", 0.0)
     shares = [percent(loss.ns / total_ns) for loss in worst]
-    text = f"The device {worst[0].text} {shares[0]} {time}"
-    text += f", and it {worst[1].text} {shares[1]}." if len(worst) > 1 else "."
+    text = f"The device {worst[0].text} {shares[0]} {time}{worst[0].of_that}"
+    text += f", and it {worst[1].text} {shares[1]}{worst[1].of_that}." if len(worst) > 1 else "."
     return _verdict(worst[0].bottleneck, text, worst[0].ns / total_ns)
 
 
 def _losses(evidence: TraceEvidence, spent: dict[str, int], waiting: str) -> list[_Loss]:
     """What the device's time is lost to, each moment once: communication and copies that nothing hides, idling."""
-    losses = [_Loss("communication", spent.get("communication", 0), f"communicates without computing{waiting}")]
+    losses = [_Loss("communication", spent.get("communication", 0), "communicates without computing", waiting)]
     # The bucket of copies holds kernels that copy, too: those are its own work.
     losses.append(_Loss("transfer", evidence.exposed_copy_ns, "copies without computing"))
     idle = {cause: spent[cause] for cause in _CAUSES if spent.get(cause)}
@@ -86,9 +91,12 @@ def _waiting(evidence: TraceEvidence, ranks: Ranks | None) -> str:
     row = next((row for row in ranks.rows if row.path == evidence.trace.path), None) if ranks is not None else None
     if ranks is None or row is None or not row.suffered_ns or not row.partition.exposed_communication_ns:
         return ""
+    found_ns = (row.waiting_ns or 0) + (row.transfer_ns or 0)
+    if found_ns < SEEN * row.partition.communication_ns or not all(each.complete for each in ranks.collectives):
+        return ""
     share = row.suffered_ns / row.partition.exposed_communication_ns
     whom = f"rank {ranks.straggler.rank}" if ranks.straggler.rank not in (None, row.rank) else "other ranks"
-    return f" ({percent(share)} of that it waits for {whom})"
+    return f" ({percent(share)} of that waiting for {whom})"
 
 
 def _of_operators(window: OpWindow) -> Verdict:

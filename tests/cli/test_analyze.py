@@ -128,6 +128,17 @@ def test_operators_without_a_device(tmp_path: Path) -> None:
     assert sum(bucket.seconds for bucket in document.time.buckets) == pytest.approx(3e-3, abs=1e-7)
 
 
+def test_ranks_without_a_device(tmp_path: Path) -> None:
+    for rank in range(2):
+        info = {"rank": rank, "world_size": 2, "backend": "gloo"}
+        path = tmp_path / "traces" / f"rank{rank}.json"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(json.dumps({"distributedInfo": info, "traceEvents": [row("aten::mm", 5.0, 95)]}))
+    _, document = run(tmp_path / "traces", out=tmp_path / "out")
+    assert document.run.world_size == 2 and document.device is None and document.window is not None
+    assert any("No trace shows anything that ran on a device" in note for note in document.notes)
+
+
 def test_without_marks_the_reader_is_told_what_to_do(tmp_path: Path) -> None:
     path = device_trace(tmp_path / "t.json")
     data = json.loads(path.read_text())

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
+import numpy.typing as npt
 
 from slowprobe.timeline.device.rows import DeviceRows
 from slowprobe.timeline.graph.calls import outermost_calls
@@ -31,12 +34,13 @@ def build_graph(trace: Trace, rows: DeviceRows) -> Graph:
     nodes = _none() if threads is None else host_nodes(host, threads, calls, waits)
     first, last = nodes.call_ends(len(calls))
     launch = _looked_up(first, calls.launch_of)
-    return _assembled(trace, rows, nodes, calls.row, launch, _edges(nodes, first, last, waits, streams), streams)
+    links = _links(nodes, rows, launch, _edges(nodes, first, last, waits, streams), streams)
+    return _assembled(trace, rows, nodes, calls.row, links)
 
 
 def _none() -> HostNodes:
-    empty = [np.zeros(0, dtype=np.int64) for _ in range(6)]
-    return HostNodes(*empty[:4], np.zeros(0, dtype=np.int8), *empty[4:], [])
+    no = np.zeros(0, dtype=np.int64)
+    return HostNodes(no, no, no, no, no.astype(np.int8), no, no, [])
 
 
 def _looked_up(table: Ints, at: Ints) -> Ints:
@@ -61,57 +65,68 @@ def _pairs(waiting: Ints, awaited: Ints) -> Ints:
     return np.stack([waiting, awaited, np.zeros_like(waiting)])
 
 
-def _assembled(
-    trace: Trace, rows: DeviceRows, nodes: HostNodes, call_row: Ints, launch: Ints, edges: Ints, streams: Streams
-) -> Graph:
+@dataclass(frozen=True, slots=True)
+class _Links:
+    """What depends on what, by the nodes' final numbers."""
+
+    order: Ints
+    """Per node: its number before, among the host's nodes and then the device rows."""
+    before: Ints
+    launch: Ints
+    waiting: Ints
+    awaited: Ints
+    period_ns: Ints
+
+
+def _links(nodes: HostNodes, rows: DeviceRows, launch: Ints, edges: Ints, streams: Streams) -> _Links:
     offset, count = len(nodes), len(nodes) + len(rows)
-    before = np.concatenate([np.arange(-1, offset - 1), np.zeros(len(rows), dtype=np.int64)])
-    before[:offset][np.diff(nodes.thread, prepend=MISSING) != 0] = MISSING
+    before = np.arange(-1, offset - 1)
+    before[np.diff(nodes.thread, prepend=MISSING) != 0] = MISSING
     stream_before = streams.before()
-    before[offset:] = np.where(stream_before == MISSING, MISSING, stream_before + offset)
-    start_ns = np.concatenate([nodes.start_ns, rows.start_ns])
-    end_ns = np.concatenate([nodes.end_ns, rows.end_ns])
+    before = np.append(before, np.where(stream_before == MISSING, MISSING, stream_before + offset))
     order = _order(nodes, rows, launch, streams)
     new = np.empty(count, dtype=np.int64)
     new[order] = np.arange(count)
-
-    def both(host: Ints, device: Ints) -> Ints:
-        return np.concatenate([host, device])[order]
-
-    none = np.full(offset, MISSING, dtype=np.int64)
-    numbers = np.arange(len(rows), dtype=np.int64)
-    row = both(_looked_up(call_row, nodes.call), rows.row)
-    before = _looked_up(new, before)[order]
-    launch = _looked_up(new, both(none, launch))
+    launched = _looked_up(new, np.append(np.full(offset, MISSING), launch)[order])
+    launched[launched >= np.arange(count)] = MISSING
     waiting, awaited = new[edges[0]], new[edges[1]]
     kept = np.flatnonzero(awaited < waiting)  # with clocks askew, a wait can seem to end before what it waited for
     kept = kept[np.argsort(waiting[kept], kind="stable")]
-    launch[launch >= np.arange(count)] = MISSING
-    kind = both(nodes.kind, rows.kind.astype(np.int64) + len(HOST_KINDS))
-    timing = Timing(start_ns[order], end_ns[order], before, launch, waiting[kept], awaited[kept], edges[2][kept])
-    launches = (kind == LAUNCH) & (end_ns > start_ns)[order]
+    return _Links(order, _looked_up(new, before)[order], launched, waiting[kept], awaited[kept], edges[2][kept])
+
+
+def _assembled(trace: Trace, rows: DeviceRows, nodes: HostNodes, call_row: Ints, links: _Links) -> Graph:
+    def column(host: Ints | int, device: Ints | npt.NDArray[np.int8] | int) -> Ints:
+        both = [np.broadcast_to(host, len(nodes)), np.broadcast_to(device, len(rows))]
+        return np.concatenate(both).astype(np.int64)[links.order]
+
+    start_ns, end_ns = column(nodes.start_ns, rows.start_ns), column(nodes.end_ns, rows.end_ns)
+    timing = Timing(start_ns, end_ns, links.before, links.launch, links.waiting, links.awaited, links.period_ns)
+    row = column(_looked_up(call_row, nodes.call), rows.row)
+    kind = column(nodes.kind.astype(np.int64), rows.kind.astype(np.int64) + len(HOST_KINDS))
+    launches = (kind == LAUNCH) & (end_ns > start_ns)
     return Graph(
         kind=kind.astype(np.int8),
         row=row,
-        device_row=both(none, numbers),
-        thread=both(nodes.thread, np.full(len(rows), MISSING)),
-        class_id=both(none, rows.class_id).astype(np.int8),
-        copy_kind=both(np.zeros(offset, dtype=np.int64), rows.copy_kind).astype(np.int8),
+        device_row=column(MISSING, np.arange(len(rows))),
+        thread=column(nodes.thread, MISSING),
+        class_id=column(MISSING, rows.class_id).astype(np.int8),
+        copy_kind=column(0, rows.copy_kind).astype(np.int8),
         name_id=_looked_up(trace.name_id, row),
         names=trace.names,
-        start_ns=timing.start_ns,
-        duration_ns=timing.end_ns - timing.start_ns,
-        operator_ns=both(nodes.operator_ns, np.zeros(len(rows), dtype=np.int64)),
-        before=before,
+        start_ns=start_ns,
+        duration_ns=end_ns - start_ns,
+        operator_ns=column(nodes.operator_ns, 0),
+        before=links.before,
         gap_ns=timing.gap_ns,
-        launch=launch,
+        launch=links.launch,
         lag_ns=timing.lag_ns,
         delay_ns=timing.delay_ns,
-        waiting=timing.waiting,
-        awaited=timing.awaited,
-        period_ns=timing.period_ns,
+        waiting=links.waiting,
+        awaited=links.awaited,
+        period_ns=links.period_ns,
         origin_ns=timing.origin_ns,
-        launch_cost_ns=int(np.median((timing.end_ns - timing.start_ns)[launches])) if launches.any() else 0,
+        launch_cost_ns=int(np.median((end_ns - start_ns)[launches])) if launches.any() else 0,
         latency_ns=timing.latency_ns,
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -54,7 +54,7 @@ class Faster:
         if not isinstance(self.what, str):
             return _of_rows(graph, self.what)
         if self.what in CLASSES:
-            return graph.class_id == CLASSES.index(self.what)
+            return np.asarray(graph.class_id == CLASSES.index(self.what))
         if self.what in KINDS:
             return graph.is_kind(self.what)
         raise ValueError(f"no class of device work: {self.what}")
@@ -119,9 +119,8 @@ class NoSync:
             waits = _of_rows(graph, self.rows) & (waits | graph.is_kind("allocator"))
         waits &= edit.inside
         copies = _blocking(graph, _TO_HOST) & edit.inside
-        before: list[int] = graph.before.tolist()
         for node in np.flatnonzero(waits).tolist():
-            copy = _neighbour(graph, node, before)
+            copy = _neighbour(graph, node, graph.before.data)
             if copy != MISSING and copies[copy]:
                 waits[copy] = True
         edit.unwaited |= waits
@@ -182,19 +181,18 @@ class FewerLaunches:
 
 
 def _of_rows(graph: Graph, rows: Iterable[int]) -> Bools:
-    return np.isin(graph.row, np.fromiter(rows, dtype=np.int64)) & (graph.row != MISSING)
+    return np.asarray(np.isin(graph.row, np.fromiter(rows, dtype=np.int64)) & (graph.row != MISSING))
 
 
-def _after(graph: Graph) -> list[int]:
+def _after(graph: Graph) -> Sequence[int]:
     """Per node of the host: the next one on its thread."""
     after = np.full(len(graph), MISSING, dtype=np.int64)
     nodes = np.flatnonzero((graph.thread != MISSING) & (graph.before != MISSING))
     after[graph.before[nodes]] = nodes
-    result: list[int] = after.tolist()
-    return result
+    return after.data
 
 
-def _neighbour(graph: Graph, node: int, step: list[int]) -> int:
+def _neighbour(graph: Graph, node: int, step: Sequence[int]) -> int:
     """The synchronising call next to one on its thread, with at most a little work in between."""
     near = step[node]
     if near != MISSING and graph.kind[near] == HOST and graph.duration_ns[near] <= _TOGETHER_NS:
@@ -207,7 +205,7 @@ def _blocking(graph: Graph, kinds: tuple[int, ...], copies: Bools | None = None)
     copied = np.isin(graph.copy_kind, kinds) & (graph.launch != MISSING)
     if copies is not None:
         copied &= copies
-    return (graph.kind == SYNC) & np.isin(graph.row, graph.row[graph.launch[copied]])
+    return np.asarray((graph.kind == SYNC) & np.isin(graph.row, graph.row[graph.launch[copied]]))
 
 
 def _between(graph: Graph, launches: Bools) -> Bools:

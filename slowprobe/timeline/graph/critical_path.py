@@ -62,13 +62,13 @@ class _Walk:
 
     def __init__(self, graph: Graph) -> None:
         # Memory views give Python's own numbers without a copy of the column.
-        self.start_ns, self.end_ns = memoryview(graph.start_ns), memoryview(graph.end_ns)
-        self._operator_ns = memoryview(graph.operator_ns)
-        self._before, self._gap_ns = memoryview(graph.before), memoryview(graph.gap_ns)
-        self._launch, self._lag_ns = memoryview(graph.launch), memoryview(graph.lag_ns)
-        self._awaited, self._period_ns = memoryview(graph.awaited), memoryview(graph.period_ns)
-        self._first_edge = memoryview(np.searchsorted(graph.waiting, np.arange(len(graph) + 1)))
-        self._kind, self._class_id = memoryview(graph.kind), memoryview(graph.class_id)
+        self.start_ns, self.end_ns = graph.start_ns.data, graph.end_ns.data
+        self._operator_ns = graph.operator_ns.data
+        self._before, self._gap_ns = graph.before.data, graph.gap_ns.data
+        self._launch, self._lag_ns = graph.launch.data, graph.lag_ns.data
+        self._awaited, self._period_ns = graph.awaited.data, graph.period_ns.data
+        self._first_edge = np.searchsorted(graph.waiting, np.arange(len(graph) + 1)).data
+        self._kind, self._class_id = graph.kind.data, graph.class_id.data
         self.by_kind: dict[str, int] = defaultdict(int)
 
     def spend_node(self, node: int) -> None:

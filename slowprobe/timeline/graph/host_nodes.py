@@ -116,10 +116,10 @@ def _hand_over_edges(nodes: HostNodes, engine: int, bursts: HandOvers) -> list[t
     main_at, engine_at = nodes.of_thread(0), nodes.of_thread(engine)
 
     def last_by(part: slice, time_ns: Ints) -> Ints:
-        return part.start + np.searchsorted(nodes.end_ns[part], time_ns, side="right") - 1
+        return np.asarray(part.start + np.searchsorted(nodes.end_ns[part], time_ns, side="right") - 1)
 
     def first_from(part: slice, time_ns: Ints) -> Ints:
-        return part.start + np.searchsorted(nodes.begins_ns[part], time_ns, side="left")
+        return np.asarray(part.start + np.searchsorted(nodes.begins_ns[part], time_ns, side="left"))
 
     pairs = [
         (first_from(engine_at, bursts.start_ns), engine_at, last_by(main_at, bursts.start_ns), main_at),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,10 +24,10 @@ class Stream:
     stream: int
     rows: Ints
     """Positions of its device rows, in order."""
-    given_ns: memoryview[int]
+    given_ns: Sequence[int]
     """When each was launched; never decreasing. A row without a launch may have been given with the one before it."""
-    ends_ns: memoryview[int]
-    launches: memoryview[int]
+    ends_ns: Sequence[int]
+    launches: Sequence[int]
     """How many rows up to each have a launch."""
 
     def last_before(self, time_ns: int, over_ns: int | None = None) -> int:
@@ -57,12 +57,14 @@ class Streams:
         for mine in np.split(order, np.flatnonzero(np.diff(key[order])) + 1) if len(order) else ():
             place = int(rows.device[mine[0]]), int(rows.stream[mine[0]])
             columns = (np.maximum.accumulate(given[mine]), rows.end_ns[mine], np.cumsum(has_launch[mine]))
-            self.streams[place] = Stream(*place, mine, *map(memoryview, columns))
+            self.streams[place] = Stream(*place, mine, *(column.data for column in columns))
         sync = np.flatnonzero(trace.is_category("cuda_sync"))
         self.told = dict(zip(trace.correlation[sync].tolist(), sync.tolist(), strict=True))
         """Rows about synchronisation, by the correlation of the call that they are about."""
         events = calls.row[trace.matches(lambda name: "Event" in name)[calls.row]] if self.told else sync
-        self._call_start = dict(zip(trace.correlation[events].tolist(), trace.start_ns[events].tolist(), strict=True))
+        self._call_start: dict[int, int] = dict(
+            zip(trace.correlation[events].tolist(), trace.start_ns[events].tolist(), strict=True)
+        )
 
     def recorded_ns(self, sync_row: int, default_ns: int) -> int:
         """When the event that a synchronisation is about was recorded, on the host's clock."""

@@ -15,8 +15,7 @@ class Timing:
     def __init__(
         self, start_ns: Ints, end_ns: Ints, before: Ints, launch: Ints, waiting: Ints, awaited: Ints, period_ns: Ints
     ) -> None:
-        self.start_ns, self.end_ns = start_ns, end_ns
-        self.waiting, self.awaited, self.period_ns = waiting, awaited, period_ns
+        self._start_ns = start_ns
         self.origin_ns = int(start_ns.min()) if len(start_ns) else 0
         self.gap_ns = np.zeros_like(start_ns)
         self.lag_ns = np.zeros_like(start_ns)
@@ -33,18 +32,18 @@ class Timing:
 
     def _launches(self, rows: Ints, launch: Ints, before: Ints, ready_ns: Ints, ended_ns: Ints) -> None:
         """What starts behind an empty queue starts when it does because of its launch; else after what was in front."""
-        since_launch_ns = self.start_ns[rows] - self.start_ns[launch[rows]]
-        at_once = ready_ns[rows] <= self.start_ns[launch[rows]]
+        since_launch_ns = self._start_ns[rows] - self._start_ns[launch[rows]]
+        at_once = ready_ns[rows] <= self._start_ns[launch[rows]]
         latencies_ns = since_launch_ns[at_once & (since_launch_ns > 0)]
         if not len(latencies_ns):
             latencies_ns = since_launch_ns[since_launch_ns > 0]
             self.latency_ns = int(latencies_ns.min()) if len(latencies_ns) else 0
         else:
             self.latency_ns = int(np.median(latencies_ns))
-        queued = ready_ns[rows] > self.start_ns[launch[rows]] + self.latency_ns
+        queued = ready_ns[rows] > self._start_ns[launch[rows]] + self.latency_ns
         self.lag_ns[rows] = np.where(queued, np.minimum(since_launch_ns, self.latency_ns), since_launch_ns)
         behind = rows[(before[rows] != MISSING) & queued & (ended_ns[rows] == ready_ns[rows])]
-        gaps_ns = self.start_ns[behind] - ended_ns[behind]
+        gaps_ns = self._start_ns[behind] - ended_ns[behind]
         typical_ns = int(np.median(gaps_ns)) if len(gaps_ns) else _GAP_NS
         follows = rows[before[rows] != MISSING]
-        self.gap_ns[follows] = np.minimum(self.start_ns[follows] - ended_ns[follows], typical_ns)
+        self.gap_ns[follows] = np.minimum(self._start_ns[follows] - ended_ns[follows], typical_ns)

@@ -6,6 +6,7 @@ import multiprocessing
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 from slowprobe.errors import TraceError
@@ -54,7 +55,13 @@ def _read_all(paths: Sequence[Path], jobs: int | None) -> Iterator[RankRecord | 
         return
     # Not forked: this process may have threads (a progress bar, BLAS), whose locks a fork would copy as they are.
     with ProcessPoolExecutor(count, mp_context=multiprocessing.get_context("spawn")) as pool:
-        yield from pool.map(_read, paths)
+        try:
+            yield from pool.map(_read, paths)
+        except BrokenProcessPool:
+            raise TraceError(
+                f"one of {count} processes that read traces was ended from outside, as the system does when memory "
+                "runs out: try fewer with --jobs."
+            ) from None
 
 
 def _read(path: Path) -> RankRecord | TraceError:

@@ -110,7 +110,7 @@ def match(ranks: Sequence[OneRank], world_size: int) -> Matching:
         group=tuple(key[1] for key, _ in found),
         group_name=tuple(names[key] for key, _ in found),
         step=np.array([key[2] for key, _ in found], dtype=np.int64),
-        at=np.array([at for _, at in found], dtype=np.int64).reshape(-1, len(ranks)),
+        at=np.array([at for _, at in found], dtype=np.int64).reshape(len(found), len(ranks)),
         members=np.array([sizes.get(key[1], MISSING) for key, _ in found], dtype=np.int64),
         unmatched=unmatched,
         one_sided=one_sided,

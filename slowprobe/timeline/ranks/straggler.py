@@ -39,6 +39,8 @@ class Scene:
 
 def judge(scene: Scene) -> Straggler:
     """The straggler, or none with the reason."""
+    if not scene.ranks:
+        return _nobody("No trace shows anything that ran on a device, so nothing tells who waits.")
     if len(scene.ranks) < 2:
         return _nobody("Only one rank was recorded.")
     if not len(scene.matching):
@@ -114,11 +116,14 @@ def _doubt(scene: Scene, covered: float, caused: Ints, lost_share: float, steps:
     first, second = (scene.ranks[int(i)] for i in order[:2])
     share, next_share = caused[order[0]] / caused.sum(), caused[order[1]] / caused.sum()
     if share <= MAJORITY:
-        return f"No one rank: {share:.0%} of the waiting is for rank {first}, {next_share:.0%} for rank {second}."
+        return (
+            f"After the first collective, to which ranks come as apart as their recordings began, {share:.0%} of the "
+            f"waiting is for rank {first} and {next_share:.0%} for rank {second}: no one rank holds the others up."
+        )
     if chance(len(scene.ranks), steps, led) > CHANCE:
         return (
-            f"{share:.0%} of the waiting is for rank {first}, but it costs most in {led} of {_count(steps)}, "
-            f"which may be chance; {steps_needed(len(scene.ranks))} steps in a row would tell."
+            f"{share:.0%} of the waiting after the first collective is for rank {first}, but it costs most in {led} of "
+            f"{_count(steps)}, which may be chance; {steps_needed(len(scene.ranks))} steps in a row would tell."
         )
     return ""
 

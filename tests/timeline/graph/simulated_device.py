@@ -66,6 +66,8 @@ class Backward:
     """What the autograd engine does on its own thread, while the main thread waits."""
 
     program: tuple[Any, ...]
+    around: Operator = Operator(2_000)
+    """What the engine itself does at both ends."""
 
 
 @dataclass
@@ -168,9 +170,9 @@ class Machine:
 
     def _backward(self, work: Backward) -> None:
         self.thread = ENGINE
-        self._operator(Operator(2_000))
+        self._operator(work.around)
         self._do(work.program)
-        self._operator(Operator(2_000))
+        self._operator(work.around)
         self.thread = MAIN
 
 
@@ -179,7 +181,7 @@ def changed(program: tuple[Any, ...], kinds: tuple[type, ...], times: float) -> 
 
     def change(each: Any) -> Any:
         if isinstance(each, Backward):
-            return Backward(changed(each.program, kinds, times))
+            return Backward(changed(each.program, kinds, times), change(each.around))
         return replace(each, ns=round(each.ns / times)) if isinstance(each, kinds) else each
 
     return tuple(change(each) for each in program)

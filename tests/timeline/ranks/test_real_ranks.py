@@ -74,7 +74,7 @@ def test_one_step_names_no_straggler(eight: Ranks) -> None:
     assert [row.came_last for row in eight.rows] == [0, 0, 0, 0, 1, 2, 0, 5]
     straggler = eight.straggler
     assert (straggler.rank, straggler.leading) == (None, 7)
-    assert straggler.share < 0.5 and "No one rank" in straggler.reason
+    assert straggler.share < 0.5 and "no one rank" in straggler.reason
     caused = {row.rank: row.caused_ns or 0 for row in eight.rows}
     assert sorted(caused, key=lambda rank: -caused[rank])[:3] == [7, 5, 4]
     assert sum(caused.values()) == sum(row.suffered_ns or 0 for row in eight.rows)

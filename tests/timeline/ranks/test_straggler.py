@@ -38,7 +38,7 @@ def test_a_rank_that_is_late_in_every_step_is_named(tmp_path: Path) -> None:
 def test_ranks_that_are_late_in_turn_are_no_straggler(tmp_path: Path) -> None:
     comes = [[500.0 if rank == step % 4 else 200.0 for rank in range(4)] for step in range(12)]
     verdict = judged(Job(comes), tmp_path)
-    assert verdict.rank is None and "No one rank" in verdict.reason and verdict.share < 0.4
+    assert verdict.rank is None and "no one rank" in verdict.reason and verdict.share < 0.4
 
 
 def test_one_step_may_be_chance(tmp_path: Path) -> None:
