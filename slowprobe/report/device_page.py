@@ -11,6 +11,7 @@ from slowprobe.report.device_document import (
     DeviceMemory,
     DevicePart,
     DeviceRank,
+    DeviceRanks,
     DeviceSteps,
     Kernel,
     Lane,
@@ -152,6 +153,12 @@ def rank_parts(rank: DeviceRank) -> list[tuple[str, str, float]]:
     ]
     span = rank.span_us if rank.span_us > 0 else 1.0
     return [(part, text, us / span) for part, text, us in named if us > 0]
+
+
+def same_device(job: DeviceRanks) -> str:
+    """The device that all ranks have, if it is one kind."""
+    kinds = {rank.device for rank in job.ranks}
+    return kinds.pop() if len(kinds) == 1 else ""
 
 
 def memory_tiles(curve: DeviceMemory) -> list[tuple[str, str]]:
