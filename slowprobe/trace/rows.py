@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
 from operator import attrgetter
-from typing import Any
 
 import numpy as np
 
@@ -54,7 +52,7 @@ class Rows:
             "name_id": Column(),
             "category_id": Column(),
             "dims_id": Column(),
-            **{field: Column() for field in IDS},
+            **{field: Column(wide=field == "size_bytes") for field in IDS},
         }
         self.collectives: dict[int, Collective] = {}
         self.memory = [Column(wide=True) for _ in range(5)]
@@ -91,11 +89,12 @@ class Rows:
         self.count += count
 
     def _dims_ids(self, args: list[Args]) -> Ints:
-        newer = self._dims_numbers(map(_DIMS, args), len(args))
-        return np.where(newer == MISSING, self._dims_numbers(map(_DIMS_2021, args), len(args)), newer)
-
-    def _dims_numbers(self, raw: Iterable[Any], count: int) -> Ints:
-        return self.dims.numbers(map(bytes, raw), count)
+        ids = np.full(len(args), MISSING)
+        for spelling in (_DIMS_2021, _DIMS):
+            texts = list(map(spelling, args))
+            if texts.count(_NO_ARGS.input_dims) < len(texts):
+                ids = np.maximum(ids, self.dims.numbers(map(bytes, texts), len(texts)))  # an event has one spelling
+        return ids
 
     def _add_others(self, events: list[Event]) -> None:
         self.skipped.update(map(_PHASE, events))

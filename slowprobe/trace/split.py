@@ -129,7 +129,7 @@ class EventLists:
         return events, b"", False
 
     def _exactly(self, text: bytes) -> tuple[list[Any] | None, int, bool]:
-        """The events up to the exact cut (None: they are unsound), the text used up, and whether the list ends there."""
+        """The events up to the exact cut (None: unsound), the text used up, and whether the list ends there."""
         cut = exact_cut(text)
         events = self._decoder.events(text[: cut.end])
         if events is None:
