@@ -2,11 +2,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from slowprobe.diagnose.trace_evidence import TraceEvidence
 from synthetic_trace import SyntheticTrace
 
 from diagnose.asking import ask
 from diagnose.device import about, ahead
+from slowprobe.diagnose.trace_evidence import TraceEvidence
 from slowprobe.trace.reader import read_trace
 
 RULE = "dataparallel"
@@ -23,7 +23,7 @@ def evidence(folder, *, devices, scatters):
             ahead(trace, kernels=5)
     trace.sync()
     made = TraceEvidence(read_trace(trace.write()))
-    made.__dict__["device"] = replace(made.device, devices=devices)
+    made.__dict__["facts"] = replace(made.facts, devices=devices)
     return made
 
 

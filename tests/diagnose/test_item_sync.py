@@ -2,19 +2,23 @@ from __future__ import annotations
 
 import pytest
 
-from diagnose.device import ADD, TF32, about, ahead
+from diagnose.device import TF32, about, ahead
 
 RULE = "item-sync"
 LINE = ("train.py", 12, "train")
 
 
-def reads(trace, launches=100):
-    """The device is busy for 2 ms; then the host needs as long to launch the next step's kernels."""
-    trace.item(LINE)
-    for _ in range(launches):
-        trace.python(10.0)
+def work(trace):
+    """A millisecond of Python, which 3 ms of kernels would hide if they were still queued."""
+    trace.python(1_000.0)
+    for _ in range(60):
         with trace.op("aten::mm"):
-            trace.kernel(TF32, 20.0)
+            trace.kernel(TF32, 50.0)
+
+
+def reads(trace):
+    trace.item(LINE)
+    work(trace)
 
 
 def test_slow_names_the_line(tmp_path):
@@ -64,10 +68,7 @@ def test_implicit_sync_names_the_operator(tmp_path):
         with trace.line("model.py", 30, "forward"), trace.op("aten::nonzero"):
             trace.copy("DtoH (Device -> Pinned)", 2.0, 8)
             trace.sync()
-        for _ in range(100):
-            trace.python(10.0)
-            with trace.op("aten::add"):
-                trace.kernel(ADD, 20.0)
+        work(trace)
 
     verdict = about("implicit-sync", tmp_path, step)
     assert verdict.lines == [30] and "aten::nonzero" in verdict.diagnosis.evidence["operators"]
@@ -77,10 +78,7 @@ def test_explicit_sync_names_the_call(tmp_path):
     def step(trace):
         with trace.line("train.py", 7, "train"):
             trace.sync("cudaDeviceSynchronize")
-        for _ in range(100):
-            trace.python(10.0)
-            with trace.op("aten::add"):
-                trace.kernel(ADD, 20.0)
+        work(trace)
 
     verdict = about("explicit-sync", tmp_path, step)
     assert verdict.lines == [7] and verdict.diagnosis.evidence["calls"] == "cudaDeviceSynchronize"
@@ -89,10 +87,7 @@ def test_explicit_sync_names_the_call(tmp_path):
 def test_scaler_clip_sync_knows_the_scaler(tmp_path):
     def step(trace):
         trace.item(("torch/amp/grad_scaler.py", 350, "step"))
-        for _ in range(100):
-            trace.python(10.0)
-            with trace.op("aten::add"):
-                trace.kernel(ADD, 20.0)
+        work(trace)
 
     assert about("scaler-clip-sync", tmp_path, step).status == "found"
     assert about("item-sync", tmp_path, step).status == "passed"
