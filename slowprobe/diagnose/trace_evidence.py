@@ -85,6 +85,12 @@ class TraceEvidence:
         return device_facts(self.trace)
 
     @property
+    def _known(self) -> DeviceFacts:
+        if self.facts is None:
+            raise EvidenceMissing("the trace shows nothing that ran on a device")
+        return self.facts
+
+    @property
     def device(self) -> DeviceFacts | None:
         """The busiest device of this trace; None where nothing ran on one."""
         return self.facts
@@ -134,7 +140,7 @@ class TraceEvidence:
 
         The scope is ``step`` or, for what lies between steps, ``off_step``.
         """
-        facts, marks = self.device, self.marks
+        facts, marks = self._known, self.marks
         pieces = [("step", split, idle) for split, idle in zip(facts.step_partitions, facts.step_idle, strict=True)]
         busy = BusyTime(facts.rows)
         for start, end in zip(marks.end_ns[:-1].tolist(), marks.start_ns[1:].tolist(), strict=True):
@@ -151,7 +157,7 @@ class TraceEvidence:
     @property
     def exposed_copy_ns(self) -> int:
         """Of `loop_ns`, copies while nothing computes or communicates."""
-        splits = self.device.step_partitions or (self.device.partition,)
+        splits = self._known.step_partitions or (self._known.partition,)
         return sum(split.exposed_copy_ns for split in splits)
 
     @cached_property
@@ -159,7 +165,7 @@ class TraceEvidence:
         """Of `loop_ns`, idle time behind calls that let the queue of the device run dry."""
         marks = self.marks
         start, end = (int(marks.start_ns[0]), int(marks.end_ns[-1])) if len(marks) else self.span_ns
-        return self.device.gaps.drained_between(start, end)
+        return self._known.gaps.drained_between(start, end)
 
     @cached_property
     def span_ns(self) -> tuple[int, int]:

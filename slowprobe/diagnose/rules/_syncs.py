@@ -20,7 +20,7 @@ SCALER = ("grad_scaler.py", "clip_grad.py")
 
 def in_scaler(sync: SyncStat) -> bool:
     """Whether GradScaler or clip_grad_norm_ waits here."""
-    return any(each in (sync.line or "") for each in SCALER) or "_amp_" in (sync.op or "")
+    return any(each in (sync.frame or "") for each in SCALER) or "_amp_" in (sync.op or "")
 
 
 def judged(run: Any, mine: Callable[[SyncStat], bool], words: str, fix: Fix) -> Answer:

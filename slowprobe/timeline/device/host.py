@@ -88,6 +88,10 @@ class Host:
         """The innermost line of Python outside known libraries, at or around each position; None without stacks."""
         return self._names(self.stack.nearest(positions, self._lines))
 
+    def frames(self, positions: Ints) -> list[str | None]:
+        """The innermost line of Python of any code, at or around each position; None without stacks."""
+        return self._names(self.stack.nearest(positions, self.python[self.stack.rows]))
+
     def _names(self, positions: Ints) -> list[str | None]:
         names, ids = self.trace.names, self.trace.name_id
         return [names[ids[row]] if row >= 0 else None for row in self.stack.row_of(positions).tolist()]

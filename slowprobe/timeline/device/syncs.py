@@ -29,6 +29,8 @@ class SyncStat:
     without stacks."""
     annotation: str | None = None
     """The innermost annotation around the call, but for marks of steps."""
+    frame: str | None = None
+    """The innermost function around the call, of any code."""
     rows: tuple[int, ...] = ()
     """Of the trace."""
 
@@ -41,11 +43,12 @@ def sync_table(trace: Trace, gaps: IdleGaps, host: Host | None = None) -> list[S
     np.add.at(drained_ns, gaps.sync_row[drained], (gaps.end_ns - gaps.start_ns)[drained])
     calls = gaps.sync_calls
     around = host.around(calls)
-    sums: dict[tuple[str, str | None, str | None, str | None], list[int]] = {}
-    rows: dict[tuple[str, str | None, str | None, str | None], list[int]] = {}
+    sums: dict[tuple[str, *tuple[str | None, ...]], list[int]] = {}
+    rows: dict[tuple[str, *tuple[str | None, ...]], list[int]] = {}
     names = (trace.names[name] for name in trace.name_id[calls].tolist())
     figures = zip(trace.duration_ns[calls].tolist(), drained_ns[calls].tolist(), strict=True)
-    places = zip(host.operator_names(around), host.lines(around), host.annotation_names(around), strict=True)
+    found = (host.operator_names, host.lines, host.annotation_names, host.frames)
+    places = zip(*(names_of(around) for names_of in found), strict=True)
     for row, name, place, (own_ns, drain_ns) in zip(calls.tolist(), names, places, figures, strict=True):
         rows.setdefault((name, *place), []).append(row)
         total = sums.setdefault((name, *place), [0, 0, 0])
