@@ -7,6 +7,7 @@ from typing import Literal
 import msgspec
 
 Group = Literal["compute", "communication", "copy", "idle"]
+LaneKind = Literal["host", "stream", "idle"]
 
 
 class DevicePart(msgspec.Struct, kw_only=True):
@@ -48,7 +49,7 @@ class Lane(msgspec.Struct, kw_only=True):
     `busy_us` is the busy time of the row, whatever was merged.
     """
 
-    kind: Literal["host", "stream", "idle"]
+    kind: LaneKind
     label: str
     start_us: list[float]
     """From the start of the step."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from slowprobe.report.device_cells import Layer, Stretches, flattened, painted
+from slowprobe.report.device_document import LaneKind
 from slowprobe.report.device_words import HOST_STATES, class_part, host_part, idle_part
 from slowprobe.timeline.device.classes import CLASSES
 from slowprobe.timeline.device.facts import DeviceFacts
@@ -29,7 +30,7 @@ _ELSEWHERE = 0.5  # of a pause on the main thread: another thread's operators fi
 class Row:
     """A row before it is reduced; starts and ends are relative to the step."""
 
-    kind: str
+    kind: LaneKind
     label: str
     stretches: Stretches
 
@@ -90,7 +91,7 @@ def _threads(facts: DeviceFacts, host: Host, active: Bools) -> list[int]:
         host.data,
         host.annotations & trace.matches(lambda name: name.startswith("Optimizer.")),
     )
-    loop = next((trace.tid[mark][:1].tolist() for mark in marks if mark.any()), [])
+    loop: list[int] = next((trace.tid[mark][:1].tolist() for mark in marks if mark.any()), [])
     there = set(np.unique(trace.tid[active]).tolist())
     return [tid for tid in dict.fromkeys([*loop, *launching]) if tid in there][:_MOST_THREADS]
 

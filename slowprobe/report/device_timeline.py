@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sized
 from typing import Any
 
 from slowprobe.report.device_document import Lane, StepTimeline
@@ -95,7 +96,7 @@ def _by_part(step: StepTimeline, places: list[float]) -> list[tuple[int, list[tu
     """The cells of each part, so that a part is one trace of one colour."""
     cells: dict[int, list[tuple[Lane, float, int]]] = {}
     for lane, place in zip(step.lanes, places, strict=True):
-        columns = (lane.start_us, lane.end_us, lane.busy_us, lane.count, lane.name)
+        columns: tuple[Sized, ...] = (lane.start_us, lane.end_us, lane.busy_us, lane.count, lane.name)
         for cell, part in enumerate(lane.part[: min(map(len, columns))]):
             cells.setdefault(part, []).append((lane, place, cell))
     return sorted(cells.items())

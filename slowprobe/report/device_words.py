@@ -115,7 +115,9 @@ def short_kernel(name: str) -> str:
     """A kernel's name without return type, namespace and parameters; of its template arguments, what it computes."""
     if name.startswith(("Memcpy", "Memset")) or ("(" not in name and "<" not in name):
         return name
-    kept, inside, depth = [], [], 0
+    kept: list[str] = []
+    inside: list[str] = []
+    depth = 0
     for letter in re.sub(r"^void |\(anonymous namespace\)::|\bat::native::", "", name):
         if letter == "(" and depth == 0:
             break
