@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import tempfile
 from pathlib import Path
 
@@ -136,9 +137,37 @@ def test_faster_kernels_are_predicted_as_they_turn_out(program, times):
 @settings(deadline=None, max_examples=100)
 def test_faster_host_work_is_predicted_as_it_turns_out(program, times):
     _, graph = run(program)
-    truth = total_ns(changed(program, (Python, Operator), times))
+    truth = total_ns(changed(program, (Python, Operator, WaitFor), times))
     predicted = graph.replay([HostFaster(faster(1, times), ("python", "operator"))]).total_ns
     assert predicted == pytest.approx(truth, rel=0.02, abs=3_000)
+
+
+def random_program(rng: random.Random) -> tuple[object, ...]:
+    def ns() -> int:
+        return rng.randint(1_000, 60_000)
+
+    def leaf() -> object:
+        kind = rng.choice([Python, Operator, Launch, Launch, CopyBack, CopyIn, Synchronize, WaitFor])
+        if kind is WaitFor:
+            return rng.choice([WaitFor(7, 20), WaitFor(20, 7)])
+        if kind is Synchronize:
+            return Synchronize(rng.choice([None, 7, 20]))
+        return kind(ns()) if kind in (Python, Operator) else kind(ns(), rng.choice([7, 7, 20]))
+
+    return tuple(leaf() for _ in range(rng.randint(5, 40)))
+
+
+@pytest.mark.parametrize(("told", "typical", "seldom"), [(True, 0.005, 0.02), (False, 0.005, 0.1)])
+def test_what_the_trace_does_not_say_of_synchronisation_is_guessed_well(told, typical, seldom):
+    rng = random.Random(7)
+    errors = []
+    for _ in range(100):
+        program = random_program(rng)
+        _, graph = run(program, told=told)
+        truth = total_ns(changed(program, (Launch,), 4))
+        errors.append(abs(graph.replay([Faster("matmul", faster(1, 4))]).total_ns / truth - 1))
+    assert np.median(errors) < typical
+    assert np.quantile(errors, 0.95) < seldom
 
 
 def test_both_at_once_overlap():
