@@ -75,7 +75,10 @@ def collective_table(
         total = sums.setdefault((name, what.group if what else None), [0, 0, 0, 0])
         for i, figure in enumerate((1, own_ns, shown_ns, _size_bytes(trace, what, annotation, kernel))):
             total[i] += figure
-    stats = [CollectiveStat(name, *figures, group) for (name, group), figures in sums.items()]
+    stats = [
+        CollectiveStat(name, count, total_ns, shown_ns, size_bytes, group)
+        for (name, group), (count, total_ns, shown_ns, size_bytes) in sums.items()
+    ]
     return sorted(stats, key=lambda stat: -stat.total_ns)
 
 

@@ -29,6 +29,8 @@ class CopyStat:
     site: str | None
     """The innermost function of the user's around the call, as `file.py(12): function` with its first line; None
     without stacks."""
+    annotation: str | None = None
+    """The innermost annotation around the call, but for marks of steps."""
 
 
 def copy_table(
@@ -43,18 +45,19 @@ def copy_table(
         copies.copy_kind.tolist(),
         host.operator_names(around),
         host.lines(around),
+        host.annotation_names(around),
         (copies.end_ns - copies.start_ns).tolist(),
         exposed_ns.tolist(),
         np.maximum(trace.size_bytes[copies.row], 0).tolist(),
         strict=True,
     )
-    sums: dict[tuple[int, str | None, str | None], list[int]] = {}
-    for kind, op, site, *figures in columns:
-        total = sums.setdefault((kind, op, site), [0, 0, 0, 0])
+    sums: dict[tuple[int, str | None, str | None, str | None], list[int]] = {}
+    for kind, op, site, annotation, *figures in columns:
+        total = sums.setdefault((kind, op, site, annotation), [0, 0, 0, 0])
         for i, figure in enumerate((1, *figures)):
             total[i] += figure
     stats = [
-        CopyStat(COPIES[kind], count, total_ns, shown_ns, size_bytes, op, site)
-        for (kind, op, site), (count, total_ns, shown_ns, size_bytes) in sums.items()
+        CopyStat(COPIES[kind], count, total_ns, shown_ns, size_bytes, op, site, annotation)
+        for (kind, op, site, annotation), (count, total_ns, shown_ns, size_bytes) in sums.items()
     ]
     return sorted(stats, key=lambda stat: (-stat.exposed_ns, -stat.total_ns))

@@ -8,22 +8,31 @@ from slowprobe.timeline.device.host import Host
 from slowprobe.timeline.device.intervals import Cover
 from slowprobe.timeline.device.nesting import Nesting
 from slowprobe.timeline.device.rows import COPY, DeviceRows
-from slowprobe.trace.reader import MISSING, Ints
+from slowprobe.trace.reader import MISSING, Bools, Ints
 
 
-def draining_calls(host: Host, rows: DeviceRows, launching: Ints, start: Ints, end: Ints, waiting: Cover) -> Ints:
+def waiting_calls(host: Host, rows: DeviceRows) -> Bools:
+    """Rows of the trace in which the host waits for the device: by their name, or because a copy ended in them.
+
+    Where the trace has no calls of the runtime, reading a scalar stands for them.
+    """
+    trace = host.trace
+    calls = host.syncs.copy()
+    copies = (rows.kind == COPY) & (rows.launch >= 0)
+    launch, done = rows.launch[copies], rows.end_ns[copies]
+    calls[launch[trace.end_ns[launch] >= done]] = True  # as from pageable memory
+    if not calls.any():
+        calls = host.operators & trace.matches(lambda name: name == "aten::_local_scalar_dense")
+    return calls
+
+
+def draining_calls(host: Host, calls: Bools, launching: Ints, start: Ints, end: Ints, waiting: Cover) -> Ints:
     """Of each gap: the call that a launching thread was in when the last row ended, with nothing else launched.
 
     What begins before the call returns was launched already, even if the trace has lost its launch.
     """
     trace = host.trace
-    syncs = host.syncs.copy()
-    copies = (rows.kind == COPY) & (rows.launch >= 0)
-    call, done = rows.launch[copies], rows.end_ns[copies]
-    syncs[call[trace.end_ns[call] >= done]] = True  # a copy that the host waited for, as from pageable memory
-    if not syncs.any():
-        syncs = host.operators & trace.matches(lambda name: name == "aten::_local_scalar_dense")
-    nesting = Nesting(trace, host.threads, syncs & np.isin(host.threads, launching))
+    nesting = Nesting(trace, host.threads, calls & np.isin(host.threads, launching))
     found = np.full(len(start), MISSING, dtype=np.int64)
     for thread in launching.tolist():
         # A call that begins as the gap does drained nothing; one that returns in that instant did.

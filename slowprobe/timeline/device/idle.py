@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from slowprobe.timeline.device.claims import CAUSES, LAUNCH, OTHER, idle_claims, launching_threads, queued
-from slowprobe.timeline.device.drains import draining_calls
+from slowprobe.timeline.device.drains import draining_calls, waiting_calls
 from slowprobe.timeline.device.host import Host
 from slowprobe.timeline.device.intervals import Cover, Int8s, cut_by_claim
 from slowprobe.timeline.device.rows import DeviceRows
@@ -27,6 +27,8 @@ class IdleGaps:
     """The cause of most of the gap; into `IDLE_CAUSES`."""
     sync_row: Ints
     """Row of the synchronising call in which the host waited while the queue ran dry; `MISSING` where none did."""
+    sync_calls: Ints
+    """Rows of all synchronising calls of the trace, whether the queue ran dry in them or not."""
     site: tuple[str, ...]
     """Of each gap: the Python function, operator or annotation at work in the middle of its longest segment of that
     cause, or around the launch that it waited for; else `before OPERATOR` with what ended the gap, or ""."""
@@ -88,7 +90,8 @@ def idle_gaps(trace: Trace, rows: DeviceRows, steps: TraceSteps, host: Host | No
     gap = np.searchsorted(start, seg_start, side="right") - 1
     held = np.bincount(gap * len(IDLE_CAUSES) + cause, seg_end - seg_start, len(start) * len(IDLE_CAUSES))
     dominant = held.reshape(len(start), len(IDLE_CAUSES)).argmax(axis=1).astype(np.int8)
-    sync_row = draining_calls(host, rows, launching, start, end, waiting)
+    calls = waiting_calls(host, rows)
+    sync_row = draining_calls(host, calls, launching, start, end, waiting)
     by_cause = np.zeros(len(IDLE_CAUSES), dtype=np.int64)
     np.add.at(by_cause, cause, seg_end - seg_start)
     return IdleGaps(
@@ -96,6 +99,7 @@ def idle_gaps(trace: Trace, rows: DeviceRows, steps: TraceSteps, host: Host | No
         end_ns=end,
         cause=dominant,
         sync_row=sync_row,
+        sync_calls=np.flatnonzero(calls),
         site=_sites(host, rows, launching, start, end, dominant, segments, gap),
         queued_ns=waiting.within(start, end),
         by_cause=dict(zip(IDLE_CAUSES, by_cause.tolist(), strict=True)),

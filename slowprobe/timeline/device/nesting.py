@@ -11,7 +11,8 @@ from slowprobe.trace.reader import MISSING, Bools, Ints, Trace
 
 def thread_ids(trace: Trace) -> Ints:
     """Of every row: the number of its process and thread, counted from 0."""
-    return np.unique(trace.pid * (1 << 32) + trace.tid, return_inverse=True)[1].reshape(-1).astype(np.int64)
+    numbers: Ints = np.unique(trace.pid * (1 << 32) + trace.tid, return_inverse=True)[1].reshape(-1).astype(np.int64)
+    return numbers
 
 
 class Nesting:

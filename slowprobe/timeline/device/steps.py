@@ -101,26 +101,32 @@ def _edges(work: Ints, start: Ints, end: Ints) -> list[str]:
     before, after = int((work < start[0]).sum()), int((work >= end[-1]).sum())
     told = []
     if before:
-        told.append(f"{before} launches came before the first whole step.")
+        told.append(f"{before} {_launches(before)} came before the first whole step.")
     if after:
-        told.append(f"{after} launches came after the last whole step.")
+        told.append(f"{after} {_launches(after)} came after the last whole step.")
     return told
+
+
+def _launches(count: int) -> str:
+    return "launch" if count == 1 else "launches"
 
 
 def _first_requests(trace: Trace, requests: Bools, optimizer: Bools) -> Ints:
     """Starts of the requests that open a step: with accumulation, several batches go into one optimizer step."""
-    starts = np.sort(trace.start_ns[_of_one_name(trace, requests)])
+    starts: Ints = np.sort(trace.start_ns[_of_one_name(trace, requests)])
     if not optimizer.any():
         return starts
     done = np.searchsorted(np.sort(trace.end_ns[optimizer]), starts, side="right")
-    return starts[np.append(True, np.diff(done) > 0)]
+    opening: Ints = starts[np.append(True, np.diff(done) > 0)]
+    return opening
 
 
 def _of_one_name(trace: Trace, mask: Bools) -> Ints:
     """Rows of the most frequent name among these: two optimizers of one loop do not make two steps."""
     at = np.flatnonzero(mask)
     ids, counts = np.unique(trace.name_id[at], return_counts=True)
-    return at[trace.name_id[at] == ids[np.argmax(counts)]]
+    named: Ints = at[trace.name_id[at] == ids[np.argmax(counts)]]
+    return named
 
 
 def _between(bounds: Ints, basis: StepBasis) -> TraceSteps:

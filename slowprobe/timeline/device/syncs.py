@@ -27,6 +27,8 @@ class SyncStat:
     line: str | None
     """The innermost function of the user's around the call, as `file.py(12): function` with its first line; None
     without stacks."""
+    annotation: str | None = None
+    """The innermost annotation around the call, but for marks of steps."""
 
 
 def sync_table(trace: Trace, gaps: IdleGaps, host: Host | None = None) -> list[SyncStat]:
@@ -35,19 +37,18 @@ def sync_table(trace: Trace, gaps: IdleGaps, host: Host | None = None) -> list[S
     drained = gaps.sync_row >= 0
     drained_ns = np.zeros(len(trace), dtype=np.int64)
     np.add.at(drained_ns, gaps.sync_row[drained], (gaps.end_ns - gaps.start_ns)[drained])
-    calls = np.flatnonzero(host.syncs | (drained_ns > 0))
+    calls = gaps.sync_calls
     around = host.around(calls)
-    sums: dict[tuple[str, str | None, str | None], list[int]] = {}
+    sums: dict[tuple[str, str | None, str | None, str | None], list[int]] = {}
     names = (trace.names[name] for name in trace.name_id[calls].tolist())
     figures = zip(trace.duration_ns[calls].tolist(), drained_ns[calls].tolist(), strict=True)
-    for name, op, line, (own_ns, drain_ns) in zip(
-        names, host.operator_names(around), host.lines(around), figures, strict=True
-    ):
-        total = sums.setdefault((name, op, line), [0, 0, 0])
+    places = zip(host.operator_names(around), host.lines(around), host.annotation_names(around), strict=True)
+    for name, place, (own_ns, drain_ns) in zip(names, places, figures, strict=True):
+        total = sums.setdefault((name, *place), [0, 0, 0])
         for i, figure in enumerate((1, own_ns, drain_ns)):
             total[i] += figure
     stats = [
-        SyncStat(name, count, total_ns, drain_ns, op, line)
-        for (name, op, line), (count, total_ns, drain_ns) in sums.items()
+        SyncStat(name, count, total_ns, drain_ns, op, line, annotation)
+        for (name, op, line, annotation), (count, total_ns, drain_ns) in sums.items()
     ]
     return sorted(stats, key=lambda stat: (-stat.drained_ns, -stat.total_ns))

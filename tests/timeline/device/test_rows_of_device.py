@@ -113,6 +113,20 @@ def test_a_trace_without_device_activity_has_no_facts(tmp_path):
     assert device_facts(trace) is None
 
 
+def test_device_rows_alone(tmp_path):
+    small = SmallTrace()
+    small.device("k", 10, 0)  # shorter than the clock's tick
+    small.device("k", 20, 5)
+    small.device("k", 40, 5)
+    small.device("k", 50, 0)
+    facts = device_facts(small.read(tmp_path))
+    assert (facts.partition.span_ns, facts.partition.busy_ns) == (40_000, 10_000)
+    assert facts.gaps.by_cause["other"] == facts.gaps.total_ns == 30_000, "nothing is known of the host"
+    assert facts.gaps.site == ("", "", "")
+    assert (facts.host.launch_thread, facts.host.launches_per_step, facts.queue.unlaunched) == (MISSING, 0, 4)
+    assert facts.kernels[0].count == 4
+
+
 def test_facts_are_of_the_busiest_device_and_name_the_others(tmp_path):
     small = SmallTrace()
     small.launch("k", (0, 2), (10, 5))

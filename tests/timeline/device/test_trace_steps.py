@@ -48,7 +48,7 @@ def test_a_mark_without_work_is_left_out_by_name(tmp_path):
     steps = steps_of(small, tmp_path)
     assert steps.number.tolist() == [1]
     assert "ProfilerStep#2 launched nothing" in steps.left_out[0]
-    assert "1 launches came after the last whole step." in steps.left_out
+    assert "1 launch came after the last whole step." in steps.left_out
 
 
 def test_requests_for_data_mark_steps_where_nothing_else_does(tmp_path):
