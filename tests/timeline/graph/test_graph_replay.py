@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from minimal_rows import minimal_rows
 from simulated_device import (
     Backward,
     CopyBack,
@@ -24,6 +23,7 @@ from simulated_device import (
     changed,
 )
 
+from slowprobe.timeline.device.rows import device_rows
 from slowprobe.timeline.graph.build import build_graph
 from slowprobe.timeline.graph.changes import (
     Faster,
@@ -62,7 +62,7 @@ def run(program: tuple[object, ...], *, told: bool = True) -> tuple[Machine, Gra
     machine = Machine(told=told).run(program)
     with tempfile.TemporaryDirectory() as folder:
         trace = read_trace(machine.write(Path(folder) / "trace.json"))
-    return machine, build_graph(trace, minimal_rows(trace))
+    return machine, build_graph(trace, device_rows(trace))
 
 
 def total_ns(program: tuple[object, ...]) -> int:
@@ -216,7 +216,7 @@ def test_a_staged_copy_and_the_synchronisation_behind_it_overlap_too(tmp_path):
         machine.event("gpu_memcpy", "Memcpy HtoD (Pageable -> Device)", start, start + 250_000, **about)
         machine._synchronize(Synchronize(7))
         machine._do((Operator(5_000), Launch(600_000)))
-    graph = build_graph(trace := read_trace(machine.write(tmp_path / "trace.json")), minimal_rows(trace))
+    graph = build_graph(trace := read_trace(machine.write(tmp_path / "trace.json")), device_rows(trace))
     predicted = graph.replay([OverlapCopies()])
     assert predicted.total_ns == pytest.approx(10 * 601_000, rel=0.02)
 
