@@ -11,11 +11,11 @@ from slowprobe.timeline.device.rows import DeviceRows
 from slowprobe.timeline.graph.calls import outermost_calls
 from slowprobe.timeline.graph.host import HostRows, Threads
 from slowprobe.timeline.graph.host_nodes import HostNodes, host_nodes
-from slowprobe.timeline.graph.kinds import HOST_KINDS, LAUNCH
+from slowprobe.timeline.graph.kinds import HOST_KINDS
 from slowprobe.timeline.graph.nodes import Graph
 from slowprobe.timeline.graph.streams import Streams
 from slowprobe.timeline.graph.timing import Timing
-from slowprobe.timeline.graph.waits import HostWaits, host_waits
+from slowprobe.timeline.graph.waits import NO_COPY, HostWaits, host_waits
 from slowprobe.trace.reader import MISSING, Ints, Trace
 
 _TIES = 8  # nodes of no duration at one instant, at most
@@ -123,7 +123,8 @@ def _assembled(trace: Trace, rows: DeviceRows, nodes: HostNodes, call_row: Ints,
     timing = Timing(start_ns, end_ns, links.before, links.launch, links.waiting, links.awaited, links.period_ns)
     row = column(_looked_up(call_row, nodes.call), rows.row)
     kind = column(nodes.kind.astype(np.int64), rows.kind.astype(np.int64) + len(HOST_KINDS))
-    launches = (kind == LAUNCH) & (end_ns > start_ns)
+    kernels = (kind >= len(HOST_KINDS)) & (column(0, rows.copy_kind) == NO_COPY) & (links.launch != MISSING)
+    launches_ns = (end_ns - start_ns)[links.launch[kernels]]
     return Graph(
         kind=kind.astype(np.int8),
         row=row,
@@ -145,7 +146,7 @@ def _assembled(trace: Trace, rows: DeviceRows, nodes: HostNodes, call_row: Ints,
         awaited=links.awaited,
         period_ns=links.period_ns,
         origin_ns=timing.origin_ns,
-        launch_cost_ns=int(np.median((end_ns - start_ns)[launches])) if launches.any() else 0,
+        launch_cost_ns=int(np.median(launches_ns)) if len(launches_ns) else 0,
         latency_ns=timing.latency_ns,
     )
 

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from slowprobe.timeline.device.rows import DeviceRows
-from slowprobe.timeline.graph.kinds import ALLOCATOR, CALL, LAUNCH, SYNC
+from slowprobe.timeline.graph.kinds import ALLOCATOR, HOST, LAUNCH, SYNC
 from slowprobe.trace.reader import MISSING, Bools, Ints, Trace
 
 Int8s = npt.NDArray[np.int8]
@@ -33,7 +33,7 @@ class Calls:
     start_ns: Ints
     end_ns: Ints
     kind: Int8s
-    """Into `slowprobe.timeline.graph.kinds.HOST_KINDS`."""
+    """Into `slowprobe.timeline.graph.kinds.HOST_KINDS`; "host" for those that neither launch, wait nor allocate."""
     launch_of: Ints
     """Per device row: position of the call that launched it; `MISSING` without one."""
 
@@ -63,7 +63,7 @@ def outermost_calls(trace: Trace, rows: DeviceRows, threads: Ints) -> Calls:
     owner[chosen] = np.cumsum(outer) - 1
     launch_of = np.where(rows.launch == MISSING, MISSING, owner[rows.launch])
     row = chosen[outer]
-    kind = np.full(len(row), CALL, dtype=np.int8)
+    kind = np.full(len(row), HOST, dtype=np.int8)
     kind[trace.matches(lambda name: _ALLOCATOR.search(name) is not None)[row]] = ALLOCATOR
     kind[launch_of[launch_of != MISSING]] = LAUNCH
     kind[trace.matches(lambda name: _SYNC.search(name) is not None)[row]] = SYNC

@@ -21,7 +21,7 @@ _TO_DEVICE = tuple(COPIES.index(kind) for kind in ("h2d_pageable", "h2d_pinned")
 _TO_HOST = tuple(COPIES.index(kind) for kind in ("d2h_pageable", "d2h_pinned"))
 PARTLY = Factor(0.0, 0.0, 0.2)
 _TOGETHER_NS = 50_000  # between a copy and the synchronisation that the same operator makes after it
-_FRAMEWORK = ("python", "operator", "call")
+_FRAMEWORK = ("python", "operator")
 _GAPS = {"data": ("data",), "python": _FRAMEWORK, "launch": ("launch",), "allocator": ("allocator",)}
 
 
@@ -62,10 +62,10 @@ class Faster:
 
 @dataclass(frozen=True)
 class HostFaster:
-    """Host work takes `left` of its time. of: python, operator, launch, call, allocator, data."""
+    """Host work takes `left` of its time. of: python, operator, launch, allocator, data."""
 
     left: Factor
-    of: tuple[str, ...] = ("python", "operator", "launch", "call")
+    of: tuple[str, ...] = ("python", "operator", "launch")
 
     def apply(self, edit: Edit, case: Case) -> None:
         """Scales the durations; of batches that workers make, their supply."""
@@ -209,7 +209,7 @@ def _calls_of(graph: Graph, copies: Bools) -> Bools:
 def _between(graph: Graph, launches: Bools) -> Bools:
     """Host work and calls with such a launch before and after them on their thread, and no wait in between."""
     chosen = np.zeros(len(graph), dtype=np.bool_)
-    work = graph.is_kind("host", "call", "allocator")
+    work = graph.is_kind("host", "allocator")
     for thread in range(int(graph.thread.max(initial=MISSING)) + 1):
         nodes = np.flatnonzero(graph.thread == thread)
         barriers = np.cumsum(

@@ -26,7 +26,7 @@ class CriticalPath:
     length_ns: int
     """At most the span of the graph; less when what comes first begins later."""
     by_kind: dict[str, int]
-    """ns; adds up to `length_ns`. Device classes; on the host python, operator, data, launch, sync, allocator, call;
+    """ns; adds up to `length_ns`. Device classes; on the host python, operator, data, launch, sync, allocator;
     between nodes launch_latency, stream_gap, supply (of a batch by workers), and delay, which nothing in the graph
     explains. The last three can be a little below zero, where clocks were rounded."""
 

@@ -1,4 +1,4 @@
-"""Nodes of the host: each thread cut into its calls and the work between them."""
+"""Nodes of the host: each thread cut into the calls that matter to the device, and the work between them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from slowprobe.timeline.graph.hand_over import HandOvers, hand_overs
 from slowprobe.timeline.graph.host import HostRows, Stretches, Threads, union
 from slowprobe.timeline.graph.kinds import DATA, HOST, LAUNCH, SYNC
 from slowprobe.timeline.graph.waits import HostWaits
-from slowprobe.trace.reader import MISSING, Ints
+from slowprobe.trace.reader import MISSING, Bools, Ints
 
 _WAITED = 0.05  # of the time since the last batch: asking takes a loader's workers that long only when they are late
 
@@ -53,7 +53,7 @@ def host_nodes(host: HostRows, threads: Threads, calls: Calls, waits: HostWaits)
     """All nodes of these threads."""
     activity = [host.activity(thread) for thread in threads.all]
     instants = [np.unique(np.concatenate(each)) for each in activity]
-    main_calls = _calls_of(calls, threads.main)[1]
+    main_calls = _stretches_of(calls, calls.place == threads.main)
     engines = range(1, 1 + len(threads.engine))
     bursts = {i: hand_overs(instants[0], activity[i], main_calls) for i in engines}
     idle = {i: each.engine_waits() for i, each in bursts.items()}
@@ -71,9 +71,8 @@ def host_nodes(host: HostRows, threads: Threads, calls: Calls, waits: HostWaits)
     return nodes
 
 
-def _calls_of(calls: Calls, place: int) -> tuple[Ints, Stretches]:
-    mine = np.flatnonzero(calls.place == place)
-    return mine, Stretches(calls.start_ns[mine], calls.end_ns[mine])
+def _stretches_of(calls: Calls, mine: Ints | Bools) -> Stretches:
+    return Stretches(calls.start_ns[mine], calls.end_ns[mine])
 
 
 def _joined(stretches: list[Stretches]) -> Stretches:
@@ -88,7 +87,8 @@ def _thread(
     host: HostRows, place: int, number: int, instants: Ints, calls: Calls, waits: HostWaits, idle: Stretches
 ) -> tuple[Ints, ...]:
     """Thread, begins_ns, start_ns, end_ns, kind, operator_ns and call of the nodes of one thread."""
-    mine, in_call = _calls_of(calls, place)
+    mine = np.flatnonzero((calls.place == place) & (calls.kind != HOST))
+    in_call = _stretches_of(calls, mine)
     data, operators = host.data(place), host.operators(place)
     cuts = [instants[[0, -1]], in_call.start_ns, in_call.end_ns, data.start_ns, data.end_ns, idle.start_ns, idle.end_ns]
     points = np.unique(np.concatenate([*cuts, host.marks(place)]))

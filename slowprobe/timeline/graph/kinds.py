@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from slowprobe.timeline.device.rows import KINDS
 
-HOST_KINDS = ("host", "data", "launch", "sync", "allocator", "call")
-"""Python and operators between calls; asking the loader for a batch; calls that launch, wait, allocate; other calls."""
+HOST_KINDS = ("host", "data", "launch", "sync", "allocator")
+"""Python, operators and calls of no consequence; asking the loader for a batch; calls that launch, wait, allocate."""
 NODE_KINDS = (*HOST_KINDS, *KINDS)
 """Kinds of the host, then those of the device."""
 
-HOST, DATA, LAUNCH, SYNC, ALLOCATOR, CALL = range(len(HOST_KINDS))
+HOST, DATA, LAUNCH, SYNC, ALLOCATOR = range(len(HOST_KINDS))

@@ -64,7 +64,7 @@ class Graph:
     origin_ns: int
     """No node starts earlier."""
     launch_cost_ns: int
-    """Median of a launch that waited for nothing."""
+    """Median of the calls that launch kernels, without what they waited for."""
     latency_ns: int
     """Median from the start of a launch to the start of the device row, with nothing in front of it."""
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from slowprobe.timeline.graph.nodes import Graph
 
 Floats = npt.NDArray[np.float64]
-_CHUNK = 1 << 16  # nodes turned into Python numbers at a time: all of them would take more memory than the trace
+_CHUNK = 1 << 14  # nodes turned into Python numbers at a time: all of them would take more memory than the trace
 
 
 @dataclass(frozen=True, slots=True)

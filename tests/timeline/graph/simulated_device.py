@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-LAUNCH_NS, LATENCY_NS, GAP_NS, RETURN_NS, CALL_NS = 5_000, 8_000, 1_000, 3_000, 1_000
+LAUNCH_NS, LATENCY_NS, GAP_NS, RETURN_NS = 5_000, 8_000, 1_000, 3_000
 MAIN, ENGINE = 10, 20
 
 
@@ -59,6 +59,8 @@ class WaitFor:
 
     waiter: int
     awaited: int
+    ns: int = 1_000
+    """Of each of the two calls."""
 
 
 @dataclass(frozen=True)
@@ -158,9 +160,9 @@ class Machine:
             self.event("cuda_sync", kind, start, until, correlation=correlation, stream=stream, device=0)
 
     def _waitfor(self, work: WaitFor) -> None:
-        record = self.call("cudaEventRecord", self.now + CALL_NS)
+        record = self.call("cudaEventRecord", self.now + work.ns)
         start = self.now
-        correlation = self.call("cudaStreamWaitEvent", self.now + CALL_NS)
+        correlation = self.call("cudaStreamWaitEvent", self.now + work.ns)
         over = self.stream_end.get(work.awaited, 0)
         self.not_before[work.waiter] = max(self.not_before.get(work.waiter, 0), over)
         if self.told:

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from minimal_rows import minimal_rows
 from simulated_device import (
     Backward,
     CopyBack,
@@ -18,6 +17,7 @@ from simulated_device import (
     WaitFor,
 )
 
+from slowprobe.timeline.device.rows import device_rows
 from slowprobe.timeline.graph.build import build_graph
 from slowprobe.timeline.graph.changes import Faster, FewerLaunches, HostFaster, NoGap, NoSync
 from slowprobe.timeline.graph.nodes import Graph
@@ -30,7 +30,7 @@ TWICE = faster(1, 2)
 
 def graph_of(machine: Machine, folder: Path) -> Graph:
     trace = read_trace(machine.write(folder / "trace.json"))
-    return build_graph(trace, minimal_rows(trace))
+    return build_graph(trace, device_rows(trace))
 
 
 def edges(graph: Graph) -> set[tuple[str, str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import tempfile
 from pathlib import Path
 
@@ -9,7 +10,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from minimal_rows import minimal_rows
 from simulated_device import (
     Backward,
     CopyBack,
@@ -23,6 +23,7 @@ from simulated_device import (
     changed,
 )
 
+from slowprobe.timeline.device.rows import device_rows
 from slowprobe.timeline.graph.build import build_graph
 from slowprobe.timeline.graph.changes import (
     Faster,
@@ -61,7 +62,7 @@ def run(program: tuple[object, ...], *, told: bool = True) -> tuple[Machine, Gra
     machine = Machine(told=told).run(program)
     with tempfile.TemporaryDirectory() as folder:
         trace = read_trace(machine.write(Path(folder) / "trace.json"))
-    return machine, build_graph(trace, minimal_rows(trace))
+    return machine, build_graph(trace, device_rows(trace))
 
 
 def total_ns(program: tuple[object, ...]) -> int:
@@ -136,9 +137,37 @@ def test_faster_kernels_are_predicted_as_they_turn_out(program, times):
 @settings(deadline=None, max_examples=100)
 def test_faster_host_work_is_predicted_as_it_turns_out(program, times):
     _, graph = run(program)
-    truth = total_ns(changed(program, (Python, Operator), times))
+    truth = total_ns(changed(program, (Python, Operator, WaitFor), times))
     predicted = graph.replay([HostFaster(faster(1, times), ("python", "operator"))]).total_ns
     assert predicted == pytest.approx(truth, rel=0.02, abs=3_000)
+
+
+def random_program(rng: random.Random) -> tuple[object, ...]:
+    def ns() -> int:
+        return rng.randint(1_000, 60_000)
+
+    def leaf() -> object:
+        kind = rng.choice([Python, Operator, Launch, Launch, CopyBack, CopyIn, Synchronize, WaitFor])
+        if kind is WaitFor:
+            return rng.choice([WaitFor(7, 20), WaitFor(20, 7)])
+        if kind is Synchronize:
+            return Synchronize(rng.choice([None, 7, 20]))
+        return kind(ns()) if kind in (Python, Operator) else kind(ns(), rng.choice([7, 7, 20]))
+
+    return tuple(leaf() for _ in range(rng.randint(5, 40)))
+
+
+@pytest.mark.parametrize(("told", "typical", "seldom"), [(True, 0.005, 0.02), (False, 0.005, 0.1)])
+def test_what_the_trace_does_not_say_of_synchronisation_is_guessed_well(told, typical, seldom):
+    rng = random.Random(7)
+    errors = []
+    for _ in range(100):
+        program = random_program(rng)
+        _, graph = run(program, told=told)
+        truth = total_ns(changed(program, (Launch,), 4))
+        errors.append(abs(graph.replay([Faster("matmul", faster(1, 4))]).total_ns / truth - 1))
+    assert np.median(errors) < typical
+    assert np.quantile(errors, 0.95) < seldom
 
 
 def test_both_at_once_overlap():
@@ -187,7 +216,7 @@ def test_a_staged_copy_and_the_synchronisation_behind_it_overlap_too(tmp_path):
         machine.event("gpu_memcpy", "Memcpy HtoD (Pageable -> Device)", start, start + 250_000, **about)
         machine._synchronize(Synchronize(7))
         machine._do((Operator(5_000), Launch(600_000)))
-    graph = build_graph(trace := read_trace(machine.write(tmp_path / "trace.json")), minimal_rows(trace))
+    graph = build_graph(trace := read_trace(machine.write(tmp_path / "trace.json")), device_rows(trace))
     predicted = graph.replay([OverlapCopies()])
     assert predicted.total_ns == pytest.approx(10 * 601_000, rel=0.02)
 
