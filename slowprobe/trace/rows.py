@@ -47,9 +47,9 @@ class Rows:
         self.columns = {
             "start_ns": Column(wide=True),
             "duration_ns": Column(wide=True),
-            "pid": Column(wide=True),  # wide, since pid and tid are what one packs into a single number
+            "pid": Column(wide=True),  # wide, like all that one multiplies or packs into a single number
             "tid": Column(wide=True),
-            "name_id": Column(),
+            "name_id": Column(wide=True),
             "category_id": Column(),
             "dims_id": Column(),
             **{field: Column(wide=field == "size_bytes") for field in IDS},
