@@ -72,7 +72,7 @@ class Straggler:
     ahead_ns: int
     """How much later than the last but one it came, summed over its calls: no more can be won by mending it alone."""
     cause: str | None
-    """What it spends more of its steps on than the others: a key of `RankRow.work_ns`; None where it is no one thing."""
+    """What it spends more time on than the others: a key of `RankRow.work_ns`; None where it is no one thing."""
     excess_ns: float
     """How much more than their median it spends on that, or on all that it spends more on."""
     reason: str

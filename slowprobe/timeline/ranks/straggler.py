@@ -64,6 +64,8 @@ def judge(scene: Scene) -> Straggler:
     judged = scene.matching.complete & ~first
     if not scene.matching.complete.any():
         here, all_ranks = len(scene.ranks), scene.world_size
+        if here >= all_ranks:
+            return _nobody("No collective was found on every rank of its group, so whoever comes last may be missing.")
         return _nobody(
             f"{here} of {all_ranks} ranks were recorded, and no group of ranks is complete: whoever comes last may be "
             "among the others."
