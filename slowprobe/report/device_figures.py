@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from slowprobe.report.device_document import Device, DeviceMemory, DeviceSteps
-from slowprobe.report.device_timeline import HATCHED, timeline
+from slowprobe.report.device_timeline import HATCHED, scaled, timeline
 from slowprobe.report.device_words import bucket, is_idle, label
 from slowprobe.report.palette import variable
 from slowprobe.report.quantities import seconds
@@ -34,7 +34,7 @@ def by_step(steps: DeviceSteps) -> Figure:
     order = sorted(
         steps.parts, key=lambda part: (is_idle(part), part in ("communication", "copy"), -sum(steps.parts[part]))
     )
-    scale, unit = (1e3, "ms") if max(steps.span_us, default=0) >= 2_000 else (1.0, "µs")
+    scale, unit = scaled(max(steps.span_us, default=0.0))
     traces = []
     for part in order:
         marker: Figure = {"color": variable(bucket(part)), "line": {"width": 0}}

@@ -11,6 +11,7 @@ from slowprobe.report.device_document import (
     DeviceMemory,
     DevicePart,
     DeviceRank,
+    DeviceRanks,
     DeviceSteps,
     Kernel,
     Lane,
@@ -27,10 +28,22 @@ from slowprobe.report.device_words import (
     label,
     ranked,
     short_kernel,
+    short_site,
 )
 from slowprobe.report.quantities import NOTHING, fact, figures, memory, milliseconds, percent, rounded, seconds
 
-__all__ = ["BASES", "COPIES", "bucket", "headline", "idle_part", "is_idle", "label", "ranked", "short_kernel"]
+__all__ = [
+    "BASES",
+    "COPIES",
+    "bucket",
+    "headline",
+    "idle_part",
+    "is_idle",
+    "label",
+    "ranked",
+    "short_kernel",
+    "short_site",
+]
 
 OPEN_KERNELS = 12
 TENSOR_CORE_CLASSES = ("matmul", "convolution", "attention")
@@ -140,6 +153,12 @@ def rank_parts(rank: DeviceRank) -> list[tuple[str, str, float]]:
     ]
     span = rank.span_us if rank.span_us > 0 else 1.0
     return [(part, text, us / span) for part, text, us in named if us > 0]
+
+
+def same_device(job: DeviceRanks) -> str:
+    """The device that all ranks have, if it is one kind."""
+    kinds = {rank.device for rank in job.ranks}
+    return kinds.pop() if len(kinds) == 1 else ""
 
 
 def memory_tiles(curve: DeviceMemory) -> list[tuple[str, str]]:

@@ -14,6 +14,7 @@ from slowprobe.timeline.device.intervals import Cover
 from slowprobe.trace.reader import MISSING, Trace
 
 MOST_GAPS = 8
+WORTH_A_ROW = 0.0005  # of the step
 QUEUE_POINTS = 200
 _NAME = 100  # characters of an event's name
 
@@ -93,6 +94,7 @@ def _gaps(trace: Trace, facts: DeviceFacts, start_ns: int, end_ns: int) -> tuple
     starts, ends = np.maximum(idle.start, start_ns), np.minimum(idle.end, end_ns)
     inside = np.flatnonzero(ends > starts)
     longest = inside[np.argsort(starts[inside] - ends[inside], kind="stable")][:MOST_GAPS]
+    longest = longest[ends[longest] - starts[longest] >= WORTH_A_ROW * (end_ns - start_ns)]
     cause = np.argmax([cover.within(starts[longest], ends[longest]) for cover in reach], axis=0)
     place = {start: number for number, start in enumerate(gaps.start_ns.tolist())}
     told = []

@@ -17,7 +17,7 @@ _LANE = 44  # pixels of a row: its label and its bar
 _BAR = 0.56  # of a row
 _QUEUE = 54  # pixels
 _GROUP_GAP = 0.35  # of a row, between host, streams and idle
-_PALEST = 0.3  # opacity of a cell that is nearly empty
+_PALEST = 0.15  # opacity of a cell that is nearly empty
 _TEXT = 48  # characters of a name: most of the chart's bytes are these
 _MOST_MIXED = 3
 HATCHED = {"shape": "/", "size": 5, "solidity": 0.35, "fgcolor": "var(--card)", "fillmode": "overlay"}
@@ -26,7 +26,7 @@ HATCHED = {"shape": "/", "size": 5, "solidity": 0.35, "fgcolor": "var(--card)", 
 
 def timeline(step: StepTimeline) -> Figure:
     """Rows of cells: host threads, streams, idle gaps; the launch queue below them on the same axis."""
-    scale, unit = (1e3, "ms") if step.span_us >= 2_000 else (1.0, "µs")
+    scale, unit = scaled(step.span_us)
     places = _places(step.lanes)
     height = _LANE * (places[-1] + 1)
     below = _QUEUE + 26 if any(step.queue_depth) else 0
@@ -72,6 +72,13 @@ def timeline(step: StepTimeline) -> Figure:
             "zeroline": True,
         }
     return {"data": traces, "layout": layout}
+
+
+def scaled(longest_us: float) -> tuple[float, str]:
+    """In which unit times of up to this length are drawn: µs a unit, and its name."""
+    if longest_us >= 5e6:
+        return 1e6, "s"
+    return (1e3, "ms") if longest_us >= 2_000 else (1.0, "µs")
 
 
 def _places(lanes: list[Lane]) -> list[float]:
@@ -129,7 +136,10 @@ def _told(step: StepTimeline, lane: Lane, cell: int) -> list[str]:
     busy, count, number = lane.busy_us[cell], lane.count[cell], lane.name[cell]
     name = step.names[number] if 0 <= number < len(step.names) else ""
     if count == 1:
-        return [seconds(busy / 1e6), plain(short_kernel(name).replace("<…>", ""), _TEXT)]
+        return [
+            seconds(busy / 1e6),
+            plain(short_kernel(name).replace("<…>", "").replace("…>", "").replace("<", " "), _TEXT),
+        ]
     extent = lane.end_us[cell] - lane.start_us[cell]
     filled = f", {percent(busy / extent)} filled" if extent > 0 else ""
     mixed = sorted(lane.mixed.get(str(cell), {}).items(), key=lambda item: -item[1])
@@ -169,5 +179,5 @@ def _label(text: str, place: float, axis: str) -> Figure:
 
 
 def _short(value: float) -> float:
-    """Enough digits for a chart: nanoseconds in µs, 10 ns in ms."""
+    """Enough digits for a chart: 10 ns in ms."""
     return round(value, 5) if math.isfinite(value) else 0.0

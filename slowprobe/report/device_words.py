@@ -112,27 +112,32 @@ def is_idle(part: str) -> bool:
 
 
 def short_kernel(name: str) -> str:
-    """A kernel's name without return type, template arguments and parameters; other names as they are."""
+    """A kernel's name without return type, namespace and parameters; of its template arguments, what it computes."""
     if name.startswith(("Memcpy", "Memset")) or ("(" not in name and "<" not in name):
         return name
-    kept, depth = [], 0
-    for letter in name.removeprefix("void ").replace("(anonymous namespace)", "{anonymous}"):
-        if letter in "<(":
-            if depth == 0 and letter == "<":
-                kept.append("<…>")
-            elif depth == 0:
-                break
-            depth += 1
-        elif letter in ">)":
-            depth = max(0, depth - 1)
-        elif depth == 0:
-            kept.append(letter)
-    return re.sub(r"\{anonymous\}::", "", "".join(kept)).strip() or name
+    kept, inside, depth = [], [], 0
+    for letter in re.sub(r"^void |\(anonymous namespace\)::|\bat::native::", "", name):
+        if letter == "(" and depth == 0:
+            break
+        depth += letter in "<("
+        (inside if depth else kept).append(letter)
+        if letter in ">)" and depth:
+            depth -= 1
+            if depth == 0:
+                kept.append(f"<{_computed(''.join(inside))}…>")
+    return "".join(kept).strip() or name
+
+
+def _computed(arguments: str) -> str:
+    """The functor or operation among template arguments, if there is one."""
+    found = re.findall(r"\b\w*[Ff]unctor\w*|\b\w+Ops?\b", arguments) or re.findall(r"\b\w+[Kk]ernel\w*", arguments)
+    return str(found[-1]) if found else ""
 
 
 def headline(device: Device) -> str:
     """The device's time in one sentence or two."""
-    who = device.name or "The device"
+    who = device.name or "the device"
+    who = who[:1].upper() + who[1:]
     span = device.span_us
     if not span > 0:
         return f"{who} did nothing in the recording."
@@ -157,8 +162,18 @@ def summary(device: Device | None) -> list[str]:
     if device is None or not device.span_us > 0:
         return []
     largest = [part for part in ranked(device.parts) if part.share >= 0.01][:5]
-    parts = ", ".join(f"{label(part.id).lower()} {percent(part.share)}" for part in largest)
+    parts = ", ".join(f"{_lower(label(part.id))} {percent(part.share)}" for part in largest)
     return [f"Device: {headline(device)}" + (f" Its time: {parts}." if parts else "")]
+
+
+def short_site(site: str) -> str:
+    """`path/to/file.py(12): function` without the folders; an operator's name as it is."""
+    path, bracket, rest = site.partition(".py(")
+    return path.replace("\\", "/").rpartition("/")[2] + bracket + rest if bracket else site
+
+
+def _lower(text: str) -> str:
+    return text[:1].lower() + text[1:]
 
 
 def ranked(parts: list[DevicePart]) -> list[DevicePart]:

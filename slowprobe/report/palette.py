@@ -57,7 +57,7 @@ LIGHT_AND_DARK = {
     "queue_full": ("#5c6773", "#8c98a5"),
     "allocator": ("#8f5a00", "#b9842e"),
     "off_step": ("#7f9a3a", "#a4c05c"),
-    "sync": ("#d8432b", "#ff7f66"),
+    "sync": ("#cf3d26", "#ff7f66"),
     "framework": ("#9db4cc", "#7d97b2"),
 }
 _NEUTRAL = (

@@ -113,6 +113,8 @@ def as_id(value: Number) -> int:
 def as_ids(values: Iterable[Number], count: int) -> Ints:
     """Ids as numbers."""
     listed = list(values)
+    if listed.count(MISSING) == count:
+        return np.full(count, MISSING)
     try:
         return np.fromiter(listed, dtype=np.int64, count=count)
     except (TypeError, ValueError, OverflowError):

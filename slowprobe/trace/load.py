@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import zlib
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
@@ -46,7 +46,7 @@ class TraceFile:
         self.total_bytes = 0
         self.text_bytes = 0
 
-    def blocks(self) -> Iterator[bytes]:
+    def blocks(self) -> Generator[bytes, None, None]:
         """The text in blocks of at most a MiB; raises `TraceError` when there is none, or endlessly much."""
         try:
             with self.path.open("rb") as file:

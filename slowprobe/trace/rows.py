@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
 from operator import attrgetter
-from typing import Any
 
 import numpy as np
 
@@ -49,12 +47,12 @@ class Rows:
         self.columns = {
             "start_ns": Column(wide=True),
             "duration_ns": Column(wide=True),
-            "pid": Column(wide=True),  # wide, since pid and tid are what one packs into a single number
+            "pid": Column(wide=True),  # wide, like all that one multiplies or packs into a single number
             "tid": Column(wide=True),
-            "name_id": Column(),
+            "name_id": Column(wide=True),
             "category_id": Column(),
             "dims_id": Column(),
-            **{field: Column() for field in IDS},
+            **{field: Column(wide=field == "size_bytes") for field in IDS},
         }
         self.collectives: dict[int, Collective] = {}
         self.memory = [Column(wide=True) for _ in range(5)]
@@ -91,11 +89,12 @@ class Rows:
         self.count += count
 
     def _dims_ids(self, args: list[Args]) -> Ints:
-        newer = self._dims_numbers(map(_DIMS, args), len(args))
-        return np.where(newer == MISSING, self._dims_numbers(map(_DIMS_2021, args), len(args)), newer)
-
-    def _dims_numbers(self, raw: Iterable[Any], count: int) -> Ints:
-        return self.dims.numbers(map(bytes, raw), count)
+        ids = np.full(len(args), MISSING)
+        for spelling in (_DIMS_2021, _DIMS):
+            texts = list(map(spelling, args))
+            if texts.count(_NO_ARGS.input_dims) < len(texts):
+                ids = np.maximum(ids, self.dims.numbers(map(bytes, texts), len(texts)))  # an event has one spelling
+        return ids
 
     def _add_others(self, events: list[Event]) -> None:
         self.skipped.update(map(_PHASE, events))

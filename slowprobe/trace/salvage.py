@@ -48,6 +48,8 @@ def salvage(text: bytes, decoder: EventDecoder, *, last: bool) -> Salvaged:
     while number < len(boundaries) and not found.closed:
         seeming_end, next_start = boundaries[number]
         end = _whole(text, found.end, seeming_end, decoder)
+        if end is None and not last and _unfinished(text, found.end):
+            break
         if end is None:
             found.lost += 1
             found.lost_bytes += seeming_end - found.end
@@ -69,6 +71,11 @@ def _whole(text: bytes, start: int, seeming_end: int, decoder: EventDecoder) -> 
     if size is None or decoder.one(text[start : start + size]) is None:
         return None
     return start + size
+
+
+def _unfinished(text: bytes, start: int) -> bool:
+    """Whether an event may just need the text that comes next."""
+    return len(text) - start < _REACH_BYTES and object_end(text[start:]) is None
 
 
 def _skip(text: bytes, position: int) -> int:

@@ -99,26 +99,24 @@ class EventLists:
             if events is not None:
                 self._tried_bytes = 0
                 return events, text[guess[1] :], False
-        cut = exact_cut(text)
-        events = self._decoder.events(text[: cut.end])
-        nested = cut.closed and events and not events[-1].ph  # not the list of events: it began inside a damaged one
-        if events is not None and (cut.end or cut.closed == 0) and not nested:
+        events, end, closed = self._exactly(text)
+        if events or closed:
             self._tried_bytes = 0
-            end = cut.end if cut.closed is None else cut.closed + 1
-            return events, text[end:], cut.closed is not None
+            return events or [], text[end:], closed
         if guess is not None and is_damaged(text, self._decoder):
-            self._tried_bytes = 0
-            return self._salvaged(text, salvage(text, self._decoder, last=False))
+            found = salvage(text, self._decoder, last=False)
+            if found.end:
+                self._tried_bytes = 0
+                return self._salvaged(text, found)
         self._tried_bytes = len(text)
         return [], text, False
 
     def _take_last(self, text: bytes) -> tuple[list[Any], bytes, bool]:
         """The same of a text after which nothing comes."""
-        cut = exact_cut(text)
-        events = self._decoder.events(text[: cut.end])
-        if events is not None and cut.closed is not None:
-            return events, text[cut.closed + 1 :], True
-        rest = (text if events is None else text[cut.end :]).strip(SEPARATORS)
+        events, end, closed = self._exactly(text)
+        if closed:
+            return events or [], text[end:], True
+        rest = text[end:].strip(SEPARATORS)
         if events is None or BOUNDARY.search(rest):
             more, rest, closed = self._salvaged(rest, salvage(rest, self._decoder, last=True))
             if closed:
@@ -129,6 +127,18 @@ class EventLists:
             self.lost_bytes += len(rest)
         self.ends_early = self.lost > 0 or not self.is_list  # the bracket that closes a plain list may be left out
         return events, b"", False
+
+    def _exactly(self, text: bytes) -> tuple[list[Any] | None, int, bool]:
+        """The events up to the exact cut (None: unsound), the text used up, and whether the list ends there."""
+        cut = exact_cut(text)
+        events = self._decoder.events(text[: cut.end])
+        if events is None:
+            return None, 0, False
+        if cut.closed is None:
+            return events, cut.end, False
+        if text[cut.end : cut.closed].strip(SEPARATORS) or (events and not events[-1].ph):
+            return None, 0, False  # a list inside an event: what came before it is damaged
+        return events, cut.closed + 1, True
 
     def _salvaged(self, text: bytes, found: Salvaged) -> tuple[list[Any], bytes, bool]:
         error = self._decoder.error.rstrip(".")

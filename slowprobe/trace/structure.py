@@ -12,7 +12,7 @@ _Positions = npt.NDArray[np.int64]
 _Codes = npt.NDArray[np.uint8]
 
 _WINDOW_BYTES = 1 << 20
-_QUOTE, _BACKSLASH, _BRACE = b'"\\}'
+_QUOTE, _BACKSLASH, _BRACE, _BRACKET = b'"\\}]'
 _STEP = np.zeros(256, dtype=np.int8)
 _STEP[list(b"[{")] = 1
 _STEP[list(b"]}")] = -1
@@ -37,7 +37,7 @@ def exact_cut(text: bytes) -> Cut:
         if len(ends):
             end = int(at[ends[-1]]) + 1
         if len(closing):
-            return Cut(end, int(at[limit]))
+            return Cut(end, int(at[limit]) if code[limit] == _BRACKET else None)
     return Cut(end, None)
 
 

@@ -51,8 +51,8 @@ class MemoryEvents:
 class Trace:
     """One trace file. A parent row comes before the rows nested in it. Ids are `MISSING` where the event has none.
 
-    Times, `pid` and `tid` are of 64 bits. The other columns are of 32 where that is enough: widen them before you shift
-    or multiply. Columns are read-only; one that has no value in the whole trace takes no memory.
+    Times, sizes, `name_id`, `pid` and `tid` are of 64 bits; the other columns are of 32 where that is enough: widen them
+    before you shift or multiply. Columns are read-only; one that has no value in the whole trace takes no memory.
     """
 
     path: Path

@@ -278,7 +278,10 @@ def hostile(attacks: list[str]) -> Device:
             return {attacks[(turn + n) % len(attacks)]: attacked(item, n) for n, item in enumerate(value.values())}
         if isinstance(value, msgspec.Struct):
             names = value.__struct_fields__
-            return type(value)(**{name: attacked(getattr(value, name), turn + n) for n, name in enumerate(names)})
+            bad = {name: attacked(getattr(value, name), turn + n) for n, name in enumerate(names)}
+            closed = {"group": DevicePart, "kind": Lane}  # a reader takes no other value of these
+            bad |= {name: getattr(value, name) for name, kind in closed.items() if isinstance(value, kind)}
+            return type(value)(**bad)
         return value
 
     bad = attacked(device())

@@ -67,7 +67,8 @@ def compare(trace: Trace, path: Path) -> None:
     for column in ("pid", "tid"):
         numbers, labels = getattr(trace, column).tolist(), [event[column] for event in rows]
         for number, label in set(zip(numbers, labels, strict=True)):
-            assert number == whole_number(label) if whole_number(label) != MISSING else number < MISSING
+            is_word = isinstance(label, str) and not label.isdigit()
+            assert number < MISSING if is_word else number == int(label)
         assert len(set(numbers)) == len({str(label) for label in labels})
     assert sum(trace.skipped.values()) == len(events) - len(rows)
     for row, event in enumerate(rows):

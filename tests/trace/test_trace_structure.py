@@ -14,9 +14,10 @@ def plain_scan(text: bytes) -> Cut:
     depth, end, in_string, escaped = 0, 0, False, False
     for at, code in enumerate(text):
         character = chr(code)
-        if escaped:
-            escaped = False
-        elif character == "\\":
+        escaped, was_escaped = False, escaped
+        if was_escaped and character in '"\\':
+            continue
+        if character == "\\":
             escaped = True
         elif character == '"':
             in_string = not in_string
@@ -25,7 +26,7 @@ def plain_scan(text: bytes) -> Cut:
         elif not in_string and character in "]}":
             depth -= 1
             if depth < 0:
-                return Cut(end, at)
+                return Cut(end, at if character == "]" else None)
             if depth == 0 and character == "}":
                 end = at + 1
     return Cut(end, None)

@@ -11,13 +11,14 @@ from slowprobe.timeline.device.rows import DeviceRows
 from slowprobe.timeline.graph.calls import outermost_calls
 from slowprobe.timeline.graph.host import HostRows, Threads
 from slowprobe.timeline.graph.host_nodes import HostNodes, host_nodes
-from slowprobe.timeline.graph.kinds import HOST_KINDS, LAUNCH
+from slowprobe.timeline.graph.kinds import HOST_KINDS
 from slowprobe.timeline.graph.nodes import Graph
 from slowprobe.timeline.graph.streams import Streams
 from slowprobe.timeline.graph.timing import Timing
-from slowprobe.timeline.graph.waits import HostWaits, host_waits
+from slowprobe.timeline.graph.waits import NO_COPY, HostWaits, host_waits
 from slowprobe.trace.reader import MISSING, Ints, Trace
 
+_TIES = 8  # nodes of no duration at one instant, at most
 _NO_THREADS = Threads(MISSING, (), ())
 
 
@@ -34,7 +35,9 @@ def build_graph(trace: Trace, rows: DeviceRows) -> Graph:
     nodes = _none() if threads is None else host_nodes(host, threads, calls, waits)
     first, last = nodes.call_ends(len(calls))
     launch = _looked_up(first, calls.launch_of)
-    links = _links(nodes, rows, launch, _edges(nodes, first, last, waits, streams), streams)
+    stream_before = streams.before()
+    edges = _edges(nodes, first, last, waits, _between_streams(rows, streams, stream_before))
+    links = _links(nodes, rows, launch, stream_before, edges, streams)
     return _assembled(trace, rows, nodes, calls.row, links)
 
 
@@ -48,17 +51,24 @@ def _looked_up(table: Ints, at: Ints) -> Ints:
     return np.where(at == MISSING, MISSING, np.append(table, MISSING)[at])
 
 
-def _edges(nodes: HostNodes, first: Ints, last: Ints, waits: HostWaits, streams: Streams) -> Ints:
+def _edges(nodes: HostNodes, first: Ints, last: Ints, waits: HostWaits, between_streams: Ints) -> Ints:
     """Columns waiting, awaited, period_ns: numbers of nodes, the host's first, then the device rows."""
     offset = len(nodes)
-    waiting_row, awaited_row = streams.waits()
     parts = [
         np.array(nodes.edges, dtype=np.int64).reshape(-1, 3).T,
         _pairs(last[waits.call], offset + waits.device_row),
         _pairs(first[waits.queue_call], offset + waits.queue_row),
-        _pairs(offset + waiting_row, offset + awaited_row),
+        between_streams + np.array([[offset], [offset], [0]]),
     ]
     return np.concatenate(parts, axis=1)
+
+
+def _between_streams(rows: DeviceRows, streams: Streams, before: Ints) -> Ints:
+    """Columns waiting, awaited, period_ns, by position of the device row."""
+    waiting, awaited = streams.waits()
+    held, holding = streams.held_up(before, waiting, awaited)
+    early_ns = np.minimum(rows.start_ns[held] - rows.end_ns[holding], 0)
+    return np.concatenate([_pairs(waiting, awaited), np.stack([held, holding, early_ns])], axis=1)
 
 
 def _pairs(waiting: Ints, awaited: Ints) -> Ints:
@@ -78,21 +88,30 @@ class _Links:
     period_ns: Ints
 
 
-def _links(nodes: HostNodes, rows: DeviceRows, launch: Ints, edges: Ints, streams: Streams) -> _Links:
+def _links(
+    nodes: HostNodes, rows: DeviceRows, launch: Ints, stream_before: Ints, edges: Ints, streams: Streams
+) -> _Links:
     offset, count = len(nodes), len(nodes) + len(rows)
     before = np.arange(-1, offset - 1)
     before[np.diff(nodes.thread, prepend=MISSING) != 0] = MISSING
-    stream_before = streams.before()
     before = np.append(before, np.where(stream_before == MISSING, MISSING, stream_before + offset))
     order = _order(nodes, rows, launch, streams)
     new = np.empty(count, dtype=np.int64)
     new[order] = np.arange(count)
     launched = _looked_up(new, np.append(np.full(offset, MISSING), launch)[order])
     launched[launched >= np.arange(count)] = MISSING
-    waiting, awaited = new[edges[0]], new[edges[1]]
-    kept = np.flatnonzero(awaited < waiting)  # with clocks askew, a wait can seem to end before what it waited for
+    before = _looked_up(new, before)[order]
+    waiting, awaited = new[edges[0]], _earlier(new[edges[0]], new[edges[1]], before)
+    kept = np.flatnonzero(awaited != MISSING)
     kept = kept[np.argsort(waiting[kept], kind="stable")]
-    return _Links(order, _looked_up(new, before)[order], launched, waiting[kept], awaited[kept], edges[2][kept])
+    return _Links(order, before, launched, waiting[kept], awaited[kept], edges[2][kept])
+
+
+def _earlier(waiting: Ints, awaited: Ints, before: Ints) -> Ints:
+    """With clocks askew or coarse, a wait can seem to end before what it waited for: then what was in front of that."""
+    for _ in range(_TIES):
+        awaited = np.where(awaited < waiting, awaited, _looked_up(before, awaited))
+    return np.where(awaited < waiting, awaited, MISSING)
 
 
 def _assembled(trace: Trace, rows: DeviceRows, nodes: HostNodes, call_row: Ints, links: _Links) -> Graph:
@@ -104,7 +123,8 @@ def _assembled(trace: Trace, rows: DeviceRows, nodes: HostNodes, call_row: Ints,
     timing = Timing(start_ns, end_ns, links.before, links.launch, links.waiting, links.awaited, links.period_ns)
     row = column(_looked_up(call_row, nodes.call), rows.row)
     kind = column(nodes.kind.astype(np.int64), rows.kind.astype(np.int64) + len(HOST_KINDS))
-    launches = (kind == LAUNCH) & (end_ns > start_ns)
+    kernels = (kind >= len(HOST_KINDS)) & (column(0, rows.copy_kind) == NO_COPY) & (links.launch != MISSING)
+    launches_ns = (end_ns - start_ns)[links.launch[kernels]]
     return Graph(
         kind=kind.astype(np.int8),
         row=row,
@@ -126,7 +146,7 @@ def _assembled(trace: Trace, rows: DeviceRows, nodes: HostNodes, call_row: Ints,
         awaited=links.awaited,
         period_ns=links.period_ns,
         origin_ns=timing.origin_ns,
-        launch_cost_ns=int(np.median((end_ns - start_ns)[launches])) if launches.any() else 0,
+        launch_cost_ns=int(np.median(launches_ns)) if len(launches_ns) else 0,
         latency_ns=timing.latency_ns,
     )
 

@@ -81,7 +81,7 @@ class HostFaster:
             else:
                 raise ValueError(f"no part of host work: {part}")
         if "data" in self.of:
-            edit.period_ns[edit.inside[graph.waiting]] *= left
+            edit.period_ns[(edit.inside & (graph.kind == DATA))[graph.waiting]] *= left
 
 
 @dataclass(frozen=True)
@@ -118,7 +118,7 @@ class NoSync:
         if self.rows is not None:
             waits = _of_rows(graph, self.rows) & (waits | graph.is_kind("allocator"))
         waits &= edit.inside
-        copies = _blocking(graph, _TO_HOST) & edit.inside
+        copies = _calls_of(graph, np.isin(graph.copy_kind, _TO_HOST)) & edit.inside & (graph.kind == SYNC)
         for node in np.flatnonzero(waits).tolist():
             copy = _neighbour(graph, node, graph.before.data)
             if copy != MISSING and copies[copy]:
@@ -146,15 +146,15 @@ class OverlapCopies:
         edit.floor_ns = max(edit.floor_ns, int(graph.duration_ns[copies].sum()))
         edit.scale(copies, getattr(self.left, case))
         edit.lag_ns[copies] = np.minimum(edit.lag_ns[copies], graph.latency_ns)
+        calls = _calls_of(graph, copies) & edit.inside
+        edit.limit(calls, graph.launch_cost_ns)  # pageable memory is first copied to pinned memory, in the call
+        waits = calls & (graph.kind == SYNC)
         after = _after(graph)
-        blocking = _blocking(graph, _TO_DEVICE, copies) & edit.inside
-        for node in np.flatnonzero(blocking).tolist():
-            sync = _neighbour(graph, node, after)
-            if sync != MISSING and edit.inside[sync]:
-                edit.unwaited[sync] = True
-                edit.own_ns[sync] = 0
-        edit.unwaited |= blocking
-        edit.limit(blocking, graph.launch_cost_ns)
+        for node in np.flatnonzero(calls).tolist():
+            if (sync := _neighbour(graph, node, after)) != MISSING:
+                waits[sync] = edit.inside[sync]
+        edit.unwaited |= waits
+        edit.scale(waits & ~calls, 0.0)
 
 
 @dataclass(frozen=True)
@@ -200,12 +200,10 @@ def _neighbour(graph: Graph, node: int, step: Sequence[int]) -> int:
     return near if near != MISSING and graph.kind[near] == SYNC else MISSING
 
 
-def _blocking(graph: Graph, kinds: tuple[int, ...], copies: Bools | None = None) -> Bools:
-    """The nodes in which the host waits for its own copy to end."""
-    copied = np.isin(graph.copy_kind, kinds) & (graph.launch != MISSING)
-    if copies is not None:
-        copied &= copies
-    return np.asarray((graph.kind == SYNC) & np.isin(graph.row, graph.row[graph.launch[copied]]))
+def _calls_of(graph: Graph, copies: Bools) -> Bools:
+    """The nodes of the calls that launched these copies, and of the wait for the copy in those that block."""
+    rows = graph.row[graph.launch[copies & (graph.launch != MISSING)]]
+    return np.asarray(((graph.kind == LAUNCH) | (graph.kind == SYNC)) & np.isin(graph.row, rows))
 
 
 def _between(graph: Graph, launches: Bools) -> Bools:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from slowprobe.timeline.device.classes import CLASSES
-from slowprobe.timeline.graph.kinds import HOST_KINDS
+from slowprobe.timeline.graph.kinds import DATA, HOST_KINDS
 from slowprobe.trace.reader import MISSING, Ints
 
 if TYPE_CHECKING:
@@ -92,7 +92,8 @@ class _Walk:
         for edge in range(self._first_edge[node], self._first_edge[node + 1]):
             awaited = self._awaited[edge]
             ended_ns = self.end_ns[awaited]
-            reached.append((ended_ns + self._period_ns[edge], ended_ns, awaited, "supply", True))
+            kind = "supply" if self._kind[node] == DATA else "delay"
+            reached.append((ended_ns + self._period_ns[edge], ended_ns, awaited, kind, True))
         if not reached:
             return MISSING, False
         over_ns, from_ns, source, kind, whole = max(reached)

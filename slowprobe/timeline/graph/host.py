@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -13,6 +14,7 @@ from slowprobe.timeline.op_classes import class_of_annotation
 from slowprobe.trace.reader import MISSING, Bools, Ints, Trace
 
 _STEP_MARKS = ("slowprobe.step", "ProfilerStep")
+_BACKWARD = re.compile(r"^autograd::engine::|Backward\d*$|AccumulateGrad$")  # traces before 2021 tell by names alone
 _WORKERS = "_MultiProcessingDataLoaderIter"
 
 
@@ -69,6 +71,10 @@ def union(start_ns: Ints, end_ns: Ints) -> Stretches:
     return Stretches(start_ns[first], reached[last])
 
 
+def _is_backward(name: str) -> bool:
+    return _BACKWARD.search(name) is not None
+
+
 class HostRows:
     """Rows of the host, looked up by thread."""
 
@@ -83,7 +89,7 @@ class HostRows:
 
     def threads(self) -> Threads | None:
         """None when the trace has nothing of the host."""
-        backward = (self._trace.forward_thread > 0) & self._operators
+        backward = ((self._trace.forward_thread > 0) | self._trace.matches(_is_backward)) & self._operators
         engine = set(np.unique(self._place[backward]).tolist())
         launching = set(np.unique(self._place[self._launches]).tolist())
         main = self._main(engine)

@@ -95,7 +95,7 @@ def _thread(
     works = (in_call.holding(points[:-1]) == MISSING) & (idle.holding(points[:-1]) == MISSING)
     start_ns, end_ns = points[:-1][works], points[1:][works]
     kind = np.where(data.holding(start_ns) == MISSING, HOST, DATA)
-    in_operators = operators.covered_ns(end_ns) - operators.covered_ns(start_ns)
+    in_operators = np.where(kind == HOST, operators.covered_ns(end_ns) - operators.covered_ns(start_ns), 0)
     blocking = mine[waits.blocking[mine]]
     no_time, entry = np.zeros_like(blocking), np.full_like(blocking, LAUNCH)
     begins_ns = np.concatenate([start_ns, calls.start_ns[blocking], calls.start_ns[mine]])
@@ -151,6 +151,5 @@ def _supply(nodes: HostNodes, data: Stretches) -> list[tuple[int, int, int]]:
             continue
         if end - start >= _WAITED * (end - previous):
             nodes.start_ns[node] = end
-            nodes.operator_ns[node] = 0
             edges.append((node, before, end - previous))
     return edges

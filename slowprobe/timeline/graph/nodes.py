@@ -59,11 +59,12 @@ class Graph:
     """Nodes at the end of further edges, in order."""
     awaited: Ints
     period_ns: Ints
-    """0 but for batches that worker processes supply: time from the one before."""
+    """Of batches that worker processes supply: time from the one before. Below 0 where a device row begins while the
+    last blocks of what filled the device still run."""
     origin_ns: int
     """No node starts earlier."""
     launch_cost_ns: int
-    """Median of a launch that waited for nothing."""
+    """Median of the calls that launch kernels, without what they waited for."""
     latency_ns: int
     """Median from the start of a launch to the start of the device row, with nothing in front of it."""
 

@@ -86,7 +86,7 @@ def schedule(graph: Graph, edit: Edit) -> Schedule:
     # A node that no longer waits must not begin before the one in front of it ended.
     delay_ns = np.where(edit.unwaited, np.maximum(graph.delay_ns, 0), graph.delay_ns)
     duration_ns = np.rint(edit.own_ns + edit.operator_ns).astype(np.int64)
-    columns = (graph.before, edit.gap_ns, graph.launch, edit.lag_ns, delay_ns, duration_ns)
+    columns = (graph.before, edit.gap_ns, graph.launch, _lags(graph, edit.lag_ns, duration_ns), delay_ns, duration_ns)
     stays = ~edit.unwaited[graph.waiting]
     edges = (graph.waiting[stays], graph.awaited[stays], np.rint(edit.period_ns[stays]).astype(np.int64))
     # One more than there are nodes: the last is what MISSING, −1, refers to.
@@ -96,6 +96,19 @@ def schedule(graph: Graph, edit: Edit) -> Schedule:
     start_ns, end_ns = (np.frombuffer(times, dtype=np.int64)[:-1] for times in (start, end))
     total_ns = int(end_ns.max()) - graph.origin_ns
     return Schedule(start_ns, end_ns, max(total_ns, min(edit.floor_ns, graph.span_ns)))
+
+
+def _lags(graph: Graph, lag_ns: Ints, duration_ns: Ints) -> Ints:
+    """A launch that takes less submits that much sooner: lags are from its start, and hold some or all of it."""
+    launched = np.flatnonzero(graph.launch != MISSING)
+    calls = graph.launch[launched]
+    saved_ns = graph.duration_ns[calls] - duration_ns[calls]
+    if not saved_ns.any():
+        return lag_ns
+    lag_ns = lag_ns.copy()
+    held = np.clip(lag_ns[launched] / np.maximum(graph.duration_ns[calls], 1), 0, 1)
+    lag_ns[launched] -= np.rint(saved_ns * held).astype(np.int64)
+    return lag_ns
 
 
 def _waits(edges: tuple[Ints, Ints, Ints], first: int) -> dict[int, list[tuple[int, int]]]:

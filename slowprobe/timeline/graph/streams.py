@@ -10,10 +10,16 @@ import numpy as np
 
 from slowprobe.timeline.device.rows import DeviceRows
 from slowprobe.timeline.graph.calls import Calls, event_waits
-from slowprobe.trace.reader import MISSING, Ints, Trace
+from slowprobe.trace.reader import MISSING, Bools, Ints, Trace
 
 ROUNDING_NS = 2_000  # starts and durations in whole µs, each rounded: neighbours seem to overlap by up to that
 CLOCKS_NS = 20_000  # between host and device clocks: a wait may seem to end so much before what it waited for
+
+
+_HELD_NS = 50_000  # queued this long on a free stream is not a matter of latency
+_LAST_BLOCKS = 0.1  # of a kernel's time, in which others can begin already
+_NEXT_TO_END = 16  # rows looked at: among them can be the one held up, and short ones behind it
+_TURN_NS = 5_000  # between the end of what held the device and the start of what waited for it
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +55,7 @@ class Streams:
     def __init__(self, trace: Trace, rows: DeviceRows, calls: Calls) -> None:
         self._trace, self._rows, self._calls = trace, rows, calls
         has_launch = rows.launch != MISSING
+        self._launched_ns = trace.end_ns[rows.launch]
         earliest = np.iinfo(np.int64).min
         given = np.where(has_launch, np.minimum(trace.start_ns[rows.launch], rows.start_ns), earliest)
         self.streams: dict[tuple[int, int], Stream] = {}
@@ -91,8 +98,36 @@ class Streams:
     def waits(self) -> tuple[Ints, Ints]:
         """Device rows that wait for a row of another stream through an event: (waiting, awaited) positions."""
         pairs = {(waiting, awaited) for waiting, awaited in self._event_waits() if self._fits(waiting, awaited)}
-        found = np.array(sorted(pairs), dtype=np.int64).reshape(-1, 2)
-        return found[:, 0], found[:, 1]
+        waiting, awaited = np.array(sorted(pairs), dtype=np.int64).reshape(-1, 2).T
+        return waiting, awaited
+
+    def held_up(self, before: Ints, waiting: Ints, awaited: Ints) -> tuple[Ints, Ints]:
+        """Rows that could have begun long before, and did when a row of another stream ended: it filled the device.
+
+        The device makes room while the last blocks of a kernel still run. before, waiting, awaited: as the other
+        methods give them. Returns (held up, holding) positions.
+        """
+        rows = self._rows
+        ready_ns = np.where(before == MISSING, np.iinfo(np.int64).min, rows.end_ns[before])
+        ready_ns = np.maximum(ready_ns, np.where(rows.launch == MISSING, rows.start_ns, self._launched_ns))
+        np.maximum.at(ready_ns, waiting, rows.end_ns[awaited])
+        late = np.flatnonzero(ready_ns + _HELD_NS < rows.start_ns)
+        by_end = np.argsort(rows.end_ns, kind="stable")
+        at = np.searchsorted(rows.end_ns[by_end], rows.start_ns[late] + ROUNDING_NS, side="right")
+        holding = by_end[at - 1]
+        held = self._beside(late, holding) & (rows.end_ns[holding] > rows.start_ns[late] - _TURN_NS)
+        for further in range(_NEXT_TO_END):
+            ending = by_end[np.minimum(at + further, len(by_end) - 1)]
+            left_ns = rows.end_ns[ending] - rows.start_ns[late]
+            nearly = left_ns <= _LAST_BLOCKS * (rows.end_ns[ending] - rows.start_ns[ending])
+            nearly &= self._beside(late, ending) & (rows.start_ns[ending] < rows.start_ns[late]) & (left_ns > 0) & ~held
+            holding = np.where(nearly, ending, holding)
+            held |= nearly
+        return late[held], holding[held]
+
+    def _beside(self, one: Ints, other: Ints) -> Bools:
+        rows = self._rows
+        return np.asarray((rows.device[one] == rows.device[other]) & (rows.stream[one] != rows.stream[other]))
 
     def _fits(self, waiting: int, awaited: int) -> bool:
         return bool(self._rows.end_ns[awaited] <= self._rows.start_ns[waiting] + ROUNDING_NS)

@@ -6,6 +6,7 @@ import numpy as np
 
 from slowprobe.trace.reader import MISSING, Ints
 
+_LATENCY_NS = 20_000  # at most, from the start of a launch, where no launch met an empty queue
 _GAP_NS = 1_000  # between kernels queued one behind the other: 1.0 to 1.4 µs at the median on V100, A100 and H100
 
 
@@ -25,23 +26,25 @@ class Timing:
         ended_ns = np.where(before == MISSING, self.origin_ns, end_ns[before]) if len(before) else ready_ns
         launched = np.flatnonzero(launch != MISSING)
         if len(launched):
-            self._launches(launched, launch, before, np.maximum(ready_ns, ended_ns), ended_ns)
+            self._launches(launched, launch, before, np.maximum(ready_ns, ended_ns), ended_ns, end_ns)
             lagged_ns = start_ns[launch[launched]] + self.lag_ns[launched]
             ready_ns[launched] = np.maximum(ready_ns[launched], lagged_ns)
         self.delay_ns = start_ns - np.maximum(ready_ns, ended_ns + self.gap_ns)
 
-    def _launches(self, rows: Ints, launch: Ints, before: Ints, ready_ns: Ints, ended_ns: Ints) -> None:
+    def _launches(self, rows: Ints, launch: Ints, before: Ints, ready_ns: Ints, ended_ns: Ints, end_ns: Ints) -> None:
         """What starts behind an empty queue starts when it does because of its launch; else after what was in front."""
         since_launch_ns = self._start_ns[rows] - self._start_ns[launch[rows]]
         at_once = ready_ns[rows] <= self._start_ns[launch[rows]]
         latencies_ns = since_launch_ns[at_once & (since_launch_ns > 0)]
-        if not len(latencies_ns):
-            latencies_ns = since_launch_ns[since_launch_ns > 0]
-            self.latency_ns = int(latencies_ns.min()) if len(latencies_ns) else 0
-        else:
+        if len(latencies_ns):
             self.latency_ns = int(np.median(latencies_ns))
-        queued = ready_ns[rows] > self._start_ns[launch[rows]] + self.latency_ns
-        self.lag_ns[rows] = np.where(queued, np.minimum(since_launch_ns, self.latency_ns), since_launch_ns)
+        else:
+            self.latency_ns = int(since_launch_ns[since_launch_ns > 0].min(initial=_LATENCY_NS))
+        calls_ns = (end_ns - self._start_ns)[launch[rows]]
+        after_call_ns = max(self.latency_ns - int(np.median(calls_ns)), 0)
+        likely_ns = np.maximum(self.latency_ns, calls_ns + after_call_ns)  # a call that took longer submitted later
+        queued = ready_ns[rows] > self._start_ns[launch[rows]] + likely_ns
+        self.lag_ns[rows] = np.where(queued, np.minimum(since_launch_ns, likely_ns), since_launch_ns)
         behind = rows[(before[rows] != MISSING) & queued & (ended_ns[rows] == ready_ns[rows])]
         gaps_ns = self._start_ns[behind] - ended_ns[behind]
         typical_ns = int(np.median(gaps_ns)) if len(gaps_ns) else _GAP_NS

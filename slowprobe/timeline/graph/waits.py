@@ -17,7 +17,7 @@ _MANY = 100  # launched and not ended: a slow launch behind fewer than these is 
 _FULL = 0.9  # of the most that a stream ever held
 _SLOW = 3.0  # times the quickest tenth of the launches: of a full queue, most wait
 _BLOCKING = tuple(COPIES.index(kind) for kind in ("h2d_pageable", "d2h_pageable", "other"))
-_NO_COPY = COPIES.index("none")
+NO_COPY = COPIES.index("none")
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +98,7 @@ def _likely(rows: DeviceRows, pending: list[tuple[int, int]], start_ns: int) -> 
 
 def _blocking_copies(trace: Trace, rows: DeviceRows, calls: Calls) -> list[tuple[int, int]]:
     """Copies of pageable memory, and those of calls that are not asynchronous, when the call outlasted them."""
-    copies = np.flatnonzero((rows.copy_kind != _NO_COPY) & (calls.launch_of != MISSING))
+    copies = np.flatnonzero((rows.copy_kind != NO_COPY) & (calls.launch_of != MISSING))
     call = calls.launch_of[copies]
     returns_after = trace.matches(lambda name: "Memcpy" in name and "Async" not in name)[calls.row[call]]
     fits = np.isin(rows.copy_kind[copies], _BLOCKING) | (

@@ -90,6 +90,31 @@ def test_a_stream_synchronisation_waits_for_its_stream_only(tmp_path, told):
     assert edges(graph) == {("cudaStreamSynchronize", "short")}
 
 
+def test_a_kernel_that_fills_the_device_holds_up_another_stream(tmp_path):
+    machine = Machine()
+    machine._launch(Launch(1_000_000, 20, "wide_gemm"))
+    machine.not_before[7] = 8_000 + 1_000_000 - 30_000  # starts behind the last blocks of the other
+    machine._launch(Launch(50_000, 7, "narrow_gemm"))
+    graph = graph_of(machine.run(()), tmp_path)
+    assert edges(graph) == {("narrow_gemm", "wide_gemm")}
+    halved = graph.replay([Faster(lambda name: name == "wide_gemm", TWICE)])
+    assert halved.total_ns == pytest.approx(8_000 + 500_000 - 30_000 + 50_000, abs=100)
+
+
+def test_a_launch_that_takes_long_submits_late(tmp_path):
+    machine = Machine().run((Launch(5_000), Python(100_000)))
+    start = machine.now  # loads a module first
+    correlation = machine.call("cudaLaunchKernel", start + 3_000_000)
+    machine.event("kernel", "gemm", start + 3_002_000, start + 3_042_000, correlation=correlation, stream=7, device=0)
+    machine.now += 1_000
+    machine._synchronize(Synchronize())
+    graph = graph_of(machine, tmp_path)
+    gone = graph.replay([NoGap("launch", GONE)])
+    assert gone.total_ns == pytest.approx(graph.span_ns - 3_000_000 - 5_000, abs=3_000)
+    halved = graph.replay([HostFaster(TWICE, ("launch",))])
+    assert halved.total_ns == pytest.approx(graph.span_ns - 1_500_000 - 2_500, abs=3_000)
+
+
 def test_an_event_synchronisation_waits_for_what_was_recorded(tmp_path):
     machine = Machine()
     machine._launch(Launch(50_000, 7, "before"))

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from slowprobe.timeline.device.rows import device_rows
+from slowprobe.timeline.device.rows import DeviceRows, device_rows
 from slowprobe.timeline.device.steps import trace_steps
 from slowprobe.timeline.graph.build import build_graph
 from slowprobe.timeline.graph.changes import (
@@ -47,17 +47,17 @@ CHANGES = (
 
 
 @cache
-def built(name: str) -> tuple[Graph, GraphReplay]:
+def built(name: str) -> tuple[Graph, GraphReplay, DeviceRows]:
     trace = read_trace(SHARED / name)
     rows = device_rows(trace)
     graph = build_graph(trace, rows)
     steps = trace_steps(trace, rows)
-    return graph, GraphReplay(graph, steps.start_ns, steps.end_ns)
+    return graph, GraphReplay(graph, steps.start_ns, steps.end_ns), rows
 
 
 @each_trace
 def test_without_changes_every_time_is_the_recorded_one(name):
-    graph, replay = built(name)
+    graph, replay, _ = built(name)
     replayed = graph.replay()
     assert replayed.start_ns.tolist() == graph.start_ns.tolist()
     assert replayed.end_ns.tolist() == graph.end_ns.tolist()
@@ -68,7 +68,7 @@ def test_without_changes_every_time_is_the_recorded_one(name):
 
 @each_trace
 def test_making_anything_faster_makes_nothing_later(name):
-    graph, replay = built(name)
+    graph, replay, _ = built(name)
     before = graph.replay()
     for change in CHANGES:
         after = graph.replay([change])
@@ -81,14 +81,14 @@ def test_making_anything_faster_makes_nothing_later(name):
 
 @each_trace
 def test_changes_together_save_at_least_what_each_saves(name):
-    graph, _ = built(name)
+    graph, _, _ = built(name)
     alone = [graph.replay([change]).total_ns for change in CHANGES[:-2]]
     assert graph.replay(CHANGES[:-2]).total_ns <= min(alone)
 
 
 @each_trace
 def test_the_critical_path_is_no_longer_than_the_span(name):
-    graph, _ = built(name)
+    graph, _, _ = built(name)
     path = graph.critical_path()
     assert 0 <= path.length_ns <= graph.span_ns
     assert sum(path.by_kind.values()) == path.length_ns
@@ -96,9 +96,7 @@ def test_the_critical_path_is_no_longer_than_the_span(name):
 
 @each_trace
 def test_every_device_row_is_a_node_and_hangs_on_its_launch(name):
-    trace = read_trace(SHARED / name)
-    rows = device_rows(trace)
-    graph, _ = built(name)
+    graph, _, rows = built(name)
     assert int(graph.on_device.sum()) == len(rows)
     known = int((rows.launch != MISSING).sum())
     assert int((graph.launch != MISSING).sum()) >= 0.99 * known

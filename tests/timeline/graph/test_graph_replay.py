@@ -177,6 +177,21 @@ def test_copies_to_the_device_overlap_with_kernels():
     assert graph.replay([OverlapCopies()]).total_ns >= 10 * 300_000, "the link keeps its speed"
 
 
+def test_a_staged_copy_and_the_synchronisation_behind_it_overlap_too(tmp_path):
+    machine = Machine()
+    for _ in range(10):
+        # Pageable memory: the call copies to pinned memory first, and does not wait for the rest.
+        correlation = machine.call("cudaMemcpyAsync", machine.now + 300_000)
+        start = machine._place(7, 250_000)
+        about = {"correlation": correlation, "stream": 7, "device": 0}
+        machine.event("gpu_memcpy", "Memcpy HtoD (Pageable -> Device)", start, start + 250_000, **about)
+        machine._synchronize(Synchronize(7))
+        machine._do((Operator(5_000), Launch(600_000)))
+    graph = build_graph(trace := read_trace(machine.write(tmp_path / "trace.json")), minimal_rows(trace))
+    predicted = graph.replay([OverlapCopies()])
+    assert predicted.total_ns == pytest.approx(10 * 601_000, rel=0.02)
+
+
 def test_a_recorded_graph_frees_the_host():
     _, graph = run((Operator(30_000), Launch(10_000)) * 30)
     replayed = graph.replay([FewerLaunches(0, 0, 1_000)])
