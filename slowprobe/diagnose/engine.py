@@ -8,13 +8,16 @@ import pkgutil
 from collections.abc import Iterable
 from dataclasses import dataclass
 from types import ModuleType
+from typing import TYPE_CHECKING
 
 from slowprobe.diagnose import rules
 from slowprobe.diagnose.evidence import DeclaredEvidence, Evidence, EvidenceMissing
 from slowprobe.diagnose.finding import HIGH_SHARE, MEDIUM_SHARE, Finding, Outcome, Range, Saving, Severity
 from slowprobe.diagnose.rule import Diagnosis, NotApplicable, NotChecked, Passed, Rule
-from slowprobe.diagnose.trace_evidence import TraceEvidence
 from slowprobe.timeline.replay import Change, Outlook
+
+if TYPE_CHECKING:  # the timeline of devices takes as long to import as all the rest
+    from slowprobe.diagnose.trace_evidence import TraceEvidence
 
 SERIOUS_S = 0.05  # saved in the recorded run: in a loop of milliseconds one collection is a tenth of it
 MIN_SHARE = 0.01  # a saving below one percent of loop time is within the noise of any training loop

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -12,7 +13,7 @@ from slowprobe.timeline.ranks.clocks import Alignment, align
 from slowprobe.timeline.ranks.facts import CollectiveWaiting, RankRow, Ranks
 from slowprobe.timeline.ranks.identity import rank_in_name
 from slowprobe.timeline.ranks.matching import Matching, OneRank, match
-from slowprobe.timeline.ranks.record import RankRecord
+from slowprobe.timeline.ranks.record import RankDevice, RankRecord
 from slowprobe.timeline.ranks.straggler import Scene, judge
 from slowprobe.timeline.ranks.waiting import Waits, waits
 
@@ -35,9 +36,8 @@ def compare(records: Sequence[RankRecord], warnings: Sequence[str] = ()) -> Rank
     world_size = max(*told, *(rank + 1 for rank in by_rank), len(by_rank))
     if len(set(told)) > 1:
         said.append(f"The traces tell of different world sizes ({', '.join(map(str, sorted(set(told))))}).")
-    taking_part = [
-        OneRank(rank, record.told, record.calls) for rank, record in by_rank.items() if record.calls is not None
-    ]
+    devices = {rank: record.device for rank, record in by_rank.items() if record.device is not None}
+    taking_part = [OneRank(rank, by_rank[rank].told, device.calls) for rank, device in devices.items()]
     matching = match(taking_part, world_size)
     alignment = align(taking_part, matching)
     if len(matching):
@@ -51,11 +51,12 @@ def compare(records: Sequence[RankRecord], warnings: Sequence[str] = ()) -> Rank
         matching=alignment.matching,
         waits=waited,
         collective_ns=sum(_collective_ns(one.calls) for one in taking_part),
-        span_ns=np.array([_span_ns(by_rank[one.rank]) for one in taking_part], dtype=np.int64),
+        span_ns=np.array([device.partition.span_ns for device in devices.values()], dtype=np.int64),
+        work_ns=[device.work_ns for device in devices.values()],
     )
     return Ranks(
         world_size=world_size,
-        rows=tuple(_row(rank, record, compared) for rank, record in by_rank.items() if record.partition is not None),
+        rows=tuple(_row(rank, by_rank[rank].path, device, compared) for rank, device in devices.items()),
         collectives=_collectives(alignment.matching, waited),
         calls=len(alignment.matching),
         unmatched=alignment.matching.unmatched,
@@ -81,22 +82,22 @@ def _numbered(records: Sequence[RankRecord], said: list[str]) -> dict[int, RankR
     return dict(sorted(((rank or 0, record) for rank, record in zip(ranks, records, strict=True)), key=lambda e: e[0]))
 
 
-def _row(rank: int, record: RankRecord, compared: _Compared) -> RankRow:
-    column = compared.columns.get(rank)
-    aligned = column is not None and bool(compared.alignment.aligned[column])
+def _row(rank: int, path: Path, device: RankDevice, compared: _Compared) -> RankRow:
+    column = compared.columns[rank]
+    aligned = bool(compared.alignment.aligned[column])
     waited = compared.waits
 
     def of(values: np.ndarray) -> int | None:
         return int(values[column]) if aligned else None
 
-    assert record.partition is not None
     return RankRow(
         rank=rank,
-        path=record.path,
-        device_name=record.device_name,
-        steps=record.steps,
-        step_ns=record.step_ns,
-        partition=record.partition,
+        path=path,
+        device_name=device.name,
+        steps=device.steps,
+        step_ns=device.step_ns,
+        partition=device.partition,
+        work_ns=device.work_ns,
         clock_offset_ns=of(compared.alignment.offset_ns),
         waiting_ns=of(waited.waiting_ns.sum(axis=0)),
         transfer_ns=of(waited.transfer_ns.sum(axis=0)),
@@ -144,7 +145,3 @@ def _unaligned(ranks: Sequence[OneRank], matching: Matching, alignment: Alignmen
 def _collective_ns(calls: CollectiveCalls) -> int:
     counted = np.array([name in ENDS_TOGETHER for name in calls.name], dtype=np.bool_)
     return int((calls.end_ns - calls.start_ns)[counted].sum())
-
-
-def _span_ns(record: RankRecord) -> int:
-    return record.partition.span_ns if record.partition is not None else 0

@@ -21,6 +21,8 @@ class RankRow:
     """Median; None without steps."""
     partition: DevicePartition
     """Of the whole span of its device."""
+    work_ns: dict[str, float]
+    """A mean step without communication: `compute`, `copy` where nothing hides it, and idle time by cause."""
     clock_offset_ns: int | None
     """What its clock shows more than that of the first rank."""
     waiting_ns: int | None
@@ -69,6 +71,10 @@ class Straggler:
     """Of the ranks' spans, what they lose waiting, on average."""
     ahead_ns: int
     """How much later than the last but one it came, summed over its calls: no more can be won by mending it alone."""
+    cause: str | None
+    """What it spends more time on than the others: a key of `RankRow.work_ns`; None where it is no one thing."""
+    excess_ns: float
+    """How much more than their median it spends on that, or on all that it spends more on."""
     reason: str
     """One or two sentences with the figures."""
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from slowprobe.timeline.ranks.identity import rank_in_name, recording_name
 
 ENDINGS = (".json", ".json.gz")
+_ANNOTATED = ".annotated."  # slowprobe's own window with shapes and stacks, whose times carry their cost
 _GZIP_MAGIC = b"\x1f\x8b"
 _HEAD_BYTES = 1 << 18  # the header of a job with hundreds of ranks and many groups fits
 _SIGN_BYTES = 4096
@@ -49,7 +50,7 @@ def find_recordings(folder: Path) -> list[Recording]:
     recordings = [recording for mine in _by_job(found).values() for recording in _split(mine)]
     # Latest first among equals: Python's sort is stable, so sort by name, then by size.
     recordings.sort(key=lambda r: natural(f"{r.folder}/{r.name}/{r.paths[0].name}"), reverse=True)
-    return sorted(recordings, key=lambda r: -len(r.paths))
+    return sorted(recordings, key=lambda r: (-len(r.paths), _ANNOTATED in r.name))
 
 
 def natural(text: str) -> list[tuple[int, int, str]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,8 +19,21 @@ MIN_LOST = 0.02
 """Of the ranks' time: below, nobody would feel the straggler's going, and uneven clocks can look like one."""
 MAJORITY = 0.5
 """Of the time lost, what one rank must cause: else mending another one would win more."""
+CAUSE = 0.8
+"""Of what the straggler spends more than the others, what one thing must cover to be called the cause."""
 CHANCE = 0.05
 """How likely the leading rank may lead in so many steps if each step's last rank were drawn by lot."""
+
+
+_WORDS = {
+    "compute": "computing",
+    "copy": "copying",
+    "data": "waiting for data",
+    "python": "in Python and the framework, between launches",
+    "launch": "in launch calls",
+    "allocator": "allocating memory",
+    "off_step": "on work between steps",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +48,8 @@ class Scene:
     """Time of all ranks in collectives, matched or not."""
     span_ns: Ints
     """[rank]"""
+    work_ns: Sequence[Mapping[str, float]]
+    """[rank]: see `RankRow.work_ns`."""
 
 
 def judge(scene: Scene) -> Straggler:
@@ -49,6 +64,8 @@ def judge(scene: Scene) -> Straggler:
     judged = scene.matching.complete & ~first
     if not scene.matching.complete.any():
         here, all_ranks = len(scene.ranks), scene.world_size
+        if here >= all_ranks:
+            return _nobody("No collective was found on every rank of its group, so whoever comes last may be missing.")
         return _nobody(
             f"{here} of {all_ranks} ranks were recorded, and no group of ranks is complete: whoever comes last may be "
             "among the others."
@@ -65,17 +82,38 @@ def judge(scene: Scene) -> Straggler:
     steps, led = _steps(scene, judged, leading)
     lengths = scene.waits.waiting_ns + scene.waits.transfer_ns
     covered = int(lengths[judged].sum()) / max(1, scene.collective_ns - int(lengths[first].sum()))
-    reason = _doubt(scene, covered, caused, lost_share, steps, led)
+    doubt = _doubt(scene, covered, caused, lost_share, steps, led)
     mine = judged & (scene.waits.last == leading)
-    figures = f"{share:.0%} of the time that ranks spend waiting ({lost_share:.1%} of their time) is for rank "
+    cause, excess_ns = _excess(scene, leading)
     return Straggler(
-        rank=None if reason else scene.ranks[leading],
+        rank=None if doubt else scene.ranks[leading],
         leading=scene.ranks[leading],
         share=share,
         lost_share=lost_share,
         ahead_ns=int(scene.waits.ahead_ns[mine].sum()),
-        reason=reason or f"{figures}{scene.ranks[leading]}, which costs most in {led} of {steps} steps.",
+        cause=cause,
+        excess_ns=excess_ns,
+        reason=doubt
+        or f"{share:.0%} of the time that ranks spend waiting ({lost_share:.1%} of their time) is for rank "
+        f"{scene.ranks[leading]}, which costs most in {led} of {_count(steps)}.{_why(cause, excess_ns)}",
     )
+
+
+def _why(cause: str | None, excess_ns: float) -> str:
+    if cause not in _WORDS:
+        return ""
+    return f" In a step it spends {excess_ns / 1e6:.3g} ms more than the others {_WORDS[cause]}."
+
+
+def _excess(scene: Scene, leading: int) -> tuple[str | None, float]:
+    """What the leading rank spends more on than the median of the others, in ns a step."""
+    mine = scene.work_ns[leading]
+    others = [work for column, work in enumerate(scene.work_ns) if column != leading]
+    more = {what: ns - float(np.median([work.get(what, 0.0) for work in others])) for what, ns in mine.items()}
+    more = {what: ns for what, ns in more.items() if ns > 0}
+    total = sum(more.values())
+    cause = max(more, key=lambda what: more[what], default=None)
+    return (cause, more[cause]) if cause is not None and more[cause] >= CAUSE * total else (None, total)
 
 
 def openings(matching: Matching, waits: Waits) -> Bools:
@@ -145,4 +183,6 @@ def _count(steps: int) -> str:
 
 
 def _nobody(reason: str) -> Straggler:
-    return Straggler(rank=None, leading=None, share=0.0, lost_share=0.0, ahead_ns=0, reason=reason)
+    return Straggler(
+        rank=None, leading=None, share=0.0, lost_share=0.0, ahead_ns=0, cause=None, excess_ns=0.0, reason=reason
+    )

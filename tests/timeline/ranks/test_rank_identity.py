@@ -113,6 +113,12 @@ def test_recordings_that_names_do_not_tell_apart_are_taken_in_turn(tmp_path: Pat
     ]
 
 
+def test_of_the_windows_of_a_run_the_clean_one_comes_first(tmp_path: Path) -> None:
+    clean = trace(tmp_path / "traces" / "vm_18968.1795422275017846600.clean.pt.trace.json.gz")
+    annotated = trace(tmp_path / "traces" / "vm_18968.1795422275370043393.annotated.pt.trace.json.gz")
+    assert names(tmp_path) == [[clean.name], [annotated.name]]
+
+
 def test_folders_are_searched_and_kept_apart(tmp_path: Path) -> None:
     for rank in range(2):
         trace(tmp_path / "a" / f"rank{rank}.json", rank, 2)

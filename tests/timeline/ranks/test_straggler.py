@@ -33,6 +33,8 @@ def test_a_rank_that_is_late_in_every_step_is_named(tmp_path: Path) -> None:
     assert verdict.share == 1.0 and verdict.lost_share > 0.2
     assert 7 * 270_000 < verdict.ahead_ns < 7 * 330_000, "the first collective is left out"
     assert "rank 2" in verdict.reason and "7 of 7 steps" in verdict.reason
+    assert verdict.cause == "compute" and verdict.excess_ns == pytest.approx(300_000, rel=0.1)
+    assert verdict.reason.endswith(" ms more than the others computing.")
 
 
 def test_ranks_that_are_late_in_turn_are_no_straggler(tmp_path: Path) -> None:
