@@ -23,6 +23,7 @@ PART = {part: number for number, part in enumerate(PARTS)}
 
 _MOST_THREADS = 4
 _MOST_STREAMS = 6
+_BACKWARD = re.compile(r"^autograd::engine|Backward\d*$")
 _ELSEWHERE = 0.5  # of a pause on the main thread: another thread's operators fill it, so it is not Python's
 
 
@@ -70,7 +71,7 @@ def _host_rows(trace: Trace, facts: DeviceFacts, start_ns: int, end_ns: int, nam
         if place == 0:
             others = inside & host.operators & np.isin(trace.tid, threads[1:])
             shown = _with_python(shown, Cover(trace.start_ns[others], trace.end_ns[others]), start_ns, end_ns)
-        rows.append(Row("host", _thread_label(trace, tid, place), shown))
+        rows.append(Row("host", _thread_label(host, tid, place), shown))
     return rows
 
 
@@ -108,10 +109,15 @@ def _with_python(shown: Stretches, elsewhere: Cover, start_ns: int, end_ns: int)
     return Stretches(starts[order], ends[order], part[order], np.full(len(order), -1))
 
 
-def _thread_label(trace: Trace, tid: int, place: int) -> str:
+def _thread_label(host: Host, tid: int, place: int) -> str:
+    trace = host.trace
+    if place == 0:
+        return "Main thread"
+    mine = (trace.tid == tid) & host.operators
+    if (mine & trace.matches(lambda name: bool(_BACKWARD.search(name)))).any():
+        return "Autograd thread"
     named = re.sub(r"^thread \d+ ?", "", trace.thread_names.get(tid, "")).strip("() ")
-    kind = "Main thread" if place == 0 else "Other thread" if place > 1 else "Autograd thread"
-    return f"{kind}, {named}" if named and not re.fullmatch(r"python[\d.]*", named) else kind
+    return f"Thread {named}" if named and not re.fullmatch(r"python[\d.]*", named) else f"Thread {tid}"
 
 
 def _stream_rows(trace: Trace, facts: DeviceFacts, start_ns: int, end_ns: int, names: Names) -> list[Row]:
@@ -126,7 +132,7 @@ def _stream_rows(trace: Trace, facts: DeviceFacts, start_ns: int, end_ns: int, n
     busy = {int(each): int((ends - starts)[stream == each].sum()) for each in np.unique(stream)}
     ranked = sorted(busy, key=lambda each: (-busy[each], each))
     own = ranked[:_MOST_STREAMS] if len(ranked) > _MOST_STREAMS + 1 else ranked
-    groups = [(f"Stream {each}", stream == each) for each in sorted(own)]
+    groups = [(f"Stream {each}" if each >= 0 else "No stream", stream == each) for each in sorted(own)]
     if len(own) < len(ranked):
         groups.append((f"{len(ranked) - len(own)} more streams", ~np.isin(stream, own)))
     return [
