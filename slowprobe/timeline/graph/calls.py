@@ -43,7 +43,7 @@ class Calls:
 
 def places(trace: Trace) -> Ints:
     """Process and thread of every row as one number."""
-    return trace.pid * (1 << 32) + trace.tid
+    return trace.pid.astype(np.int64) * (1 << 32) + trace.tid
 
 
 def is_call(trace: Trace, rows: DeviceRows) -> Bools:

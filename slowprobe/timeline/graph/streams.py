@@ -59,7 +59,7 @@ class Streams:
         earliest = np.iinfo(np.int64).min
         given = np.where(has_launch, np.minimum(trace.start_ns[rows.launch], rows.start_ns), earliest)
         self.streams: dict[tuple[int, int], Stream] = {}
-        key = rows.device * (1 << 32) + rows.stream
+        key = rows.device.astype(np.int64) * (1 << 32) + rows.stream
         order = np.argsort(key, kind="stable")
         for mine in np.split(order, np.flatnonzero(np.diff(key[order])) + 1) if len(order) else ():
             place = int(rows.device[mine[0]]), int(rows.stream[mine[0]])

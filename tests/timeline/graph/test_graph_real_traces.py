@@ -13,6 +13,7 @@ from slowprobe.timeline.device.rows import DeviceRows, device_rows
 from slowprobe.timeline.device.steps import trace_steps
 from slowprobe.timeline.graph.build import build_graph
 from slowprobe.timeline.graph.changes import (
+    Change,
     Faster,
     FewerLaunches,
     HostFaster,
@@ -100,3 +101,29 @@ def test_every_device_row_is_a_node_and_hangs_on_its_launch(name):
     assert int(graph.on_device.sum()) == len(rows)
     known = int((rows.launch != MISSING).sum())
     assert int((graph.launch != MISSING).sum()) >= 0.99 * known
+
+
+def saved_share(name: str, change: Change) -> float:
+    if name not in TRACES:
+        pytest.skip(f"{name} is not there")
+    outlook = built(name)[1].outlook([change])
+    return outlook.saved_s / outlook.before_s
+
+
+def test_what_waiting_for_data_costs():
+    """The TensorBoard plugin counts 33 % of the step without workers, and next to nothing with four."""
+    without = "v100_resnet50_workers0/worker0.1623143089861.pt.trace.json.gz"
+    assert saved_share(without, NoGap("data")) == pytest.approx(0.33, abs=0.02)
+    assert saved_share("v100_resnet50_workers4/worker0.1623212756351.pt.trace.json.gz", NoGap("data")) < 0.02
+
+
+def test_faster_kernels_do_not_help_a_loop_that_launches_too_slowly():
+    name = "hta_v100_2rank_r1.json.gz"
+    assert saved_share(name, Faster("compute", faster(1, 2))) < 0.01
+    assert saved_share(name, HostFaster(faster(1, 2))) > 0.3
+
+
+def test_faster_kernels_help_a_loop_that_the_device_holds_up():
+    name = "tl_mi300x_torchcompile_triton.json.gz"
+    assert saved_share(name, Faster("compute", faster(1, 2))) > 0.45
+    assert saved_share(name, HostFaster(faster(1, 2))) < 0.05
