@@ -27,6 +27,9 @@ IDS = (
 )
 """Columns that are arguments of the same name."""
 
+_NARROW = {"external_id", "sequence", "correlation", "python_id", "python_parent", "sync_event"}
+"""Not packed with another column into one number, and not multiplied: they need no room for that."""
+
 _NO_ARGS = Args()
 _PHASE, _START, _DURATION = attrgetter("ph"), attrgetter("ts"), attrgetter("dur")
 _NAME, _CATEGORY, _PROCESS, _THREAD = attrgetter("name"), attrgetter("cat"), attrgetter("pid"), attrgetter("tid")
@@ -45,14 +48,10 @@ class Rows:
         self.dims = Numbered({b"": MISSING})
         """Recorded shapes, as JSON, and their numbers."""
         self.columns = {
-            "start_ns": Column(wide=True),
-            "duration_ns": Column(wide=True),
-            "pid": Column(wide=True),  # wide, like all that one multiplies or packs into a single number
-            "tid": Column(wide=True),
-            "name_id": Column(wide=True),
+            **{field: Column(wide=True) for field in ("start_ns", "duration_ns", "pid", "tid", "name_id")},
+            **{field: Column(wide=field not in _NARROW) for field in IDS},
             "category_id": Column(),
             "dims_id": Column(),
-            **{field: Column(wide=field == "size_bytes") for field in IDS},
         }
         self.collectives: dict[int, Collective] = {}
         self.memory = [Column(wide=True) for _ in range(5)]

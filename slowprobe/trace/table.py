@@ -51,8 +51,8 @@ class MemoryEvents:
 class Trace:
     """One trace file. A parent row comes before the rows nested in it. Ids are `MISSING` where the event has none.
 
-    Times, sizes, `name_id`, `pid` and `tid` are of 64 bits; the other columns are of 32 where that is enough: widen them
-    before you shift or multiply. Columns are read-only; one that has no value in the whole trace takes no memory.
+    Columns are read-only and of 64 bits, but external_id, sequence, correlation, python_id, python_parent, sync_event,
+    category_id: of 32 where that is enough. One that has no value in the whole trace takes no memory.
     """
 
     path: Path
