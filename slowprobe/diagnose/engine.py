@@ -19,7 +19,6 @@ from slowprobe.timeline.replay import Change, Outlook
 if TYPE_CHECKING:  # the timeline of devices takes as long to import as all the rest
     from slowprobe.diagnose.trace_evidence import TraceEvidence
 
-SERIOUS_S = 0.05  # saved in the recorded run: in a loop of milliseconds one collection is a tenth of it
 MIN_SHARE = 0.01  # a saving below one percent of loop time is within the noise of any training loop
 
 
@@ -70,7 +69,7 @@ def examine(evidence: Evidence | TraceEvidence) -> Examination:
         seen += kept
     seen = _closest(seen, outcomes)
     joint = _joint(evidence, [change for _, diagnosis, _ in seen for change in diagnosis.changes])
-    findings = [_finding(loaded, diagnosis, outlook) for loaded, diagnosis, outlook in seen]
+    findings = [_finding(loaded, diagnosis, outlook, evidence.serious_s) for loaded, diagnosis, outlook in seen]
     findings.sort(key=lambda finding: (-finding.saving.seconds, finding.rule))
     return Examination(findings, outcomes, joint)
 
@@ -129,12 +128,12 @@ def _counts(outlook: Outlook) -> bool:
     return outlook.saved_s >= MIN_SHARE * outlook.before_s > 0
 
 
-def _finding(loaded: LoadedRule, diagnosis: Diagnosis, outlook: Outlook) -> Finding:
+def _finding(loaded: LoadedRule, diagnosis: Diagnosis, outlook: Outlook, serious_s: float) -> Finding:
     low, expected, high = outlook.speedup
     return Finding(
         rule=loaded.id,
         bottleneck=loaded.rule.bottleneck,
-        severity=_severity(diagnosis, outlook),
+        severity=_severity(diagnosis, outlook, serious_s),
         title=diagnosis.title or loaded.rule.title,
         summary=diagnosis.summary,
         where=list(diagnosis.where),
@@ -149,16 +148,16 @@ def _finding(loaded: LoadedRule, diagnosis: Diagnosis, outlook: Outlook) -> Find
     )
 
 
-def _severity(diagnosis: Diagnosis, outlook: Outlook) -> Severity:
+def _severity(diagnosis: Diagnosis, outlook: Outlook, serious_s: float) -> Severity:
     """The graver of what it costs and what it threatens."""
     order: tuple[Severity, ...] = ("high", "medium", "low")
-    costs = severity(outlook)
+    costs = severity(outlook, serious_s)
     return costs if diagnosis.risk is None else min(costs, diagnosis.risk.severity, key=order.index)
 
 
-def severity(outlook: Outlook) -> Severity:
+def severity(outlook: Outlook, serious_s: float) -> Severity:
     """By the expected saving as a share of loop time; low where nobody would feel it."""
-    if outlook.saved_s < SERIOUS_S:
+    if outlook.saved_s < serious_s:
         return "low"
     share = outlook.saved_s / outlook.before_s if outlook.before_s else 0.0
     return "high" if share >= HIGH_SHARE else "medium" if share >= MEDIUM_SHARE else "low"

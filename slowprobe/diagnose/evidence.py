@@ -41,6 +41,10 @@ EvidenceMissing = LookupError
 class Evidence:
     """All evidence of one run. Attributes raise `EvidenceMissing` with a reason where the run does not hold them."""
 
+    serious_s = 0.05
+    """Saved in the recorded run, at least, for a finding to be serious: in a loop of milliseconds one collection is a
+    tenth of it."""
+
     def __init__(self, run: RunRecords) -> None:
         self.run = run
         self.recording = Recording(run)
@@ -175,6 +179,9 @@ class Evidence:
     def device(self) -> DeviceFacts | None:
         """What the accelerator did in the profiler window; None where there is none."""
         return None if self._device_window is None else self._device_window.facts
+
+    recorded_by_profiler = False
+    """A run has recordings of its own; what a profiler window shows is a part of them."""
 
     @property
     def ranks(self) -> NoReturn:

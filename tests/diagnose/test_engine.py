@@ -149,7 +149,7 @@ def test_a_saving_below_one_percent_is_no_finding(monkeypatch, evidence):
 
 
 def test_severity_is_by_share_of_loop_time():
-    assert [severity(Outlook(10.0, after, after, after)) for after in (8.0, 8.1, 9.5, 9.6)] == [
+    assert [severity(Outlook(10.0, after, after, after), Evidence.serious_s) for after in (8.0, 8.1, 9.5, 9.6)] == [
         "high",
         "medium",
         "medium",
@@ -211,5 +211,5 @@ def test_the_joint_replay_stays_within_its_bounds(evidence, changes):
 
 
 def test_a_saving_that_nobody_would_feel_is_low_however_large_its_share() -> None:
-    assert severity(Outlook(0.1, 0.06, 0.06, 0.06)) == "low"
-    assert severity(Outlook(10.0, 6.0, 6.0, 6.0)) == "high"
+    assert severity(Outlook(0.1, 0.06, 0.06, 0.06), Evidence.serious_s) == "low"
+    assert severity(Outlook(10.0, 6.0, 6.0, 6.0), Evidence.serious_s) == "high"

@@ -43,7 +43,7 @@ def check(run: Any) -> Answer:
 def _judge(_: Any, facts: DeviceFacts) -> Diagnosis | Passed | NotApplicable | NotChecked:
     if not any(SIGN in op for op in facts.operators):
         return NotApplicable("no activation checkpointing was recorded")
-    if facts.memory is None or not facts.memory_bytes:
+    if facts.memory is None or facts.memory.peak_reserved_bytes <= 0 or not facts.memory_bytes:
         return NotChecked("the trace holds no memory events (profile_memory=True), or not the device's size")
     used = facts.memory.peak_reserved_bytes / facts.memory_bytes
     if used > FULL:

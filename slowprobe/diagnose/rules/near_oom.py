@@ -2,7 +2,7 @@
 
 What it is: at its peak the training has reserved 90 % of the memory and more.
 
-Why it matters: the next longer batch ends the training; before that, the allocator frees and allocates in each step
+Why it is slow: the next longer batch ends the training; before that, the allocator frees and allocates in each step
 (alloc-churn), which waits for the device.
 
 How it is seen: the peak of reserved memory in the profiler's memory events against all of it. It is a risk, not a
@@ -35,7 +35,7 @@ def check(run: Any) -> Answer:
 
 
 def _judge(_: Any, facts: DeviceFacts) -> Diagnosis | Passed | NotChecked:
-    if facts.memory is None or facts.memory.device < 0 or not facts.memory_bytes:
+    if facts.memory is None or facts.memory.peak_reserved_bytes <= 0 or not facts.memory_bytes:
         return NotChecked("the trace holds no memory events (profile_memory=True), or not the device's size")
     used = facts.memory.peak_reserved_bytes / facts.memory_bytes
     if used < FULL:

@@ -10,6 +10,8 @@ from slowprobe.timeline.device.host import Host
 from slowprobe.timeline.device.idle import IdleGaps
 from slowprobe.trace.reader import Trace
 
+_Place = tuple[str, str | None, str | None, str | None, str | None]
+
 
 @dataclass(frozen=True, slots=True)
 class SyncStat:
@@ -43,8 +45,8 @@ def sync_table(trace: Trace, gaps: IdleGaps, host: Host | None = None) -> list[S
     np.add.at(drained_ns, gaps.sync_row[drained], (gaps.end_ns - gaps.start_ns)[drained])
     calls = gaps.sync_calls
     around = host.around(calls)
-    sums: dict[tuple[str, *tuple[str | None, ...]], list[int]] = {}
-    rows: dict[tuple[str, *tuple[str | None, ...]], list[int]] = {}
+    sums: dict[_Place, list[int]] = {}
+    rows: dict[_Place, list[int]] = {}
     names = (trace.names[name] for name in trace.name_id[calls].tolist())
     figures = zip(trace.duration_ns[calls].tolist(), drained_ns[calls].tolist(), strict=True)
     found = (host.operator_names, host.lines, host.annotation_names, host.frames)
@@ -55,7 +57,7 @@ def sync_table(trace: Trace, gaps: IdleGaps, host: Host | None = None) -> list[S
         for i, figure in enumerate((1, own_ns, drain_ns)):
             total[i] += figure
     stats = [
-        SyncStat(key[0], count, total_ns, drain_ns, *key[1:], tuple(rows[key]))
+        SyncStat(key[0], count, total_ns, drain_ns, key[1], key[2], key[3], key[4], tuple(rows[key]))
         for key, (count, total_ns, drain_ns) in sums.items()
     ]
     return sorted(stats, key=lambda stat: (-stat.drained_ns, -stat.total_ns))
