@@ -35,7 +35,7 @@ class Images(Dataset[Any]):
         self.transforms = list(transforms)
 
     def __len__(self) -> int:
-        return 60
+        return 64
 
     def __getitem__(self, index: int) -> Any:
         x = torch.full((100,), float(index))
@@ -56,6 +56,7 @@ def found(tmp_path: Path, loader: Any, passes: int = 3) -> RepeatedItems | None:
     for _ in range(passes):
         for _ in loader:
             pass
+    loader._iterator = None  # ends workers that were kept
     session.stop()
     evidence = Evidence(load_run(session.folder))
     return evidence.repeated_items.get(evidence.loaders[0].id)
