@@ -164,7 +164,8 @@ class Evidence:
             raise EvidenceMissing(str(error)) from None
 
     @cached_property
-    def _device_window(self) -> DeviceWindow | None:
+    def device_window(self) -> DeviceWindow | None:
+        """The profiler window of a run that has an accelerator; None without one."""
         if not self.settings.get("devices"):
             return None
         clean = self.windows.get("clean")
@@ -178,7 +179,7 @@ class Evidence:
     @property
     def device(self) -> DeviceFacts | None:
         """What the accelerator did in the profiler window; None where there is none."""
-        return None if self._device_window is None else self._device_window.facts
+        return None if self.device_window is None else self.device_window.facts
 
     recorded_by_profiler = False
     """A run has recordings of its own; what a profiler window shows is a part of them."""
@@ -288,7 +289,7 @@ class Evidence:
     def replay(self) -> Replay:
         """The recorded loop, ready to be replayed with changes."""
         try:
-            device = self._device_window
+            device = self.device_window
         except EvidenceMissing:
             device = None  # then no rule has a change for it
         return Replay(self.partition, self.loaders, self.loader_models, device)

@@ -10,6 +10,8 @@ import numpy as np
 from slowprobe.diagnose.engine import Examination, examine
 from slowprobe.diagnose.evidence import Evidence, EvidenceMissing
 from slowprobe.report import document as doc
+from slowprobe.report.device_document import Device
+from slowprobe.report.device_section import device_section
 from slowprobe.report.headline import advice, notes, overhead, verdict
 from slowprobe.report.loaders import loader_rows
 from slowprobe.report.paths import with_relative_paths
@@ -40,7 +42,7 @@ def build_document(run: RunRecords) -> doc.Document:
         time=_time(evidence),
         loaders=loader_rows(evidence.loaders, _curves(evidence)),
         findings=examined.findings,
-        device=None,
+        device=_device(evidence),
         outcomes=examined.outcomes,
         overhead=overhead(evidence),
         series=step_series(evidence.steps),
@@ -51,6 +53,14 @@ def build_document(run: RunRecords) -> doc.Document:
         advice=advice(evidence),
     )
     return with_relative_paths(document, manifest.cwd)
+
+
+def _device(evidence: Evidence) -> Device | None:
+    try:
+        window = evidence.device_window
+    except EvidenceMissing:
+        return None
+    return device_section(window.trace, window.facts) if window is not None and window.facts is not None else None
 
 
 def _run_info(evidence: Evidence) -> doc.RunInfo:

@@ -81,7 +81,8 @@ class _Page:
 
     def loop(self, document: Document) -> Iterator[str]:
         loop_s = document.time.loop_s
-        steps = f", {document.steps.count:,} steps" if document.steps else ""
+        count = document.steps.count if document.steps else 0
+        steps = f", {count:,} step{'s' if count != 1 else ''}" if count else ""
         yield from self.wrapped(f"Where the loop's {seconds(loop_s)} went{steps}:")
         rows = loop_split(document, TOP_BUCKETS)
         bar_width = _BAR if self.width >= 76 else max(0, self.width - 48)

@@ -25,7 +25,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from slowprobe.diagnose.device_parts import on_device, per_step, places, share
+from slowprobe.diagnose.device_parts import on_device, per_step, places, stretch_ns
 from slowprobe.diagnose.finding import Fix
 from slowprobe.diagnose.rule import Answer, Diagnosis, NotApplicable, Passed, Rule
 from slowprobe.timeline.device.facts import DeviceFacts
@@ -50,7 +50,8 @@ def check(run: Any) -> Answer:
 
 
 def _judge(_: Any, facts: DeviceFacts) -> Diagnosis | Passed:
-    idle = share(facts, facts.gaps.by_cause.get("data", 0))
+    waited_ns = sum(each.get("data", 0) for each in facts.step_idle) or facts.gaps.by_cause.get("data", 0)
+    idle = waited_ns / stretch_ns(facts)
     if idle < MIN_IDLE:
         return Passed(f"the device waits for data {idle:.1%} of the time")
     alone = any("SingleProcess" in name for name in facts.operators)
