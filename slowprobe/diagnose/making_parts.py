@@ -143,7 +143,8 @@ def passes_for(run: Any, loader: LoaderFacts, change: Reload) -> str:
         return f"the loop hardly waits for it: without it, it would gain {alone:.1%}"
     if beside_workers(run, loader, change) < max(MIN_SAVING, MIN_LEFT * alone):
         rule = "workers-too-few" if loader.num_workers else "workers-zero"
-        return f"{better_workers(run, loader)} workers would hide most of it (see {rule})"
+        workers = better_workers(run, loader)
+        return f"{workers} worker{'s' if workers != 1 else ''} would hide most of it (see {rule})"
     return ""
 
 

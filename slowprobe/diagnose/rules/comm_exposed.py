@@ -32,9 +32,10 @@ from slowprobe.timeline.graph.changes import Faster
 from slowprobe.timeline.replay import Factor
 
 MIN_EXPOSED = 0.10  # of the time
+WAITING = 0.5  # of the time in collectives: what the network carries is the smaller part
 REMAINING = Factor(0.0, 0.5, 0.9)  # see "Saving" above
 
-RULE = Rule(title="Communication is not hidden", bottleneck="communication", needs=("device", "replay"))
+RULE = Rule(title="Communication is not hidden", bottleneck="communication", needs=("device", "ranks", "replay"))
 
 
 def check(run: Any) -> Answer:
@@ -42,13 +43,16 @@ def check(run: Any) -> Answer:
     return on_device(run, _judge)
 
 
-def _judge(_: Any, facts: DeviceFacts) -> Diagnosis | Passed | NotApplicable:
+def _judge(run: Any, facts: DeviceFacts) -> Diagnosis | Passed | NotApplicable:
     split = facts.partition
     if not split.communication_ns:
         return NotApplicable("nothing is exchanged with other ranks")
     exposed = share(facts, split.exposed_communication_ns)
     if exposed < MIN_EXPOSED:
         return Passed(f"exposed communication takes {exposed:.1%} of the time")
+    waiting = _waiting_share(run, facts)
+    if waiting > WAITING:
+        return Passed(f"{waiting:.0%} of the time in collectives is waiting for another rank to come: see straggler")
     hidden = 1 - split.exposed_communication_ns / split.communication_ns
     left = Factor(*(hidden + (1 - hidden) * each for each in (REMAINING.best, REMAINING.expected, REMAINING.worst)))
     most = max(facts.collectives, key=lambda each: each.exposed_ns, default=None)
@@ -73,3 +77,15 @@ def _judge(_: Any, facts: DeviceFacts) -> Diagnosis | Passed | NotApplicable:
             "collectives": ", ".join(f"{each.name} {each.count}x" for each in facts.collectives[:5]),
         },
     )
+
+
+def _waiting_share(run: Any, facts: DeviceFacts) -> float:
+    """Of this rank's time in collectives, until the last rank had come; 0 where other ranks are not known."""
+    try:
+        rows = run.ranks.rows
+    except LookupError:
+        return 0.0
+    row = next((each for each in rows if each.rank == facts.rank), None)
+    if row is None or row.waiting_ns is None or not row.waiting_ns + row.transfer_ns:
+        return 0.0
+    return float(row.waiting_ns / (row.waiting_ns + row.transfer_ns))
