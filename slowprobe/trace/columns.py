@@ -98,6 +98,14 @@ class Places(Numbered):
         self[key] = number
         return number
 
+    def numbers(self, keys: Iterable[object], count: int) -> Ints:
+        """The numbers of keys, new ones added."""
+        listed = list(keys)
+        try:
+            return np.fromiter(listed, dtype=np.int64, count=count)
+        except (TypeError, ValueError, OverflowError):  # words among them
+            return super().numbers(listed, count)
+
 
 def as_id(value: Number) -> int:
     """A whole number, however it is written; `MISSING` where there is none."""

@@ -17,7 +17,7 @@ with contextlib.suppress(ImportError):
     from isal import isal_zlib as _inflate  # the same interface, about three times faster
 
 _GZIP_MAGIC = b"\x1f\x8b"
-_BLOCK_BYTES = 1 << 20
+_BLOCK_BYTES = 1 << 19
 _PACKED_BYTES = 1 << 16
 _AHEAD = 2
 _HARMLESS_BYTES = 32 << 20
@@ -47,7 +47,7 @@ class TraceFile:
         self.text_bytes = 0
 
     def blocks(self) -> Generator[bytes, None, None]:
-        """The text in blocks of at most a MiB; raises `TraceError` when there is none, or endlessly much."""
+        """The text in blocks of at most half a MiB; raises `TraceError` when there is none, or endlessly much."""
         try:
             with self.path.open("rb") as file:
                 self.total_bytes = self.path.stat().st_size

@@ -82,9 +82,11 @@ class Rows:
         values["external_id"] = np.where(values["external_id"] == MISSING, older, values["external_id"])
         for field, column in self.columns.items():
             column.extend(values[field])
-        for i, collective in enumerate(map(_COLLECTIVE, args)):
-            if collective:
-                self.collectives[self.count + i] = _collective(args[i])
+        collectives = list(map(_COLLECTIVE, args))
+        if collectives.count(None) < count:
+            for i, collective in enumerate(collectives):
+                if collective:
+                    self.collectives[self.count + i] = _collective(args[i])
         self.count += count
 
     def _dims_ids(self, args: list[Args]) -> Ints:
