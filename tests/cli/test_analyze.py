@@ -257,5 +257,17 @@ def test_input_wait_as_the_tensorboard_plugin_sees_it(tmp_path: Path) -> None:
     """It says 33 % of the step for DataLoader; it counts the host's time, and the device waits a little beyond."""
     _, document = run(real("v100_resnet50_workers0"), out=tmp_path)
     assert document.verdict.bottleneck == "input"
-    assert document.verdict.share == pytest.approx(0.33, abs=0.02)
+    waiting = [bucket.share for bucket in document.time.buckets if bucket.id == "data_wait" and bucket.scope == "step"]
+    assert sum(waiting) == pytest.approx(0.33, abs=0.02)
+    assert document.findings[0].rule == "input-wait"
+    assert document.findings[0].evidence["device idle for want of data"] == pytest.approx(0.33, abs=0.02)
     assert document.steps is not None and document.steps.count == 6
+
+
+def test_precision_is_the_finding_where_input_is_fine(tmp_path: Path) -> None:
+    """ResNet-50 in float32 on a V100 with four workers: no kernel uses its tensor cores."""
+    _, document = run(real("v100_resnet50_workers4"), out=tmp_path)
+    assert document.verdict.bottleneck == "precision"
+    assert document.findings[0].rule == "no-amp"
+    assert document.findings[0].evidence["on tensor cores"] == 0
+    assert document.outcomes["input-wait"].status == "passed"

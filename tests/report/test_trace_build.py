@@ -93,7 +93,7 @@ def test_rules_about_a_run_are_not_checked(tmp_path: Path) -> None:
         (
             Loop(600, "enumerate(DataLoader)#_SingleProcessDataLoaderIter.__next__"),
             "input",
-            "waits for data 39 % of the steps",
+            "makes its batches itself",
         ),
         (Loop(600, "aten::_index_put_impl_", "cpu_op"), "host", "waits for Python, the framework"),
         (Loop(990, "aten::add", "cpu_op"), "none", "nothing but its kernels"),
