@@ -6,10 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from slowprobe.diagnose.trace_evidence import TraceEvidence
 from synthetic_trace import SyntheticTrace
 
 from diagnose.asking import Verdict, ask
+from slowprobe.diagnose.trace_evidence import TraceEvidence
 from slowprobe.trace.reader import read_trace
 
 STEPS = 6

@@ -3,11 +3,11 @@ from __future__ import annotations
 from pathlib import Path
 from types import SimpleNamespace
 
-from slowprobe.diagnose.trace_evidence import TraceEvidence
 from synthetic_trace import SyntheticTrace
 
 from diagnose.asking import ask
 from diagnose.test_comm_exposed import step
+from slowprobe.diagnose.trace_evidence import TraceEvidence
 from slowprobe.trace.reader import read_trace
 
 RULE = "straggler"
