@@ -61,6 +61,7 @@ class TraceReplay:
         self._trace = trace
         self._facts = facts
         self.loop_s = loop_s
+        self._known: dict[tuple[int, ...], tuple[list[Any], Outlook]] = {}
 
     @cached_property
     def graph(self) -> GraphReplay:
@@ -75,6 +76,12 @@ class TraceReplay:
         changes = list(changes)
         if not changes:
             return Outlook(self.loop_s, self.loop_s, self.loop_s, self.loop_s)
+        key = tuple(map(id, changes))
+        if key not in self._known:  # the joint replay of a single finding is its own
+            self._known[key] = changes, self._replayed(changes)
+        return self._known[key][1]
+
+    def _replayed(self, changes: list[Any]) -> Outlook:
         if not self._heavy:
             return self.graph.outlook(changes)
         before_s = self._lighter_s
@@ -90,7 +97,7 @@ class TraceReplay:
 
     @cached_property
     def _lighter_s(self) -> float:
-        return self.graph.outlook([LIGHTER]).expected_s
+        return self.graph.after_s([LIGHTER])
 
 
 class TraceEvidence:

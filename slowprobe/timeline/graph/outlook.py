@@ -47,7 +47,7 @@ class GraphReplay:
     def outlook(self, changes: Iterable[Change]) -> Outlook:
         """The steps with all `changes` applied together."""
         changes = tuple(changes)
-        best, expected, worst = (self._with(changes, case) for case in CASES)
+        best, expected, worst = (self.after_s(changes, case) for case in CASES)
         return Outlook(self.before_s, min(best, expected), expected, max(worst, expected))
 
     def schedule(self, changes: Iterable[Change], case: Case = "expected") -> Schedule:
@@ -61,7 +61,8 @@ class GraphReplay:
             change.apply(edit, case)
         return edit
 
-    def _with(self, changes: tuple[Change, ...], case: Case) -> float:
+    def after_s(self, changes: Iterable[Change], case: Case = "expected") -> float:
+        """The steps with all `changes` applied together, in one case; never longer than recorded."""
         edit = self._edited(changes, case)
         replayed = schedule(self._graph, edit)
         after_s = self._seconds(replayed.start_ns, replayed.end_ns)
