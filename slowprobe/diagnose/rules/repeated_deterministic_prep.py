@@ -36,6 +36,7 @@ from slowprobe.timeline.replay import Factor, Reload
 LEAST_COMPARED = 8  # items; a flip leaves one in two as it was, eight of eight once in 256 runs
 CACHED = 3.0  # first pass over later ones: from there on, most of the cost is gone already
 LOOK_UP_S = 10e-6  # an item: a list's or a cache's look-up, and the call of __getitem__
+SPARED = 0.9  # of it at worst: kept items are read from memory, and take it from the caches of the step
 MEMORY_SHARE = 0.5  # of what is free; the rest is for the training
 
 RULE = Rule(
@@ -119,7 +120,7 @@ def _kept(loader: LoaderFacts, found: RepeatedItems) -> Factor | None:
 
 def _without_look_up(loader: LoaderFacts, kept: Factor) -> Factor:
     look_up = LOOK_UP_S * (loader.batch_size or 1) / float(loader.fetch.mean())
-    return Factor(*(max(0.0, each - look_up) for each in (kept.best, kept.expected, kept.worst)))
+    return Factor(*(max(0.0, each - look_up) for each in (kept.best, kept.expected, SPARED * kept.worst)))
 
 
 def _names(found: RepeatedItems) -> list[str]:
