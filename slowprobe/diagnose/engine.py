@@ -132,7 +132,7 @@ def _finding(loaded: LoadedRule, diagnosis: Diagnosis, outlook: Outlook, serious
     low, expected, high = outlook.speedup
     return Finding(
         rule=loaded.id,
-        bottleneck=loaded.rule.bottleneck,
+        bottleneck=diagnosis.bottleneck or loaded.rule.bottleneck,
         severity=_severity(diagnosis, outlook, serious_s),
         title=diagnosis.title or loaded.rule.title,
         summary=diagnosis.summary,

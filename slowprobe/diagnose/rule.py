@@ -47,6 +47,8 @@ class Diagnosis:
     evidence: dict[str, Any] = field(default_factory=dict)
     covers: Sequence[Site] = ()
     """Lines below those of `where` whose time it is, too: no other finding is to name them (see `Rule.closer_than`)."""
+    bottleneck: Bottleneck | None = None
+    """Overrides the rule's: what is wrong with a loader that evaluation waits for is evaluation's."""
     risk: Risk | None = None
     """What it threatens beside time (memory, wrong data): then it is a finding even where it saves nothing."""
 

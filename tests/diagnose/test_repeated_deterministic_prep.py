@@ -52,7 +52,9 @@ def test_the_first_transforms_are_kept_where_only_later_ones_change(tmp_path):
     assert "What Resize gives is the same" in verdict.diagnosis.summary
     assert verdict.diagnosis.evidence["share of the dataset's time"] == pytest.approx(0.7)
     change = verdict.diagnosis.changes[0]
-    assert change.cached.worst == pytest.approx(0.9 * 0.5, abs=0.02) and change.cached.best == pytest.approx(0.7, abs=0.02)
+    assert change.cached.worst == pytest.approx(0.9 * 0.5, abs=0.02) and change.cached.best == pytest.approx(
+        0.7, abs=0.02
+    )
 
 
 def test_workers_get_a_list_that_is_made_before_them(tmp_path):

@@ -4,6 +4,7 @@ import pytest
 from synthetic import SyntheticRun
 
 from diagnose.asking import ask
+from slowprobe.diagnose.engine import examine
 
 SOURCE = """\
 loader = DataLoader(images, batch_size=32)
@@ -40,3 +41,17 @@ def test_with_workers_it_does_not_apply(tmp_path):
 def test_cheap_batches_pass(tmp_path):
     """Near miss: no workers, but a batch takes less than handing it over would."""
     assert ask(RULE, record(tmp_path, fetch_ms=0.3, collate_ms=0.1)).status == "passed"
+
+
+def test_a_loader_that_evaluation_waits_for_is_no_input_of_the_steps(tmp_path):
+    run = SyntheticRun(tmp_path, SOURCE, cores=8)
+    loader, held_out = run.loader(1, num_workers=2), run.loader(2)
+    for _ in range(5):
+        with run.epoch(loader):
+            for _ in range(20):
+                run.batch(loader, 1.0)
+                run.train()
+        run.evaluate(held_out, 20, fetch_ms=20.0)
+    found = examine(run.evidence()).findings
+    assert "workers-zero" in {finding.rule for finding in found}
+    assert "input" not in {finding.bottleneck for finding in found}

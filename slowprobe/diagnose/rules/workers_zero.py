@@ -95,6 +95,7 @@ def _diagnose(run: Any, loader: LoaderFacts) -> Diagnosis | None:
             ),
         ),
         changes=[change],
+        bottleneck="evaluation" if loader.role == "evaluation" else None,
         evidence={
             "making one batch, ms": round(make_s * 1000, 3),
             "of it in the dataset, ms": round(float(loader.fetch.mean()) * 1000, 3),
