@@ -90,7 +90,7 @@ def partition(recording: Recording, labels: Labels) -> Partition:
     keys = list(zip(spans.kind[roots].tolist(), spans.subject[roots].tolist(), strict=True))
     kept = labels.gap_ns >= 0
     pairs = [(keys[index], keys[index + 1]) for index in np.flatnonzero(kept).tolist()]
-    gap_mix = _mix(pairs, labels.gap[kept], np.maximum(labels.gap_ns[kept], 1))
+    gap_mix = _mix(pairs, labels.gap[kept], labels.gap_ns[kept])
     trains = len(labels.steps) > 0
     for pair, (_, ns) in recording.gaps.items():
         if pair[0] == BOUNDARY:

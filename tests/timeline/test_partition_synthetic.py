@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from synthetic import SyntheticRun
 
@@ -78,8 +78,13 @@ def check_identity(evidence: Evidence, wall_ns: int) -> None:
         assert sum(labels.values()) == pytest.approx(evidence.recording.totals[key].self_ns / 1e9, abs=1e-9)
 
 
+NOTHING = {"fetch": 0.0, "collate": 0.0, "forward": 0.0, "backward": 0.0, "optimizer": 0.0, "python": 0.0}
+RARE: dict[str, None] = dict.fromkeys(("log", "sleep", "save", "collect", "evaluate"))
+
+
 @settings(max_examples=60, deadline=None)
 @given(EPOCHS, st.sampled_from([0, 0, 2]), st.sampled_from([5.0, 40.0, 1000.0]))
+@example([[{**NOTHING, **RARE, "python": 0.1}, {**NOTHING, **RARE}]], 0, 5.0)  # a gap of no length took 2 ns of another
 def test_buckets_add_up_to_the_wall_and_parts_to_the_step(epochs, workers, chunk_ms):
     with tempfile.TemporaryDirectory() as folder:
         run = record(Path(folder), epochs, workers, chunk_ms)
