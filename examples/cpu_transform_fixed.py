@@ -39,9 +39,22 @@ class Photos(Dataset):
         return np.ascontiguousarray(((image - self.mean) / self.std).transpose(2, 0, 1))
 
     def __getitem__(self, index):
-        rng = np.random.default_rng(index)
-        image = self.augment(self.read(rng), rng)
-        return torch.from_numpy(image), index % 10
+        number = index % self.count  # the rest of the index is the epoch: each has augmentations of its own
+        image = self.augment(self.read(np.random.default_rng(number)), np.random.default_rng(index))
+        return torch.from_numpy(image), number % 10
+
+
+class EpochSampler(RandomSampler):
+    """Yields each photo's number once an epoch, plus the epoch times their count."""
+
+    def __init__(self, photos):
+        super().__init__(photos, generator=torch.Generator().manual_seed(0))
+        self.epoch = 0
+
+    def __iter__(self):
+        begin, numbers = self.epoch * len(self), super().__iter__()
+        self.epoch += 1
+        return (begin + number for number in numbers)
 
 
 def build_model():
@@ -61,7 +74,7 @@ def main():
 
     torch.manual_seed(0)
     photos = Photos(args.items)
-    sampler = RandomSampler(photos, generator=torch.Generator().manual_seed(0))
+    sampler = EpochSampler(photos)
     loader = DataLoader(photos, batch_size=16, sampler=sampler, num_workers=2, persistent_workers=True)
     model = build_model()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.005, momentum=0.9, fused=True)

@@ -43,7 +43,7 @@ def main():
 
     torch.manual_seed(0)
     train_loader = DataLoader(make_points(576), batch_size=16, shuffle=True)
-    test_loader = DataLoader(make_points(320), batch_size=64)
+    test_loader = DataLoader(make_points(256), batch_size=64)
     model = nn.Sequential(*[Block(16) for _ in range(6)], nn.Linear(16, 2))
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, fused=True)
     criterion = nn.CrossEntropyLoss()

@@ -11,7 +11,8 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 from slowprobe.diagnose import rules
-from slowprobe.diagnose.evidence import DeclaredEvidence, Evidence, EvidenceMissing
+from slowprobe.diagnose.declared import DeclaredEvidence
+from slowprobe.diagnose.evidence import Evidence, EvidenceMissing
 from slowprobe.diagnose.finding import HIGH_SHARE, MEDIUM_SHARE, Finding, Outcome, Range, Saving, Severity
 from slowprobe.diagnose.rule import Diagnosis, NotApplicable, NotChecked, Passed, Rule
 from slowprobe.timeline.replay import Change, Outlook

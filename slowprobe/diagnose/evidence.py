@@ -303,16 +303,3 @@ class Evidence:
     def worker_starts(self) -> int:
         """How many worker processes recorded themselves."""
         return sum(worker.run.last(WorkerHello) is not None for worker in self.worker_recordings)
-
-
-class DeclaredEvidence:
-    """What a rule sees: the evidence it declared, and nothing else."""
-
-    def __init__(self, evidence: object, needs: tuple[str, ...]) -> None:
-        self._evidence = evidence
-        self._needs = frozenset(needs)
-
-    def __getattr__(self, name: str) -> Any:
-        if name not in self._needs:
-            raise AttributeError(f"evidence {name!r} is not among the rule's needs")
-        return getattr(self._evidence, name)

@@ -63,6 +63,22 @@ def test_serial_steps_pass(tmp_path):
     assert verdict.status == "passed"
 
 
+def test_workers_that_are_started_anew_are_another_cause(tmp_path):
+    """Near miss: fewer workers would help, because fewer would be started in each pass."""
+    run = SyntheticRun(tmp_path, SOURCE, cores=4)
+    run.settings(num_threads=4)
+    loader = run.loader(2, num_workers=4)
+    loader.gained = {"run_delay_ns": 10**9}
+    run.stepped(loader, 3.0)
+    for _ in range(6):
+        with run.epoch(loader, start_ms=400.0, first_ms=200.0):
+            for _ in range(20):
+                run.batch(loader, 80.0, fetch_cpu=0.5)
+                run.train(16.0, 20.0, 4.0)
+    verdict = ask(RULE, run.evidence())
+    assert verdict.status == "passed" and "worker-restart-each-epoch" in verdict.outcome.reason
+
+
 def test_beside_other_programs_it_is_not_judged(tmp_path):
     evidence = record(tmp_path)
     evidence.__dict__["neighbours"] = Neighbours(busy=1.0, others=0.5)

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from slowprobe.diagnose.declared import DeclaredEvidence
 from slowprobe.diagnose.engine import discover, examine
-from slowprobe.diagnose.evidence import DeclaredEvidence, EvidenceMissing
+from slowprobe.diagnose.evidence import EvidenceMissing
 from slowprobe.diagnose.trace_evidence import TraceEvidence
 from slowprobe.report.document import Document
 from slowprobe.report.trace_build import build_trace_document

@@ -10,7 +10,8 @@ to run and had no core, as the kernel counts it. The recorded batches and steps 
 fewer workers, and with both; the best is recommended.
 
 Stays quiet when: workers wait for a core for less than a fifth of their time, everything fits on the cores, a replay
-gains less than 5 % or may lose, or other programs took the cores.
+gains less than 5 % or may lose, workers are started anew in each pass at a price, or other programs took the
+cores.
 
 Fix: torch.set_num_threads(n) in the training process, or fewer workers.
 
@@ -58,7 +59,17 @@ def check(run: Any) -> Answer:
     wanted = _wanted(model, loader)
     if wanted <= SPARE * run.cores_per_rank:
         return Passed(f"workers and step want {wanted:.1f} of {run.cores_per_rank:.1f} cores")
+    if _restarts(run, loader):
+        return Passed("workers are started anew in every pass, which costs more: see worker-restart-each-epoch")
     return _best(run, loader, model, delay, wanted)
+
+
+def _restarts(run: Any, loader: LoaderFacts) -> bool:
+    """Whether keeping the workers saves as much as would be asked of this rule: fewer are also fewer to start."""
+    if loader.persistent_workers or loader.passes < 2:
+        return False
+    kept = run.replay.outlook([Reload(loader.id, persistent_workers=True)])
+    return bool(kept.saved_s >= MIN_SAVING * kept.before_s)
 
 
 def delayed(loader: LoaderFacts) -> float | None:
