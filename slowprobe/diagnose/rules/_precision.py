@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import re
 
-from slowprobe.diagnose.device_parts import kernels_of, share
+from slowprobe.diagnose.device_parts import class_share, kernels_of
 from slowprobe.timeline.device.facts import DeviceFacts
 from slowprobe.timeline.device.kernels import KernelStat
 
 PRODUCTS = ("matmul", "convolution")
 MIN_PRODUCTS = 0.10  # of the recording; below, another precision changes little
-_FULL = re.compile(
-    r"sgemm|ffma|dgemm|_f32f32_f32f32_f32_|simt|cgemm|scudnn|implicit_convolve|winograd.*f32|fft2d", re.I
-)
 _HALF = re.compile(r"bf16|_f16|half|hgemm|h16816|h1688|h884|fp16|bfloat|_hss_|_hhh_|_bbb_|fp8|e4m3", re.I)
 
 
@@ -23,7 +20,7 @@ def products(facts: DeviceFacts) -> list[KernelStat]:
 
 def products_share(facts: DeviceFacts) -> float:
     """Of the recording."""
-    return share(facts, sum(facts.partition.by_class.get(each, 0) for each in PRODUCTS))
+    return class_share(facts, *PRODUCTS)
 
 
 def in_full(kernel: KernelStat) -> bool:

@@ -24,8 +24,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from slowprobe.diagnose.edits import diff
-from slowprobe.diagnose.finding import Fix, Where
+from slowprobe.diagnose.edits import diff, place
+from slowprobe.diagnose.finding import Fix
 from slowprobe.diagnose.making_parts import examined, part_of, passes_for, warm_ratio
 from slowprobe.diagnose.rule import Answer, Diagnosis, NotChecked, Passed, Rule
 from slowprobe.run.record import Site
@@ -73,7 +73,7 @@ def _diagnose(run: Any, loader: LoaderFacts) -> Diagnosis | Passed | NotChecked:
         return Passed(f"items come out the same each time, but {reason}")
     whole = _always_equal(found.items)
     lines = part_of(run, loader, "fetch", lambda stack: stack.site is not None)
-    first, names = _definition(run, loader), _names(found)
+    names = _names(found)
     return Diagnosis(
         title="" if whole else "The first transforms give the same in every epoch",
         summary=(
@@ -83,7 +83,7 @@ def _diagnose(run: Any, loader: LoaderFacts) -> Diagnosis | Passed | NotChecked:
             else f"What {' and '.join(names)} give{'s' if len(names) == 1 else ''} is the same in each of "
             f"{loader.passes} passes; only what comes after changes. It is {kept.expected:.0%} of the dataset's time."
         ),
-        where=[*lines.where, *first],
+        where=[*lines.where, *place(_method(run, loader))],
         covers=lines.inner,
         fix=Fix(text=_advice(run, loader, whole, names), diff=_edit(run, loader, whole)),
         changes=[change],
@@ -127,13 +127,8 @@ def _names(found: RepeatedItems) -> list[str]:
     return sorted(name for (name, _), repeats in found.transforms.items() if _always_equal(repeats))
 
 
-def _definition(run: Any, loader: LoaderFacts) -> list[Where]:
-    """Where the dataset's __getitem__ is defined."""
-    method = _method(run, loader)
-    return [] if method is None else [Where(method.file, method.line, method.function)]
-
-
 def _method(run: Any, loader: LoaderFacts) -> Site | None:
+    """Where the dataset's __getitem__ is defined."""
     found = run.source.find_class(loader.dataset_name)
     if found is None:
         return None
