@@ -1,0 +1,25 @@
+"""Evidence: named facts about a run, each computed when a rule first asks for it."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+from slowprobe.diagnose.evidence.missing import EvidenceMissing
+from slowprobe.diagnose.evidence.pipeline import PipelineEvidence
+from slowprobe.diagnose.evidence.windows import WindowEvidence
+from slowprobe.timeline.replay import Replay
+
+__all__ = ["Evidence", "EvidenceMissing"]
+
+
+class Evidence(PipelineEvidence, WindowEvidence):
+    """All evidence of one run. Attributes raise `EvidenceMissing` with a reason where the run does not hold them."""
+
+    @cached_property
+    def replay(self) -> Replay:
+        """The recorded loop, ready to be replayed with changes."""
+        try:
+            device = self.device_window
+        except EvidenceMissing:
+            device = None  # then no rule has a change for it
+        return Replay(self.partition, self.loaders, self.loader_models, device)

@@ -1,0 +1,3 @@
+"""What evidence raises where a run does not hold it."""
+
+EvidenceMissing = LookupError

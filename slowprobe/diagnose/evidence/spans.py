@@ -1,0 +1,67 @@
+"""What the loop's calls took, by user line."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+from slowprobe.diagnose.evidence.missing import EvidenceMissing
+from slowprobe.diagnose.evidence.recorded import RecordedRun
+from slowprobe.timeline.facts import EvaluationFacts, SpanFacts, evaluation_facts, save_facts, span_facts
+from slowprobe.timeline.hotspots import LineTime, line_times
+
+
+class SpanEvidence(RecordedRun):
+    """What the loop's calls took, by user line."""
+
+    @cached_property
+    def optimizers(self) -> list[SpanFacts]:
+        """Every optimizer; seconds are the self time of its steps (a closure's forward and backward are not in it)."""
+        return span_facts(self.recording, self.partition, "optimizer")
+
+    @cached_property
+    def forwards(self) -> list[SpanFacts]:
+        """Outermost modules, one entry a mode (training, grad)."""
+        return span_facts(self.recording, self.partition, "forward")
+
+    @cached_property
+    def backwards(self) -> list[SpanFacts]:
+        """Backward calls by user line."""
+        return span_facts(self.recording, self.partition, "backward")
+
+    @cached_property
+    def saves(self) -> list[SpanFacts]:
+        """Checkpoint calls by user line."""
+        return save_facts(self.recording, self.partition, self.labels)
+
+    @cached_property
+    def logs(self) -> list[SpanFacts]:
+        """print, logging and tracker calls by user line."""
+        return span_facts(self.recording, self.partition, "log")
+
+    @cached_property
+    def sleeps(self) -> list[SpanFacts]:
+        """time.sleep by user line (not inside a dataset)."""
+        return span_facts(self.recording, self.partition, "sleep")
+
+    @cached_property
+    def externals(self) -> list[SpanFacts]:
+        """Subprocess and network calls by user line."""
+        return span_facts(self.recording, self.partition, "external")
+
+    @cached_property
+    def compiles(self) -> list[SpanFacts]:
+        """torch.compile compilations."""
+        return span_facts(self.recording, self.partition, "compile")
+
+    @cached_property
+    def evaluation(self) -> EvaluationFacts:
+        """The evaluations inside the training loop."""
+        return evaluation_facts(self.recording, self.partition, self.labels, self.steps.count)
+
+    @cached_property
+    def lines(self) -> list[LineTime]:
+        """The user's source lines by time, from stack samples of the training thread."""
+        found = line_times(self.recording, self.labels, self.partition)
+        if not found:
+            raise EvidenceMissing("no stack samples in the user's code")
+        return found
