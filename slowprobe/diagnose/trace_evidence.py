@@ -15,9 +15,11 @@ from slowprobe.timeline.device.rows import device_rows
 from slowprobe.timeline.device.steps import StepBasis, TraceSteps, trace_steps
 from slowprobe.timeline.graph.build import build_graph
 from slowprobe.timeline.graph.changes import HostFaster
+from slowprobe.timeline.graph.nodes import Graph
 from slowprobe.timeline.graph.outlook import GraphReplay
 from slowprobe.timeline.ops import OpWindow, op_window
 from slowprobe.timeline.ranks.facts import Ranks
+from slowprobe.timeline.ranks.joined import joined_graph
 from slowprobe.timeline.replay import Factor, Outlook
 from slowprobe.timeline.step_stats import Floats, StepStats
 from slowprobe.trace.reader import Trace
@@ -57,9 +59,10 @@ LIGHTER = HostFaster(Factor(1 / 1.6, 1 / 1.6, 1 / 1.6), ("python", "operator"))
 class TraceReplay:
     """The recorded steps of a trace, ready to be replayed; the graph is built when a change is first asked for."""
 
-    def __init__(self, trace: Trace, facts: DeviceFacts | None, loop_s: float) -> None:
+    def __init__(self, trace: Trace, facts: DeviceFacts | None, loop_s: float, ranks: Ranks | None = None) -> None:
         self._trace = trace
         self._facts = facts
+        self._ranks = ranks
         self.loop_s = loop_s
         self._known: dict[tuple[int, ...], tuple[list[Any], Outlook]] = {}
 
@@ -69,7 +72,18 @@ class TraceReplay:
         if self._facts is None:
             raise EvidenceMissing("without device activity a trace cannot be replayed")
         marks = self._facts.steps
-        return GraphReplay(build_graph(self._trace, self._facts.rows), marks.start_ns, marks.end_ns)
+        graph = build_graph(self._trace, self._facts.rows) if self._joined is None else self._joined[0]
+        return GraphReplay(graph, marks.start_ns, marks.end_ns)
+
+    @cached_property
+    def _joined(self) -> tuple[Graph, list[int]] | None:
+        if self._ranks is None or self._facts is None:
+            return None
+        return joined_graph(self._trace, self._facts, self._ranks)
+
+    def place_of(self, rank: int) -> int | None:
+        """Where a rank is in the graph, for `OfRank`; None where this trace is replayed without the other ranks."""
+        return self._joined[1].index(rank) if self._joined is not None and rank in self._joined[1] else None
 
     def outlook(self, changes: Iterable[Any]) -> Outlook:
         """The recorded time with all `changes` (of `slowprobe.timeline.graph.changes`) applied together."""
@@ -214,7 +228,7 @@ class TraceEvidence:
     @cached_property
     def replay(self) -> TraceReplay:
         """The recording, ready to be replayed with changes."""
-        return TraceReplay(self.trace, self.facts, float(self.steps.wall_ms.sum()) / 1e3)
+        return TraceReplay(self.trace, self.facts, float(self.steps.wall_ms.sum()) / 1e3, self._ranks)
 
     def _parts(self, marked: bool) -> dict[str, Floats]:
         """ms a step, by the parts of the device's time as the report names them; they add up to the step."""

@@ -21,10 +21,20 @@ def evidence(folder, named):
     made = TraceEvidence(read_trace(trace.write()))
     rank = 3 if named else None
     judged = SimpleNamespace(
-        rank=rank, leading=3, share=0.9, lost_share=0.3, ahead_ns=4_000_000, reason="Rank 3 comes last in 40 of 44."
+        rank=rank,
+        leading=3,
+        share=0.9,
+        lost_share=0.3,
+        ahead_ns=4_000_000,
+        reason="Rank 3 comes last in 40 of 44.",
+        cause="compute",
+        excess_ns=1e6,
     )
+    row = SimpleNamespace(rank=3, path=Path("rank3.json"), clock_offset_ns=None, work_ns={"compute": 4e6})
     made.__dict__["_ranks"] = SimpleNamespace(
-        straggler=judged, rows=[SimpleNamespace(rank=3, path=Path("rank3.json"))], world_size=8
+        straggler=judged,
+        rows=[SimpleNamespace(rank=3, path=Path("rank3.json"), clock_offset_ns=None, work_ns={"compute": 4e6})],
+        world_size=8,
     )
     return made
 
@@ -32,6 +42,7 @@ def evidence(folder, named):
 def test_slow_names_the_rank(tmp_path):
     verdict = ask(RULE, evidence(tmp_path, named=True))
     assert verdict.diagnosis.title == "Rank 3 makes the others wait" and verdict.saved_s > 0
+    assert verdict.diagnosis.basis == "stated range", "the other ranks' traces are not there to be replayed"
 
 
 def test_ranks_that_take_turns_pass(tmp_path):

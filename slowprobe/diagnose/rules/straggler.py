@@ -7,7 +7,8 @@ Why it is slow: a collective ends when the last rank has come: the job runs at t
 How it is seen: the traces of the ranks, their clocks laid over each other by the ends of collectives; for each, which
 rank came last and what the others lost by it. A rank is named only where it causes most of what is lost.
 
-Saving: what it comes later than the last but one: no more can be won by mending it alone.
+Saving: all ranks are replayed together, with this one doing what it spends more time on in the others' time: then the
+next one comes last. Where the ranks could not be replayed together, at most what it comes later than the last but one.
 
 Stays quiet when: one rank was recorded, little is lost in waiting, or different ranks come last by turns.
 
@@ -24,8 +25,11 @@ from slowprobe.diagnose.device_parts import on_device, share
 from slowprobe.diagnose.finding import Fix
 from slowprobe.diagnose.rule import Answer, Diagnosis, Passed, Rule
 from slowprobe.timeline.device.facts import DeviceFacts
-from slowprobe.timeline.graph.changes import Faster
+from slowprobe.timeline.graph.changes import Faster, NoGap, OfRank
+from slowprobe.timeline.ranks.facts import RankRow, Straggler
 from slowprobe.timeline.replay import Factor
+
+REPLAYED = ("data", "python", "launch", "allocator", "off_step")  # causes of idle time that the replay can change
 
 RULE = Rule(title="One rank makes the others wait", bottleneck="communication", needs=("device", "ranks", "replay"))
 
@@ -41,8 +45,7 @@ def _judge(run: Any, facts: DeviceFacts) -> Diagnosis | Passed:
     if found.rank is None:
         return Passed(found.reason)
     row = next(each for each in ranks.rows if each.rank == found.rank)
-    communication = facts.partition.communication_ns
-    gone = min(1.0, found.ahead_ns / communication) if communication else 0.0
+    changes = _as_the_others(run, found, row)
     return Diagnosis(
         title=f"Rank {found.rank} makes the others wait",
         summary=found.reason,
@@ -53,8 +56,8 @@ def _judge(run: Any, facts: DeviceFacts) -> Diagnosis | Passed:
                 f"analyze {row.path.name}."
             )
         ),
-        changes=[Faster("communication", Factor(1 - gone, 1 - gone, 1.0))],
-        basis="stated range",
+        changes=changes or [Faster("communication", _without_waiting(found, facts))],
+        basis="replay" if changes else "stated range",
         evidence={
             "rank": found.rank,
             "of the time lost it causes": round(found.share, 4),
@@ -64,3 +67,22 @@ def _judge(run: Any, facts: DeviceFacts) -> Diagnosis | Passed:
             "ranks recorded": f"{len(ranks.rows)} of {ranks.world_size}",
         },
     )
+
+
+def _as_the_others(run: Any, found: Straggler, row: RankRow) -> list[OfRank]:
+    """This rank spends on its work what the others do; without a place in the replay, or a cause, nothing."""
+    place = run.replay.place_of(found.rank)
+    spent_ns = row.work_ns.get(found.cause or "", 0.0)
+    if place is None or not spent_ns:
+        return []
+    left = max(0.0, 1 - found.excess_ns / spent_ns)
+    factor = Factor(left, left, (1 + left) / 2)  # at worst half of what sets it apart can be mended
+    if found.cause in ("compute", "copy"):
+        return [OfRank(place, Faster(found.cause, factor))]
+    return [OfRank(place, NoGap(found.cause, factor))] if found.cause in REPLAYED else []
+
+
+def _without_waiting(found: Straggler, facts: DeviceFacts) -> Factor:
+    communication = facts.partition.communication_ns
+    gone = min(1.0, found.ahead_ns / communication) if communication else 0.0
+    return Factor(1 - gone, 1 - gone, 1.0)

@@ -143,7 +143,8 @@ class OverlapCopies:
         copies = np.isin(graph.copy_kind, _TO_DEVICE) & edit.inside
         if self.rows is not None:
             copies &= _of_rows(graph, self.rows)
-        edit.floor_ns = max(edit.floor_ns, int(graph.duration_ns[copies].sum()))
+        links_ns = np.bincount(graph.rank[copies], graph.duration_ns[copies])
+        edit.floor_ns = max(edit.floor_ns, int(links_ns.max(initial=0)))
         edit.scale(copies, getattr(self.left, case))
         edit.lag_ns[copies] = np.minimum(edit.lag_ns[copies], graph.latency_ns)
         calls = _calls_of(graph, copies) & edit.inside
@@ -180,6 +181,21 @@ class FewerLaunches:
         edit.scale(_between(graph, launches), 0.0)
 
 
+@dataclass(frozen=True)
+class OfRank:
+    """A change that only one rank makes: its place in the joined graph."""
+
+    rank: int
+    change: Change
+
+    def apply(self, edit: Edit, case: Case) -> None:
+        """Makes the change to that rank's nodes."""
+        everywhere = edit.inside
+        edit.inside = everywhere & (edit.graph.rank == self.rank)
+        self.change.apply(edit, case)
+        edit.inside = everywhere
+
+
 def _of_rows(graph: Graph, rows: Iterable[int]) -> Bools:
     return np.asarray(np.isin(graph.row, np.fromiter(rows, dtype=np.int64)) & (graph.row != MISSING))
 
@@ -203,6 +219,7 @@ def _neighbour(graph: Graph, node: int, step: Sequence[int]) -> int:
 def _calls_of(graph: Graph, copies: Bools) -> Bools:
     """The nodes of the calls that launched these copies, and of the wait for the copy in those that block."""
     rows = graph.row[graph.launch[copies & (graph.launch != MISSING)]]
+    rows = rows[rows != MISSING]
     return np.asarray(((graph.kind == LAUNCH) | (graph.kind == SYNC)) & np.isin(graph.row, rows))
 
 

@@ -37,6 +37,8 @@ class Graph:
     """Into the trace: a call or a device row; `MISSING` for host work between calls."""
     device_row: Ints
     """Into `DeviceRows`."""
+    rank: Ints
+    """0 is the rank whose trace it is; others where the graphs of several were joined."""
     thread: Ints
     """Host threads from 0, which is the main thread; `MISSING` on the device."""
     class_id: Int8s

@@ -15,7 +15,10 @@ from slowprobe.trace.reader import MISSING, Ints
 
 
 class GraphReplay:
-    """The steps of one rank, and what lies between them, ready to be replayed with changes."""
+    """The steps of one rank, and what lies between them, ready to be replayed with changes.
+
+    Of a graph that several ranks were joined into, the times are those of rank 0; changes are made on all of them.
+    """
 
     def __init__(self, graph: Graph, step_start_ns: Ints, step_end_ns: Ints) -> None:
         """Whole steps in order, on the host's clock; without any, all of the trace counts as one.
@@ -34,7 +37,8 @@ class GraphReplay:
             step = np.searchsorted(step_start_ns, graph.start_ns, side="right") - 1
             in_step = (step >= 0) & (graph.start_ns < step_end_ns[step])
             self._off_step = self._inside & ~in_step & (graph.thread != MISSING)
-        earlier = graph.on_device & (given_ns < self._begin_ns)
+        self._own = graph.on_device & (graph.rank == 0)
+        earlier = self._own & (given_ns < self._begin_ns)
         backlog_ns = int(graph.end_ns[earlier].max(initial=self._begin_ns))
         self._main = np.flatnonzero((graph.thread == 0) & (graph.start_ns < self._end_ns))
         self._from_ns = min(backlog_ns, self._done_ns(graph.start_ns, graph.end_ns))
@@ -73,7 +77,7 @@ class GraphReplay:
 
     def _done_ns(self, start_ns: Ints, end_ns: Ints) -> int:
         """When the host reaches the end of the last step and the device has done what was launched until then."""
-        device = self._inside & self._graph.on_device
+        device = self._inside & self._own
         done_ns = int(end_ns[device].max(initial=self._begin_ns))
         if not len(self._main):
             return done_ns
