@@ -33,7 +33,7 @@ def evidence(folder, named):
     row = SimpleNamespace(rank=3, path=Path("rank3.json"), clock_offset_ns=None, work_ns={"compute": 4e6})
     made.__dict__["_ranks"] = SimpleNamespace(
         straggler=judged,
-        rows=[SimpleNamespace(rank=3, path=Path("rank3.json"), clock_offset_ns=None, work_ns={"compute": 4e6})],
+        rows=[row],
         world_size=8,
     )
     return made

@@ -64,6 +64,7 @@ def _judge(run: Any, facts: DeviceFacts) -> Diagnosis | Passed:
             "time lost, of the ranks' spans": round(found.lost_share, 4),
             "later than the last but one, ms": round(found.ahead_ns / 1e6, 3),
             "exposed communication here": round(share(facts, facts.partition.exposed_communication_ns), 4),
+            "replayed": "all ranks together" if changes else "this rank alone",
             "ranks recorded": f"{len(ranks.rows)} of {ranks.world_size}",
         },
     )
