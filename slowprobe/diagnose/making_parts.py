@@ -13,7 +13,7 @@ from slowprobe.diagnose.finding import Where
 from slowprobe.diagnose.hot_lines import shares
 from slowprobe.diagnose.item_calls import tokenized_at
 from slowprobe.diagnose.rule import Answer, Diagnosis, NotApplicable, NotChecked, Passed
-from slowprobe.diagnose.rules._batch_cost import candidates, saved_share
+from slowprobe.diagnose.rules._batch_cost import candidates, saved_share, saved_share_beside_workers
 from slowprobe.run.record import Site
 from slowprobe.timeline.batch_costs import pass_of_batches
 from slowprobe.timeline.loaders import LoaderFacts
@@ -123,25 +123,12 @@ def better_workers(run: Any, loader: LoaderFacts) -> int:
     return max(loader.num_workers, curve.recommended) if curve is not None else loader.num_workers
 
 
-def beside_workers(run: Any, loader: LoaderFacts, change: Reload) -> float:
-    """Share of loop time that the change saves once the loader has as many workers as it should."""
-    workers = better_workers(run, loader)
-    if workers == loader.num_workers:
-        return saved_share(run, change)
-    enough = Reload(loader.id, workers, persistent_workers=True)
-    with_workers = run.replay.outlook([enough])
-    if with_workers.saved_s <= 0:
-        return saved_share(run, change)
-    after = with_workers.expected_s
-    return float((after - run.replay.outlook([enough, change]).expected_s) / after) if after > 0 else 0.0
-
-
 def passes_for(run: Any, loader: LoaderFacts, change: Reload) -> str:
     """Why nothing is to be said of the change: the loop gains little, or workers win most of it. Empty: it counts."""
     alone = saved_share(run, change)
     if alone < MIN_SAVING:
         return f"the loop hardly waits for it: without it, it would gain {alone:.1%}"
-    if beside_workers(run, loader, change) < max(MIN_SAVING, MIN_LEFT * alone):
+    if saved_share_beside_workers(run, loader, change) < max(MIN_SAVING, MIN_LEFT * alone):
         rule = "workers-too-few" if loader.num_workers else "workers-zero"
         workers = better_workers(run, loader)
         return f"{workers} worker{'s' if workers != 1 else ''} would hide most of it (see {rule})"
