@@ -10,7 +10,7 @@ from slowprobe.diagnose.evidence.recorded import RecordedRun
 from slowprobe.errors import SlowprobeError
 from slowprobe.run.schema import Window
 from slowprobe.timeline.device.facts import DeviceFacts
-from slowprobe.timeline.device_window import DeviceWindow
+from slowprobe.timeline.device_window import DeviceWindow, read_device_window
 from slowprobe.timeline.hotspots import UserCode
 from slowprobe.timeline.ops import OpWindow, read_window
 
@@ -41,14 +41,14 @@ class WindowEvidence(RecordedRun):
 
     @cached_property
     def device_window(self) -> DeviceWindow | None:
-        """The profiler window of a run that has an accelerator; None without one."""
+        """The profiler window of a run that has an accelerator; None without one, or where it did nothing."""
         if not self.settings.get("devices"):
             return None
         clean = self.windows.get("clean")
         if clean is None or clean.path is None or not (self.run.folder / clean.path).is_file():
             raise EvidenceMissing("no profiler window was recorded")
         try:
-            return DeviceWindow(self.run.folder / clean.path)
+            return read_device_window(self.run.folder / clean.path)
         except SlowprobeError as error:
             raise EvidenceMissing(str(error)) from None
 

@@ -161,8 +161,8 @@ class OverlapCopies:
 class FewerLaunches:
     """Launches come out of a recorded graph: each costs the host so much, and the work between them nothing.
 
-    rows: of the trace, the launching calls; all launches without any. What lies between two of them stays where the
-    host also waits or asks for data there.
+    rows: of the trace, the device work whose launches these are; all launches without any. What lies between two of
+    them stays where the host also waits, asks for data or launches something else there.
     """
 
     best_ns: float
@@ -175,7 +175,7 @@ class FewerLaunches:
         graph = edit.graph
         launches = (graph.kind == LAUNCH) & edit.inside
         if self.rows is not None:
-            launches &= _of_rows(graph, self.rows)
+            launches &= _launching(graph, graph.on_device & _of_rows(graph, self.rows))
         edit.limit(launches, getattr(self, f"{case}_ns"))
         edit.scale(_between(graph, launches), 0.0)
 
@@ -200,9 +200,16 @@ def _neighbour(graph: Graph, node: int, step: Sequence[int]) -> int:
     return near if near != MISSING and graph.kind[near] == SYNC else MISSING
 
 
+def _launching(graph: Graph, work: Bools) -> Bools:
+    """The nodes that launched this work of the device."""
+    launching = np.zeros(len(graph), dtype=np.bool_)
+    launching[graph.launch[work & (graph.launch != MISSING)]] = True
+    return launching
+
+
 def _calls_of(graph: Graph, copies: Bools) -> Bools:
     """The nodes of the calls that launched these copies, and of the wait for the copy in those that block."""
-    rows = graph.row[graph.launch[copies & (graph.launch != MISSING)]]
+    rows = graph.row[_launching(graph, copies)]
     return np.asarray(((graph.kind == LAUNCH) | (graph.kind == SYNC)) & np.isin(graph.row, rows))
 
 

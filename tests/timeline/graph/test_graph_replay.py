@@ -228,6 +228,15 @@ def test_a_recorded_graph_frees_the_host():
     assert graph.replay([FewerLaunches(0, 0, 1_000)], case="worst").total_ns >= replayed.total_ns
 
 
+def test_a_graph_of_some_kernels_leaves_the_launches_of_the_others():
+    _, graph = run((Operator(30_000), Launch(10_000)) * 10)
+    kernels = graph.row[graph.on_device].tolist()
+    assert graph.replay([FewerLaunches(0, 0, 0, kernels)]).total_ns == graph.replay([FewerLaunches(0, 0, 0)]).total_ns
+    assert graph.replay([FewerLaunches(0, 0, 0, [])]).total_ns == graph.replay([]).total_ns
+    some = graph.replay([FewerLaunches(0, 0, 0, kernels[:5])]).total_ns
+    assert graph.replay([FewerLaunches(0, 0, 0)]).total_ns < some < graph.replay([]).total_ns
+
+
 def test_host_work_goes_by_its_parts():
     program = (Python(100_000), Operator(50_000), Python(20_000), Operator(1_000))
     _, graph = run(program)
