@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from slowprobe.diagnose.evidence import EvidenceMissing
+from slowprobe.diagnose.evidence.tensors import TensorEvidence
 from slowprobe.timeline.device.facts import DeviceFacts, device_facts
 from slowprobe.timeline.device.partition import BusyTime, DevicePartition
 from slowprobe.timeline.device.rows import device_rows
@@ -94,7 +95,7 @@ def _heavy(trace: Trace) -> bool:
     return told or bool(len(trace.memory)) or bool(trace.is_category("python_function").any())
 
 
-class TraceEvidence:
+class TraceEvidence(TensorEvidence):
     """All evidence of a trace. Attributes raise `EvidenceMissing` with a reason where traces do not hold them."""
 
     recorded_by_profiler = True
@@ -121,6 +122,16 @@ class TraceEvidence:
     def device(self) -> DeviceFacts | None:
         """The busiest device of this trace; None where nothing ran on one."""
         return self.facts
+
+    @cached_property
+    def device_window(self) -> DeviceWindow | None:
+        """The trace with what the device did in it."""
+        return None if self.facts is None else DeviceWindow(self.trace, self.facts)
+
+    @property
+    def shaped_window(self) -> DeviceWindow | None:
+        """The same: what was recorded of operators was recorded of all."""
+        return self.device_window
 
     @property
     def ranks(self) -> Ranks:
@@ -208,8 +219,7 @@ class TraceEvidence:
     @cached_property
     def replay(self) -> TraceReplay:
         """The recording, ready to be replayed with changes."""
-        window = None if self.facts is None else DeviceWindow(self.trace, self.facts)
-        return TraceReplay(window, float(self.steps.wall_ms.sum()) / 1e3)
+        return TraceReplay(self.device_window, float(self.steps.wall_ms.sum()) / 1e3)
 
     def _parts(self, marked: bool) -> dict[str, Floats]:
         """ms a step, by the parts of the device's time as the report names them; they add up to the step."""

@@ -10,6 +10,7 @@ import numpy as np
 
 from slowprobe.timeline.device.classes import CLASSES
 from slowprobe.timeline.device.rows import COPIES, KINDS
+from slowprobe.timeline.graph.host import union
 from slowprobe.timeline.graph.kinds import DATA, HOST, HOST_KINDS, LAUNCH, SYNC
 from slowprobe.timeline.graph.nodes import Graph
 from slowprobe.timeline.graph.schedule import Edit
@@ -178,6 +179,24 @@ class FewerLaunches:
             launches &= _launching(graph, graph.on_device & _of_rows(graph, self.rows))
         edit.limit(launches, getattr(self, f"{case}_ns"))
         edit.scale(_between(graph, launches), 0.0)
+
+
+@dataclass(frozen=True)
+class NoOperators:
+    """Operators of the main thread are gone: (start, end) of each on the trace's clock; the calls in them stay."""
+
+    spans_ns: Collection[tuple[int, int]]
+    left: Factor = GONE
+
+    def apply(self, edit: Edit, case: Case) -> None:
+        """Takes their time out of the host's work around them."""
+        graph = edit.graph
+        nodes = np.flatnonzero((graph.thread == 0) & (graph.kind == HOST) & edit.inside & (graph.operator_ns > 0))
+        start_ns, end_ns = np.array(sorted(self.spans_ns), dtype=np.int64).reshape(-1, 2).T
+        spans = union(start_ns, end_ns)
+        within_ns = spans.covered_ns(graph.end_ns[nodes]) - spans.covered_ns(graph.start_ns[nodes])
+        part = np.minimum(within_ns / graph.operator_ns[nodes], 1.0)
+        edit.operator_ns[nodes] *= 1 - part * (1 - getattr(self.left, case))
 
 
 def _of_rows(graph: Graph, rows: Iterable[int]) -> Bools:
