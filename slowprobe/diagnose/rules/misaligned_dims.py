@@ -76,8 +76,9 @@ def _judge(run: Any, facts: DeviceFacts) -> Diagnosis | Passed | NotChecked | No
     padded = {size: _padded(size, needed[dtype]) for dtype, size in sizes}
     return Diagnosis(
         summary=(
-            f"{part:.0%} of the time in matrix products is in sizes that are no multiple of 8 "
-            f"({', '.join(map(str, padded))}): such rows cannot be read in whole words."
+            f"{part:.0%} of the time in matrix products is in sizes that are no multiple of "
+            f"{max(needed[each.dtype] for each in mine)} ({', '.join(map(str, padded))}): such rows cannot be read in "
+            "whole words."
         ),
         where=[],
         fix=Fix(text=f"Pad what these sizes stand for: {', '.join(f'{a} to {b}' for a, b in padded.items())}."),
