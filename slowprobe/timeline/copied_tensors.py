@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from slowprobe.timeline.device.partition import BusyTime
-from slowprobe.timeline.device.rows import COPIES, COPY
+from slowprobe.timeline.device.rows import COPIES
 from slowprobe.timeline.device_window import DeviceWindow
 from slowprobe.trace.reader import MISSING, Ints, Trace
 
@@ -56,11 +56,14 @@ class CopiedTensor:
 def copied_tensors(window: DeviceWindow, shaped: DeviceWindow | None) -> list[CopiedTensor]:
     """The tensors by size, those of most time first. shaped: a window with shapes; of the same steps or of others."""
     rows = window.facts.rows
+    copies = np.flatnonzero(np.isin(rows.copy_kind, _TO_DEVICE))
+    if not len(copies):
+        return []
     exposed_ns = BusyTime(rows).exposed_ns(rows)
     site_of = {row: copy.site for copy in window.facts.copies for row in copy.rows}
     known = {} if shaped is None else _known(shaped)
     found: dict[tuple[int, int, str | None], list[int]] = {}
-    for at in np.flatnonzero((rows.kind == COPY) & np.isin(rows.copy_kind, _TO_DEVICE)).tolist():
+    for at in copies.tolist():
         row = int(rows.row[at])
         size = max(int(window.trace.size_bytes[row]), 0)
         found.setdefault((int(rows.copy_kind[at]), size, site_of.get(row)), []).append(at)

@@ -50,10 +50,12 @@ def host_made(window: DeviceWindow) -> list[HostMade]:
     An operator that launches nothing filled its tensor on the host; `.to()` of the same size right behind it sent it.
     """
     trace, rows = window.trace, window.facts.rows
-    operators = _Operators(trace, rows.launch[rows.launch != MISSING])
     site_of = {row: copy.site for copy in window.facts.copies for row in copy.rows}
     found: dict[tuple[str, str | None], list[tuple[int, int]]] = {}
     copies = np.flatnonzero(np.isin(rows.copy_kind, _TO_DEVICE) & (rows.operator != MISSING))
+    if not len(copies):
+        return []
+    operators = _Operators(trace, rows.launch[rows.launch != MISSING])
     for at in copies.tolist():
         made = operators.filled_before(int(rows.operator[at]))
         if made is not None:
