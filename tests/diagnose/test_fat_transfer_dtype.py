@@ -51,10 +51,16 @@ def test_fixed_sends_bytes(tmp_path):
 
 @pytest.mark.parametrize(
     ("shape", "dtype", "size"),
-    [((64, 512, 768), "float", 4), ((32, 2048), "long int", 8), ((32, 1, 128, 400), "float", 4)],
+    [
+        ((64, 512, 768), "float", 4),
+        ((32, 2048), "long int", 8),
+        ((16, 64, 512), "long int", 8),
+        ((32, 1, 128, 400), "float", 4),
+        ((16, 4, 64, 64), "float", 4),
+    ],
 )
 def test_what_needs_its_type_passes(tmp_path, shape, dtype, size):
-    """Near misses: features, token numbers, spectrograms of one channel."""
+    """Near misses: features, token numbers, also in pieces, spectrograms of one channel, latents of four."""
     assert about(RULE, tmp_path, lambda trace: copies(trace, shape, dtype, size)).status == "passed"
 
 

@@ -69,6 +69,12 @@ def test_float32_without_tensor_cores_is_not_applicable(tmp_path):
     assert about(RULE, tmp_path, vocabulary, **older).status == "not-applicable"
 
 
+def test_other_makers_are_not_applicable(tmp_path):
+    """AMD's matrix cores ask for other multiples."""
+    verdict = about(RULE, tmp_path, vocabulary, device="AMD Instinct MI300X", capability=(None, None))
+    assert verdict.status == "not-applicable"
+
+
 def test_without_shapes_it_is_not_checked(tmp_path):
     verdict = about(RULE, tmp_path, ahead)
     assert verdict.status == "not-checked" and "record_shapes" in verdict.outcome.reason

@@ -13,8 +13,8 @@ Saving: a stated range. At best and as expected the copy takes the narrower type
 eighth); at worst all of it, if the contents need their type after all: values are not in a trace. Of float64, which no
 network computes in, half remains at worst.
 
-Stays quiet when: such copies are exposed for less than 3 % of the time, types are narrow, or neither shape (three or
-four channels, 32 pixels and more) nor type tells.
+Stays quiet when: such copies are exposed for less than 3 % of the time, types are narrow, or neither shape (three
+channels, 32 pixels and more) nor type tells.
 
 Fix: keep uint8 in the dataset, and cast and normalize on the device.
 
@@ -38,7 +38,8 @@ from slowprobe.timeline.graph.changes import Faster
 from slowprobe.timeline.replay import Factor
 
 PIXELS = 32  # of an image's side, at least; below, a tensor of this shape is as well a window of something else
-CHANNELS = (3, 4)  # one channel is as often a spectrogram or a scan of 12 bits
+CHANNELS = 3  # one is as often a spectrogram or a scan of 12 bits, four are the latents of a diffusion model
+MOST_OBLONG = 4  # times as wide as high, of masks; pieces of a text have few rows and long ones
 OFTEN = 0.5  # a step: what comes less often is no batch
 
 RULE = Rule(
@@ -99,7 +100,7 @@ def _wide(tensor: CopiedTensor) -> _Wide | None:
     if dims is None or dtype is None:
         return None
     size = ITEM_BYTES[dtype]
-    if dtype == "long int" and len(dims) >= 3 and min(dims[-2:]) >= PIXELS:
+    if dtype == "long int" and _is_mask(dims):
         return _Wide(tensor, "masks", "uint8", Factor(1 / size, 1 / size, 1.0))
     at_worst = 0.5 if dtype == "double" else 1.0
     if dtype in ("double", "float", "c10::Half", "c10::BFloat16") and _is_image(dims):
@@ -107,12 +108,16 @@ def _wide(tensor: CopiedTensor) -> _Wide | None:
     return _Wide(tensor, "numbers", "float32", Factor(0.5, 0.5, 0.5)) if dtype == "double" else None
 
 
+def _is_mask(dims: tuple[int, ...]) -> bool:
+    return len(dims) >= 3 and min(dims[-2:]) >= PIXELS and max(dims[-2:]) <= MOST_OBLONG * min(dims[-2:])
+
+
 def _is_image(dims: tuple[int, ...]) -> bool:
     """Pictures or videos, channels first or last."""
     if len(dims) < 4:
         return False
-    first = min(dims[-2:]) >= PIXELS and any(size in CHANNELS for size in dims[1:-2])
-    return first or (dims[-1] in CHANNELS and min(dims[-3:-1]) >= PIXELS)
+    first = min(dims[-2:]) >= PIXELS and CHANNELS in dims[1:-2]
+    return first or (dims[-1] == CHANNELS and min(dims[-3:-1]) >= PIXELS)
 
 
 def _shape(tensor: CopiedTensor) -> str:

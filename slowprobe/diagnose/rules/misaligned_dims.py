@@ -12,8 +12,8 @@ graph is replayed with their kernels faster.
 Saving: a stated range. Of their kernels 0.5 remains at best, 0.75 is expected and all of it at worst, times what the
 padding adds.
 
-Stays quiet when: shapes were not recorded, such products take less than 10 % of the products' time or 3 % of all, or no
-tensor core is asked for (float32 without TF32).
+Stays quiet when: shapes were not recorded, such products take less than 10 % of the products' time or 3 % of all, no
+tensor core is asked for (float32 without TF32), or the device is not NVIDIA's: others ask for other multiples.
 
 Fix: pad: the vocabulary to a multiple of 64, hidden sizes and sequences to one of 8 (pad_to_multiple_of=8 of
 tokenizers and collators).
@@ -56,8 +56,8 @@ def check(run: Any) -> Answer:
 
 
 def _judge(run: Any, facts: DeviceFacts) -> Diagnosis | Passed | NotChecked | NotApplicable:
-    if not facts.has_tensor_cores:
-        return NotApplicable("no device with tensor cores is named")
+    if facts.capability is None or not facts.has_tensor_cores:
+        return NotApplicable("no NVIDIA device with tensor cores is named")
     products: list[MatrixProduct] = run.matrix_products
     tf32 = any(each.tensor_cores for each in products if each.dtype == "float")
     needed = dict.fromkeys(HALF, 8) | ({"float": 4} if tf32 else {})
