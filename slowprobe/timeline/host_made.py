@@ -127,5 +127,5 @@ class _Operators:
     def _fits(self, inner: list[int], sends: int) -> bool:
         """Whether the tensor that is filled is as large as the one that is sent, as far as shapes were recorded."""
         sent = self._trace.numel(sends)
-        filled = [size for row in inner if (size := self._trace.numel(row)) is not None]
+        filled = [size for row in inner if (size := self._trace.numel(row))]  # arange begins with an empty tensor
         return sent is None or not filled or sent in filled

@@ -51,6 +51,49 @@ def test_another_tensor_that_is_copied_then_passes(tmp_path, change):
     assert about(RULE, tmp_path, lambda trace: made(trace, **change)).status == "passed"
 
 
+def test_arange_whose_size_no_operator_tells(tmp_path):
+    """As torch 2.13 records it: the tensor that is filled is empty at first."""
+
+    def step(trace):
+        with trace.op("aten::arange"):
+            with trace.op("aten::empty", **{"Input Dims": [[], []], "Input type": ["ScalarList", "Scalar"]}):
+                pass
+            with trace.op(
+                "aten::arange", **{"Input Dims": [[], [], [], [0]], "Input type": ["Scalar"] * 3 + ["float"]}
+            ):
+                trace.python(200.0)
+        with trace.op("aten::to"), trace.op("aten::copy_", **SENT):
+            trace.copy("HtoD (Pageable -> Device)", 200.0, 1 << 20)
+        ahead(trace, kernels=3)
+
+    assert about(RULE, tmp_path, step).diagnosis.evidence["operators"] == "arange"
+
+
+def test_without_shapes_what_follows_at_once_is_the_same_tensor(tmp_path):
+    def step(trace):
+        with trace.op("aten::zeros"), trace.op("aten::zero_"):
+            trace.python(200.0)
+        with trace.op("aten::to"), trace.op("aten::copy_"):
+            trace.copy("HtoD (Pageable -> Device)", 200.0, 1 << 20)
+        ahead(trace, kernels=3)
+
+    assert about(RULE, tmp_path, step).status == "found"
+
+
+def test_a_tensor_of_a_list_passes(tmp_path):
+    """Near miss: torch.tensor([…]).to(device) has its values from Python; device= would copy as well."""
+
+    def step(trace):
+        for name in ("aten::empty", "aten::lift_fresh", "aten::detach_"):
+            with trace.op(name):
+                trace.python(100.0)
+        with trace.op("aten::to"), trace.op("aten::copy_"):
+            trace.copy("HtoD (Pageable -> Device)", 200.0, 1 << 20)
+        ahead(trace, kernels=3)
+
+    assert about(RULE, tmp_path, step).status == "passed"
+
+
 def test_a_batch_from_the_loader_passes(tmp_path):
     def step(trace):
         trace.data(100.0)
