@@ -9,17 +9,15 @@ from typing import Any
 import numpy as np
 
 from slowprobe.diagnose.evidence import EvidenceMissing
+from slowprobe.diagnose.evidence.tensors import TensorEvidence
 from slowprobe.timeline.device.facts import DeviceFacts, device_facts
 from slowprobe.timeline.device.partition import BusyTime, DevicePartition
 from slowprobe.timeline.device.rows import device_rows
 from slowprobe.timeline.device.steps import StepBasis, TraceSteps, trace_steps
-from slowprobe.timeline.graph.build import build_graph
+from slowprobe.timeline.device_window import DeviceWindow
 from slowprobe.timeline.graph.changes import HostFaster
-from slowprobe.timeline.graph.nodes import Graph
-from slowprobe.timeline.graph.outlook import GraphReplay
 from slowprobe.timeline.ops import OpWindow, op_window
 from slowprobe.timeline.ranks.facts import Ranks
-from slowprobe.timeline.ranks.joined import joined_graph
 from slowprobe.timeline.replay import Factor, Outlook
 from slowprobe.timeline.step_stats import Floats, StepStats
 from slowprobe.trace.reader import Trace
@@ -57,64 +55,51 @@ LIGHTER = HostFaster(Factor(1 / 1.6, 1 / 1.6, 1 / 1.6), ("python", "operator"))
 
 
 class TraceReplay:
-    """The recorded steps of a trace, ready to be replayed; the graph is built when a change is first asked for."""
+    """The recorded steps of a trace, ready to be replayed without what recording shapes and stacks costs."""
 
-    def __init__(self, trace: Trace, facts: DeviceFacts | None, loop_s: float, ranks: Ranks | None = None) -> None:
-        self._trace = trace
-        self._facts = facts
-        self._ranks = ranks
+    def __init__(self, window: DeviceWindow | None, loop_s: float) -> None:
+        """`window`: None without a device."""
+        self._window = window
         self.loop_s = loop_s
         self._known: dict[tuple[int, ...], tuple[list[Any], Outlook]] = {}
-
-    @cached_property
-    def graph(self) -> GraphReplay:
-        """Everything that ran, by what waits for what. Raises `EvidenceMissing` without a device."""
-        if self._facts is None:
-            raise EvidenceMissing("without device activity a trace cannot be replayed")
-        marks = self._facts.steps
-        graph = build_graph(self._trace, self._facts.rows) if self._joined is None else self._joined[0]
-        return GraphReplay(graph, marks.start_ns, marks.end_ns)
-
-    @cached_property
-    def _joined(self) -> tuple[Graph, list[int]] | None:
-        if self._ranks is None or self._facts is None:
-            return None
-        return joined_graph(self._trace, self._facts, self._ranks)
+        self._lighter_s: float | None = None
 
     def place_of(self, rank: int) -> int | None:
         """Where a rank is in the graph, for `OfRank`; None where this trace is replayed without the other ranks."""
-        return self._joined[1].index(rank) if self._joined is not None and rank in self._joined[1] else None
+        return None if self._window is None else self._window.place_of(rank)
 
     def outlook(self, changes: Iterable[Any]) -> Outlook:
-        """The recorded time with all `changes` (of `slowprobe.timeline.graph.changes`) applied together."""
+        """The recorded time with all `changes` (of `slowprobe.timeline.graph.changes`) applied together.
+
+        Raises `EvidenceMissing` without a device.
+        """
         changes = list(changes)
         if not changes:
             return Outlook(self.loop_s, self.loop_s, self.loop_s, self.loop_s)
         key = tuple(map(id, changes))
         if key not in self._known:  # the joint replay of a single finding is its own
-            self._known[key] = changes, self._replayed(changes)
+            if self._window is None:
+                raise EvidenceMissing("without device activity a trace cannot be replayed")
+            self._known[key] = changes, self._replayed(self._window, changes)
         return self._known[key][1]
 
-    def _replayed(self, changes: list[Any]) -> Outlook:
-        if not self._heavy:
-            return self.graph.outlook(changes)
+    def _replayed(self, window: DeviceWindow, changes: list[Any]) -> Outlook:
+        if not _heavy(window.trace):
+            return window.outlook(changes)
+        if self._lighter_s is None:
+            self._lighter_s = window.graph.after_s([LIGHTER])
         before_s = self._lighter_s
-        after = self.graph.outlook([*changes, LIGHTER])
+        after = window.outlook([*changes, LIGHTER])
         return Outlook(before_s, *(min(each, before_s) for each in (after.best_s, after.expected_s, after.worst_s)))
 
-    @cached_property
-    def _heavy(self) -> bool:
-        """Whether shapes, stacks or memory were recorded with the operators."""
-        trace = self._trace
-        told = bool(trace.header.get("with_stack") or trace.header.get("record_shapes"))
-        return told or bool(len(trace.memory)) or bool(trace.is_category("python_function").any())
 
-    @cached_property
-    def _lighter_s(self) -> float:
-        return self.graph.after_s([LIGHTER])
+def _heavy(trace: Trace) -> bool:
+    """Whether shapes, stacks or memory were recorded with the operators."""
+    told = bool(trace.header.get("with_stack") or trace.header.get("record_shapes"))
+    return told or bool(len(trace.memory)) or bool(trace.is_category("python_function").any())
 
 
-class TraceEvidence:
+class TraceEvidence(TensorEvidence):
     """All evidence of a trace. Attributes raise `EvidenceMissing` with a reason where traces do not hold them."""
 
     recorded_by_profiler = True
@@ -141,6 +126,16 @@ class TraceEvidence:
     def device(self) -> DeviceFacts | None:
         """The busiest device of this trace; None where nothing ran on one."""
         return self.facts
+
+    @cached_property
+    def device_window(self) -> DeviceWindow | None:
+        """The trace with what the device did in it."""
+        return None if self.facts is None else DeviceWindow(self.trace, self.facts, self._ranks)
+
+    @property
+    def shaped_window(self) -> DeviceWindow | None:
+        """The same: what was recorded of operators was recorded of all."""
+        return self.device_window
 
     @property
     def ranks(self) -> Ranks:
@@ -228,7 +223,7 @@ class TraceEvidence:
     @cached_property
     def replay(self) -> TraceReplay:
         """The recording, ready to be replayed with changes."""
-        return TraceReplay(self.trace, self.facts, float(self.steps.wall_ms.sum()) / 1e3, self._ranks)
+        return TraceReplay(self.device_window, float(self.steps.wall_ms.sum()) / 1e3)
 
     def _parts(self, marked: bool) -> dict[str, Floats]:
         """ms a step, by the parts of the device's time as the report names them; they add up to the step."""

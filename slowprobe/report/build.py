@@ -60,7 +60,7 @@ def _device(evidence: Evidence) -> Device | None:
         window = evidence.device_window
     except EvidenceMissing:
         return None
-    return device_section(window.trace, window.facts) if window is not None and window.facts is not None else None
+    return None if window is None else device_section(window.trace, window.facts)
 
 
 def _run_info(evidence: Evidence) -> doc.RunInfo:

@@ -1,42 +1,54 @@
-"""The profiler window of a run with an accelerator: what the device did, and its steps as a graph to be replayed."""
+"""A recording with an accelerator: what the device did, and its steps as a graph to be replayed."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from slowprobe.timeline.device.facts import DeviceFacts, device_facts
-from slowprobe.timeline.device.rows import device_rows
-from slowprobe.timeline.device.steps import TraceSteps, trace_steps
 from slowprobe.timeline.graph.build import build_graph
+from slowprobe.timeline.graph.nodes import Graph
 from slowprobe.timeline.graph.outlook import GraphReplay
+from slowprobe.timeline.ranks.facts import Ranks
+from slowprobe.timeline.ranks.joined import joined_graph
 from slowprobe.timeline.replay import Outlook
-from slowprobe.trace.reader import read_trace
+from slowprobe.trace.reader import Trace, read_trace
 
 
+@dataclass(frozen=True)
 class DeviceWindow:
-    """Read at once, worked out when it is asked for. Raises `TraceError` for what is no trace."""
+    """A trace in which a device was at work; the graph is built when it is first asked for."""
 
-    def __init__(self, path: Path) -> None:
-        self.trace = read_trace(path)
-
-    @cached_property
-    def facts(self) -> DeviceFacts | None:
-        """None where the device did nothing."""
-        return device_facts(self.trace)
+    trace: Trace
+    facts: DeviceFacts
+    ranks: Ranks | None = None
+    """The others of the job, to be replayed together with this one where their traces allow it."""
 
     @cached_property
-    def _steps(self) -> TraceSteps:
-        rows = device_rows(self.trace)
-        return self.facts.steps if self.facts is not None else trace_steps(self.trace, rows)
+    def graph(self) -> GraphReplay:
+        """Everything that ran, by what waits for what."""
+        steps = self.facts.steps
+        graph = build_graph(self.trace, self.facts.rows) if self._joined is None else self._joined[0]
+        return GraphReplay(graph, steps.start_ns, steps.end_ns)
 
     @cached_property
-    def _replay(self) -> GraphReplay:
-        rows = self.facts.rows if self.facts is not None else device_rows(self.trace)
-        return GraphReplay(build_graph(self.trace, rows), self._steps.start_ns, self._steps.end_ns)
+    def _joined(self) -> tuple[Graph, list[int]] | None:
+        return None if self.ranks is None else joined_graph(self.trace, self.facts, self.ranks)
+
+    def place_of(self, rank: int) -> int | None:
+        """Where a rank is in the graph, for `OfRank`; None where this trace is replayed without the other ranks."""
+        return self._joined[1].index(rank) if self._joined is not None and rank in self._joined[1] else None
 
     def outlook(self, changes: Iterable[Any]) -> Outlook:
-        """The profiled steps with all `changes` applied together."""
-        return self._replay.outlook(changes)
+        """The recorded steps with all `changes` (of `slowprobe.timeline.graph.changes`) applied together."""
+        return self.graph.outlook(changes)
+
+
+def read_device_window(path: Path) -> DeviceWindow | None:
+    """None where the device did nothing. Raises `TraceError` for what is no trace."""
+    trace = read_trace(path)
+    facts = device_facts(trace)
+    return None if facts is None else DeviceWindow(trace, facts)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable, Iterable
 from operator import attrgetter
+from typing import Any
 
 import numpy as np
 
@@ -33,7 +35,8 @@ _NARROW = {"external_id", "sequence", "correlation", "python_id", "python_parent
 _NO_ARGS = Args()
 _PHASE, _START, _DURATION = attrgetter("ph"), attrgetter("ts"), attrgetter("dur")
 _NAME, _CATEGORY, _PROCESS, _THREAD = attrgetter("name"), attrgetter("cat"), attrgetter("pid"), attrgetter("tid")
-_DIMS, _DIMS_2021 = attrgetter("input_dims"), attrgetter("input_dims_2021")
+_DIMS = attrgetter("input_dims"), attrgetter("input_dims_2021")
+_TYPES = (attrgetter("input_types"),)
 _EXTERNAL_ID_2021, _COLLECTIVE = attrgetter("external_id_2021"), attrgetter("collective")
 
 
@@ -47,11 +50,14 @@ class Rows:
         self.places = Places()
         self.dims = Numbered({b"": MISSING})
         """Recorded shapes, as JSON, and their numbers."""
+        self.types = Numbered({b"": MISSING})
+        """The same of recorded types."""
         self.columns = {
             **{field: Column(wide=True) for field in ("start_ns", "duration_ns", "pid", "tid", "name_id")},
             **{field: Column(wide=field not in _NARROW) for field in IDS},
             "category_id": Column(),
             "dims_id": Column(),
+            "types_id": Column(),
         }
         self.collectives: dict[int, Collective] = {}
         self.memory = [Column(wide=True) for _ in range(5)]
@@ -75,7 +81,8 @@ class Rows:
             "tid": self.places.numbers(map(_THREAD, rows), count),
             "name_id": self.names.numbers(map(_NAME, rows), count),
             "category_id": self.categories.numbers(map(_CATEGORY, rows), count),
-            "dims_id": self._dims_ids(args),
+            "dims_id": _text_ids(self.dims, args, _DIMS),
+            "types_id": _text_ids(self.types, args, _TYPES),
             **{field: as_ids(map(attrgetter(field), args), count) for field in IDS},
         }
         older = as_ids(map(_EXTERNAL_ID_2021, args), count)
@@ -89,14 +96,6 @@ class Rows:
                     self.collectives[self.count + i] = _collective(args[i])
         self.count += count
 
-    def _dims_ids(self, args: list[Args]) -> Ints:
-        ids = np.full(len(args), MISSING)
-        for spelling in (_DIMS_2021, _DIMS):
-            texts = list(map(spelling, args))
-            if texts.count(_NO_ARGS.input_dims) < len(texts):
-                ids = np.maximum(ids, self.dims.numbers(map(bytes, texts), len(texts)))  # an event has one spelling
-        return ids
-
     def _add_others(self, events: list[Event]) -> None:
         self.skipped.update(map(_PHASE, events))
         for event in events:
@@ -108,6 +107,16 @@ class Rows:
             self.memory[0].extend(as_ns(list(map(_START, memory))))
             for number, column in enumerate(self.memory[1:]):
                 column.extend(figures[:, number])
+
+
+def _text_ids(known: Numbered, args: list[Args], spellings: Iterable[Callable[[Args], Any]]) -> Ints:
+    """The numbers of an argument that is kept as JSON text, whichever way it is spelled."""
+    ids = np.full(len(args), MISSING)
+    for spelling in spellings:
+        texts = list(map(spelling, args))
+        if texts.count(_NO_ARGS.input_dims) < len(texts):
+            ids = np.maximum(ids, known.numbers(map(bytes, texts), len(texts)))  # an event has one spelling
+    return ids
 
 
 def _collective(args: Args) -> Collective:

@@ -21,6 +21,22 @@ def test_slow_saves_most_of_the_idle_time(tmp_path):
     assert outlook.expected_s < 0.5 * outlook.before_s
 
 
+def test_what_no_graph_captures_keeps_its_launch(tmp_path):
+    """Copies from the host between the kernels: what lies around them stays."""
+
+    def step(trace):
+        for _ in range(100):
+            trace.python(20.0)
+            with trace.op("aten::copy_"):
+                trace.copy("HtoD (Pinned -> Device)", 1.0, 64, waits=False)
+            with trace.op("aten::add"):
+                trace.kernel(ADD, 5.0)
+
+    verdict = about(RULE, tmp_path, step)
+    _, outlook = verdict.found[0]
+    assert outlook.expected_s > 0.5 * outlook.before_s
+
+
 def test_fixed_passes(tmp_path):
     assert about(RULE, tmp_path, ahead).status == "passed"
 

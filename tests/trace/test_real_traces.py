@@ -75,6 +75,7 @@ def compare(trace: Trace, path: Path) -> None:
         args = event.get("args") or {}
         dims = args.get("Input Dims", args.get("Input dims"))
         assert trace.input_dims(row) == dims
+        assert trace.input_types(row) == args.get("Input type")
         collective = trace.collectives.get(row)
         assert (collective.name if collective else None) == (args.get("Collective name") or None)
     memory = [event for event in events if event["ph"] == "i" and event["name"] == "[memory]"]

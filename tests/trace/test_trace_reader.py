@@ -266,9 +266,20 @@ def test_small_ids_take_half_the_memory_and_large_ones_stay_whole(tmp_path):
 
 
 def test_a_trace_travels_to_another_process(tmp_path):
-    path = write(tmp_path / "t.json", [event("a", 0, 1, args={"Input Dims": [[2, 3]]})])
+    path = write(tmp_path / "t.json", [event("a", 0, 1, args={"Input Dims": [[2, 3]], "Input type": ["long int"]})])
     trace = pickle.loads(pickle.dumps(read_trace(path)))
     assert trace.numel(0) == 6 and trace.input_dims(0) == [[2, 3]] and trace.stream.tolist() == [MISSING]
+    assert trace.input_types(0) == ["long int"]
+
+
+def test_types_are_read_and_cost_nothing_where_none_was_recorded(tmp_path):
+    typed = event("typed", 0, 1, args={"Input type": ["float", "Scalar", ""]})
+    trace = read_trace(
+        write(tmp_path / "t.json", [typed, event("bare", 5, 1), event("odd", 9, 1, args={"Input type": 3})])
+    )
+    assert [trace.input_types(row) for row in range(3)] == [["float", "Scalar", ""], None, None]
+    bare = read_trace(write(tmp_path / "b.json", [event("a", 0, 1)]))
+    assert bare.input_types(0) is None and bare._types_id.strides == (0,)
 
 
 def test_collectives_and_memory_follow_the_order_of_rows(tmp_path):

@@ -7,15 +7,16 @@ from typing import NoReturn
 
 from slowprobe.diagnose.evidence.missing import EvidenceMissing
 from slowprobe.diagnose.evidence.recorded import RecordedRun
+from slowprobe.diagnose.evidence.tensors import TensorEvidence
 from slowprobe.errors import SlowprobeError
 from slowprobe.run.schema import Window
 from slowprobe.timeline.device.facts import DeviceFacts
-from slowprobe.timeline.device_window import DeviceWindow
+from slowprobe.timeline.device_window import DeviceWindow, read_device_window
 from slowprobe.timeline.hotspots import UserCode
 from slowprobe.timeline.ops import OpWindow, read_window
 
 
-class WindowEvidence(RecordedRun):
+class WindowEvidence(TensorEvidence, RecordedRun):
     """What the profiler recorded in a few steps."""
 
     @cached_property
@@ -41,14 +42,22 @@ class WindowEvidence(RecordedRun):
 
     @cached_property
     def device_window(self) -> DeviceWindow | None:
-        """The profiler window of a run that has an accelerator; None without one."""
+        """The profiler window of a run that has an accelerator; None without one, or where it did nothing."""
         if not self.settings.get("devices"):
             return None
-        clean = self.windows.get("clean")
-        if clean is None or clean.path is None or not (self.run.folder / clean.path).is_file():
+        return self._read("clean")
+
+    @cached_property
+    def shaped_window(self) -> DeviceWindow | None:
+        """One step with shapes and lines, later than those of `device_window`."""
+        return None if self.device_window is None else self._read("annotated")
+
+    def _read(self, role: str) -> DeviceWindow | None:
+        window = self.windows.get(role)
+        if window is None or window.path is None or not (self.run.folder / window.path).is_file():
             raise EvidenceMissing("no profiler window was recorded")
         try:
-            return DeviceWindow(self.run.folder / clean.path)
+            return read_device_window(self.run.folder / window.path)
         except SlowprobeError as error:
             raise EvidenceMissing(str(error)) from None
 

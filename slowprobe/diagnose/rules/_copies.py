@@ -4,11 +4,38 @@ from __future__ import annotations
 
 from typing import Any
 
-from slowprobe.diagnose.device_parts import share
+from slowprobe.diagnose.device_parts import on_device, per_step, places, share
+from slowprobe.diagnose.finding import Fix
+from slowprobe.diagnose.rule import Answer, Diagnosis, Passed
 from slowprobe.timeline.device.copies import CopyStat
 from slowprobe.timeline.device.facts import DeviceFacts
+from slowprobe.timeline.graph.changes import PARTLY, OverlapCopies
+from slowprobe.timeline.replay import Factor
 
 MIN_EXPOSED = 0.03  # of the recording
+
+
+def judged(run: Any, memory: str, summary: str, fix: Fix, left: Factor = PARTLY) -> Answer:
+    """What to say of copies from `memory` (pinned or pageable) that nothing hides.
+
+    summary: has places for `count` (a step) and `exposed` (a share of the time).
+    """
+
+    def judge(_: Any, facts: DeviceFacts) -> Diagnosis | Passed:
+        copies = copies_of(facts, f"h2d_{memory}")
+        exposed = exposed_share(facts, copies)
+        if exposed < MIN_EXPOSED:
+            return Passed(f"copies from {memory} memory hold up the device {exposed:.1%} of the time")
+        count = per_step(facts, sum(copy.count for copy in copies))
+        return Diagnosis(
+            summary=summary.format(count=count, exposed=exposed),
+            where=places((copy.site, copy.exposed_ns) for copy in copies),
+            fix=fix,
+            changes=[OverlapCopies(rows_of(copies), left)],
+            evidence=evidence(facts, copies, count),
+        )
+
+    return on_device(run, judge)
 
 
 def copies_of(facts: DeviceFacts, *kinds: str) -> list[CopyStat]:

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from slowprobe.diagnose.rule import Answer, Diagnosis, NotApplicable, NotChecked, Passed
+from slowprobe.timeline.loader_model import LoaderModel
 from slowprobe.timeline.loaders import LoaderFacts
 from slowprobe.timeline.partition import Partition
 from slowprobe.timeline.recording import KIND
@@ -24,6 +25,7 @@ SLACK = 0.9  # of a step; a queue served nearer to its limit stays empty for lon
 MIN_IMBALANCE = 1.3  # of the busiest worker over the mean; of 20 batches as uneven as can be, sums stray by 0.2
 MIN_BATCHES_A_WORKER = 5  # fewer, and one batch more or less looks like a shard of another size
 HELD = 0.5  # of the waiting, with a later batch ready: then the order is what most of it is for
+ROOM = 0.5  # of the CPU time one more worker wants must be idle; below, it takes what it uses from the others
 MIN_PASSES = 10  # a batch looked at before training, or a few sanity checks, are passes of one batch, too
 ONE_BATCH = 1.5  # batches a pass: one, and now and then another
 
@@ -101,6 +103,26 @@ def supply_of(split: Partition, loader: LoaderFacts) -> Supply | None:
     wait_s, loop_s = float(later.mean()), split.loop_s
     share = wait_s * loader.batches / loop_s if loop_s > 0 else 0.0
     return Supply(loader, wait_s, loader.make_s / loader.num_workers, float(known.mean()), share)
+
+
+def cores_used(model: LoaderModel, supply: Supply) -> float:
+    """Mean number of cores that the step and the workers keep at work: CPU seconds a batch over seconds a batch."""
+    alone = model.alone("expected")
+    cpu_s = alone.cores.step * float(alone.consume.mean()) + float(alone.cpu.mean())
+    return cpu_s / (supply.wait_s + supply.step_s)
+
+
+def wanted_cores(model: LoaderModel) -> float:
+    """The part of a core that one more worker uses: a batch that waits for storage needs hardly any."""
+    alone = model.alone("expected")
+    cpu_s, idle_s = float(alone.cpu.mean()), float(alone.idle.mean())
+    return cpu_s / (cpu_s + idle_s) if cpu_s + idle_s > 0 else 1.0
+
+
+def has_room(run: Any, model: LoaderModel, supply: Supply) -> bool:
+    """Whether a core is idle for one more worker. Reads cores_per_rank."""
+    idle = run.cores_per_rank - cores_used(model, supply)
+    return bool(idle >= ROOM * wanted_cores(model))
 
 
 def given_up(split: Partition, loader: LoaderFacts) -> bool:

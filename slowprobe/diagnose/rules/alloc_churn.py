@@ -23,7 +23,7 @@ from typing import Any
 from slowprobe.diagnose.device_parts import on_device
 from slowprobe.diagnose.finding import Fix
 from slowprobe.diagnose.rule import Answer, Diagnosis, Passed, Rule
-from slowprobe.diagnose.rules._allocator import Calls, calls_of
+from slowprobe.diagnose.rules._allocator import calls_per_step, calls_share, emptied, evidence, harmless
 from slowprobe.timeline.device.facts import DeviceFacts
 from slowprobe.timeline.graph.changes import NoSync
 
@@ -38,22 +38,21 @@ def check(run: Any) -> Answer:
 
 
 def _judge(_: Any, facts: DeviceFacts) -> Diagnosis | Passed:
-    calls: Calls = calls_of(facts)
-    reason = calls.harmless
+    reason = harmless(facts)
     if reason:
         return Passed(reason)
-    if calls.emptied:
+    if emptied(facts):
         return Passed("what was freed was given back by empty_cache: see empty-cache-in-loop")
     return Diagnosis(
         summary=(
-            f"{calls.per_step:.1f} calls of cudaMalloc and cudaFree a step take {calls.share:.0%} of the time: the "
-            "memory that torch keeps does not fit what the next step asks for."
+            f"{calls_per_step(facts):.1f} calls of cudaMalloc and cudaFree a step take {calls_share(facts):.0%} of the "
+            "time: the memory that torch keeps does not fit what the next step asks for."
         ),
         where=[],
         fix=Fix(
             text="Set PYTORCH_ALLOC_CONF=expandable_segments:True, or give batches a few fixed shapes.",
             diff="+export PYTORCH_ALLOC_CONF=expandable_segments:True",
         ),
-        changes=[NoSync(calls.rows)],
-        evidence=calls.evidence,
+        changes=[NoSync(facts.allocator.rows)],
+        evidence=evidence(facts),
     )

@@ -22,7 +22,7 @@ from typing import Any
 from slowprobe.diagnose.device_parts import on_device
 from slowprobe.diagnose.finding import Fix
 from slowprobe.diagnose.rule import Answer, Diagnosis, Passed, Rule
-from slowprobe.diagnose.rules._allocator import calls_of
+from slowprobe.diagnose.rules._allocator import calls_per_step, calls_share, emptied, evidence, harmless
 from slowprobe.timeline.device.facts import DeviceFacts
 from slowprobe.timeline.graph.changes import NoSync
 
@@ -35,19 +35,18 @@ def check(run: Any) -> Answer:
 
 
 def _judge(_: Any, facts: DeviceFacts) -> Diagnosis | Passed:
-    calls = calls_of(facts)
-    reason = calls.harmless
+    reason = harmless(facts)
     if reason:
         return Passed(reason)
-    if not calls.emptied:
+    if not emptied(facts):
         return Passed("the driver is asked for memory, but does not get it back in every step: see alloc-churn")
     return Diagnosis(
         summary=(
-            f"Memory goes back to the driver and is asked for again in each step ({calls.per_step:.1f} calls), "
-            f"{calls.share:.0%} of the time."
+            "Memory goes back to the driver and is asked for again in each step "
+            f"({calls_per_step(facts):.1f} calls), {calls_share(facts):.0%} of the time."
         ),
         where=[],
         fix=Fix(text="Take torch.cuda.empty_cache() out of the loop.", diff="-torch.cuda.empty_cache()"),
-        changes=[NoSync(calls.rows)],
-        evidence=calls.evidence,
+        changes=[NoSync(facts.allocator.rows)],
+        evidence=evidence(facts),
     )

@@ -21,34 +21,19 @@ from __future__ import annotations
 
 from typing import Any
 
-from slowprobe.diagnose.device_parts import on_device, per_step, places
 from slowprobe.diagnose.finding import Fix
-from slowprobe.diagnose.rule import Answer, Diagnosis, Passed, Rule
-from slowprobe.diagnose.rules._copies import MIN_EXPOSED, copies_of, evidence, exposed_share, rows_of
-from slowprobe.timeline.device.facts import DeviceFacts
-from slowprobe.timeline.graph.changes import OverlapCopies
+from slowprobe.diagnose.rule import Answer, Rule
+from slowprobe.diagnose.rules._copies import judged
 
 RULE = Rule(title="Copies to the device wait for their turn", bottleneck="transfer", needs=("device", "replay"))
 
 
 def check(run: Any) -> Answer:
     """Find pinned copies that nothing hides."""
-    return on_device(run, _judge)
-
-
-def _judge(_: Any, facts: DeviceFacts) -> Diagnosis | Passed:
-    copies = copies_of(facts, "h2d_pinned")
-    exposed = exposed_share(facts, copies)
-    if exposed < MIN_EXPOSED:
-        return Passed(f"copies from pinned memory hold up the device {exposed:.1%} of the time")
-    count = per_step(facts, sum(copy.count for copy in copies))
-    return Diagnosis(
-        summary=(
-            f"{count:.1f} copies a step from pinned memory run while the device computes nothing, {exposed:.0%} of the "
-            "time; they could run beside the step before."
-        ),
-        where=places((copy.site, copy.exposed_ns) for copy in copies),
-        fix=Fix(text="Copy the next batch on a second stream while this one trains (a prefetcher around the loader)."),
-        changes=[OverlapCopies(rows_of(copies))],
-        evidence=evidence(facts, copies, count),
+    return judged(
+        run,
+        "pinned",
+        "{count:.1f} copies a step from pinned memory run while the device computes nothing, {exposed:.0%} of the "
+        "time; they could run beside the step before.",
+        Fix(text="Copy the next batch on a second stream while this one trains (a prefetcher around the loader)."),
     )

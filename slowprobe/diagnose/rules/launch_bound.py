@@ -10,8 +10,9 @@ How it is seen: idle time of the device while the launching thread was in Python
 synchronisations; kernels that start as soon as they are launched (an empty queue); their median length. The recorded
 graph is replayed with the launches taken out of a captured graph.
 
-Saving: replayed with 1 µs a launch at best, 3 expected, and 10 at worst (a compiled step that still launches kernel by
-kernel, with nothing in between).
+Saving: replayed with the launches of kernels (batches still have to be copied, and other ranks to be asked) at 1 µs
+each at best, 3 expected, and 10 at worst (a compiled step that still launches kernel by kernel, with nothing in
+between).
 
 Stays quiet when: such idle time is less than 15 % of the recording; most kernels wait in a queue; kernels are long; or
 synchronisations drain the queue (item-sync, implicit-sync, explicit-sync).
@@ -27,11 +28,13 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from slowprobe.diagnose.device_parts import host_bound_ns, on_device, per_step, places, share
 from slowprobe.diagnose.finding import Fix
 from slowprobe.diagnose.rule import Answer, Diagnosis, NotChecked, Passed, Rule
 from slowprobe.timeline.device.facts import DeviceFacts
+from slowprobe.timeline.device.rows import COMMUNICATION, COPIES
 from slowprobe.timeline.graph.changes import FewerLaunches
 
 MIN_IDLE = 0.15  # of the recording; XProf's threshold for kernel launches
@@ -39,6 +42,8 @@ EMPTY_NS = 20_000  # from the launch's end to the start: nothing was queued befo
 MIN_EMPTY = 0.5  # of the kernels; where most of them queue, the device is the slower side
 SHORT_NS = 50_000  # a launch with Python and the dispatcher takes 5 to 50 µs: longer kernels hide theirs
 BEST_NS, EXPECTED_NS, WORST_NS = 1_000, 3_000, 10_000  # see "Saving" above
+
+_NOT_CAPTURED = tuple(kind for kind in COPIES if kind not in ("none", "d2d"))
 
 RULE = Rule(title="The device waits for kernels to be launched", bottleneck="host", needs=("device", "replay"))
 
@@ -63,7 +68,7 @@ def _judge(run: Any, facts: DeviceFacts) -> Diagnosis | Passed | NotChecked:
     median_ns = float(np.median(lengths))
     if median_ns > SHORT_NS:
         return Passed(f"kernels take {median_ns / 1e3:.0f} µs each, longer than a launch: other work holds up the host")
-    launches = per_step(facts, len(known))
+    launches = per_step(facts, int(capturable(facts).sum()))
     return Diagnosis(
         summary=(
             f"{launches:.0f} launches a step of kernels that take {median_ns / 1e3:.1f} µs (median): the device is "
@@ -77,7 +82,7 @@ def _judge(run: Any, facts: DeviceFacts) -> Diagnosis | Passed | NotChecked:
             ),
             diff='+model = torch.compile(model, mode="reduce-overhead")',
         ),
-        changes=[FewerLaunches(BEST_NS, EXPECTED_NS, WORST_NS)],
+        changes=[FewerLaunches(BEST_NS, EXPECTED_NS, WORST_NS, facts.rows.row[capturable(facts)].tolist())],
         evidence={
             "device idle for want of launches": round(idle_share, 4),
             "launches a step": round(launches, 1),
@@ -88,3 +93,9 @@ def _judge(run: Any, facts: DeviceFacts) -> Diagnosis | Passed | NotChecked:
             "host: launch calls, ms a step": round(facts.host.launch_ns / 1e6, 3),
         },
     )
+
+
+def capturable(facts: DeviceFacts) -> npt.NDArray[np.bool_]:
+    """Which device rows a captured graph would launch: all but collectives and copies from and to the host."""
+    kinds = [COPIES.index(kind) for kind in _NOT_CAPTURED]
+    return np.asarray((facts.rows.kind != COMMUNICATION) & ~np.isin(facts.rows.copy_kind, kinds))

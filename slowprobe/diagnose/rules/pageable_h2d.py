@@ -23,12 +23,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from slowprobe.diagnose.device_parts import on_device, per_step, places
 from slowprobe.diagnose.finding import Fix
-from slowprobe.diagnose.rule import Answer, Diagnosis, Passed, Rule
-from slowprobe.diagnose.rules._copies import MIN_EXPOSED, copies_of, evidence, exposed_share, rows_of
-from slowprobe.timeline.device.facts import DeviceFacts
-from slowprobe.timeline.graph.changes import OverlapCopies
+from slowprobe.diagnose.rule import Answer, Rule
+from slowprobe.diagnose.rules._copies import judged
 from slowprobe.timeline.replay import Factor
 
 LEFT = Factor(0.0, 0.1, 0.5)  # see "Saving" above
@@ -38,25 +35,14 @@ RULE = Rule(title="Batches are copied from pageable memory", bottleneck="transfe
 
 def check(run: Any) -> Answer:
     """Find copies from pageable memory that nothing hides."""
-    return on_device(run, _judge)
-
-
-def _judge(_: Any, facts: DeviceFacts) -> Diagnosis | Passed:
-    copies = copies_of(facts, "h2d_pageable")
-    exposed = exposed_share(facts, copies)
-    if exposed < MIN_EXPOSED:
-        return Passed(f"copies from pageable memory hold up the device {exposed:.1%} of the time")
-    count = per_step(facts, sum(copy.count for copy in copies))
-    return Diagnosis(
-        summary=(
-            f"{count:.1f} copies a step come from pageable memory: the host waits for each, and for {exposed:.0%} of "
-            "the time the device does nothing else."
-        ),
-        where=places((copy.site, copy.exposed_ns) for copy in copies),
-        fix=Fix(
+    return judged(
+        run,
+        "pageable",
+        "{count:.1f} copies a step come from pageable memory: the host waits for each, and for {exposed:.0%} of the "
+        "time the device does nothing else.",
+        Fix(
             text="Let the loader pin its batches, and copy them without waiting: .to(device, non_blocking=True).",
             diff="+DataLoader(..., pin_memory=True)\n+batch = batch.to(device, non_blocking=True)",
         ),
-        changes=[OverlapCopies(rows_of(copies), LEFT)],
-        evidence=evidence(facts, copies, count),
+        LEFT,
     )

@@ -28,13 +28,11 @@ from typing import Any
 from slowprobe.diagnose.edits import place, set_arguments
 from slowprobe.diagnose.finding import Fix
 from slowprobe.diagnose.rule import Answer, Diagnosis, NotChecked, Passed, Rule
-from slowprobe.diagnose.rules._supply import Supply, judged
-from slowprobe.timeline.loader_model import LoaderModel
+from slowprobe.diagnose.rules._supply import Supply, cores_used, has_room, judged
 from slowprobe.timeline.loaders import LoaderFacts
 from slowprobe.timeline.replay import Reload
 
 MIN_SLOWED = 0.2  # of making batches; less is the ordinary taking of turns on a machine with other processes
-ROOM = 0.5  # of the CPU time one more worker wants must be idle; below, it takes what it uses from the others
 
 RULE = Rule(
     title="The DataLoader has too few workers",
@@ -62,9 +60,8 @@ def _judge(run: Any, supply: Supply) -> Diagnosis | Passed | NotChecked:
         return NotChecked("how batches are made was not recorded")
     if run.neighbours is not None and run.neighbours.in_the_way and _displaced(loader):
         return NotChecked("other programs took the cores: what a batch costs without them is not known")
-    used, wanted = _cores_used(model, supply), _wanted(model)
-    idle = run.cores_per_rank - used
-    if idle < ROOM * wanted:
+    used = cores_used(model, supply)
+    if not has_room(run, model, supply):
         return Passed(f"{used:.1f} of {run.cores_per_rank:.1f} cores are at work: none is left for another worker")
     change = Reload(loader.id, curve.recommended)
     if curve.recommended <= loader.num_workers or run.replay.outlook([change]).saved_s <= 0:
@@ -89,20 +86,6 @@ def _slowed(loader: LoaderFacts) -> bool:
     """Whether that made batches dearer by more than what a longer queue or one more worker mends."""
     off_cpu_s, made_s = loader.making.io_wait_s or 0.0, (loader.fetch_s or 0.0) + (loader.collate_s or 0.0)
     return off_cpu_s > MIN_SLOWED * made_s
-
-
-def _cores_used(model: LoaderModel, supply: Supply) -> float:
-    """Mean number of cores that the step and the workers keep at work: CPU seconds a batch over seconds a batch."""
-    alone = model.alone("expected")
-    cpu_s = alone.cores.step * float(alone.consume.mean()) + float(alone.cpu.mean())
-    return cpu_s / (supply.wait_s + supply.step_s)
-
-
-def _wanted(model: LoaderModel) -> float:
-    """The part of a core that one more worker uses: a batch that waits for storage needs hardly any."""
-    alone = model.alone("expected")
-    cpu_s, idle_s = float(alone.cpu.mean()), float(alone.idle.mean())
-    return cpu_s / (cpu_s + idle_s) if cpu_s + idle_s > 0 else 1.0
 
 
 def _diagnosis(run: Any, supply: Supply, used: float, change: Reload, limit: str) -> Diagnosis:

@@ -10,6 +10,7 @@ import numpy as np
 
 from slowprobe.timeline.device.classes import CLASSES
 from slowprobe.timeline.device.rows import COPIES, KINDS
+from slowprobe.timeline.graph.host import union
 from slowprobe.timeline.graph.kinds import DATA, HOST, HOST_KINDS, LAUNCH, SYNC
 from slowprobe.timeline.graph.nodes import Graph
 from slowprobe.timeline.graph.schedule import Edit
@@ -162,8 +163,8 @@ class OverlapCopies:
 class FewerLaunches:
     """Launches come out of a recorded graph: each costs the host so much, and the work between them nothing.
 
-    rows: of the trace, the launching calls; all launches without any. What lies between two of them stays where the
-    host also waits or asks for data there.
+    rows: of the trace, the device work whose launches these are; all launches without any. What lies between two of
+    them stays where the host also waits, asks for data or launches something else there.
     """
 
     best_ns: float
@@ -176,7 +177,7 @@ class FewerLaunches:
         graph = edit.graph
         launches = (graph.kind == LAUNCH) & edit.inside
         if self.rows is not None:
-            launches &= _of_rows(graph, self.rows)
+            launches &= _launching(graph, graph.on_device & _of_rows(graph, self.rows))
         edit.limit(launches, getattr(self, f"{case}_ns"))
         edit.scale(_between(graph, launches), 0.0)
 
@@ -194,6 +195,24 @@ class OfRank:
         edit.inside = everywhere & (edit.graph.rank == self.rank)
         self.change.apply(edit, case)
         edit.inside = everywhere
+
+
+@dataclass(frozen=True)
+class NoOperators:
+    """Operators of the main thread are gone: (start, end) of each on the trace's clock; the calls in them stay."""
+
+    spans_ns: Collection[tuple[int, int]]
+    left: Factor = GONE
+
+    def apply(self, edit: Edit, case: Case) -> None:
+        """Takes their time out of the host's work around them."""
+        graph = edit.graph
+        nodes = np.flatnonzero((graph.thread == 0) & (graph.kind == HOST) & edit.inside & (graph.operator_ns > 0))
+        start_ns, end_ns = np.array(sorted(self.spans_ns), dtype=np.int64).reshape(-1, 2).T
+        spans = union(start_ns, end_ns)
+        within_ns = spans.covered_ns(graph.end_ns[nodes]) - spans.covered_ns(graph.start_ns[nodes])
+        part = np.minimum(within_ns / graph.operator_ns[nodes], 1.0)
+        edit.operator_ns[nodes] *= 1 - part * (1 - getattr(self.left, case))
 
 
 def _of_rows(graph: Graph, rows: Iterable[int]) -> Bools:
@@ -216,9 +235,16 @@ def _neighbour(graph: Graph, node: int, step: Sequence[int]) -> int:
     return near if near != MISSING and graph.kind[near] == SYNC else MISSING
 
 
+def _launching(graph: Graph, work: Bools) -> Bools:
+    """The nodes that launched this work of the device."""
+    launching = np.zeros(len(graph), dtype=np.bool_)
+    launching[graph.launch[work & (graph.launch != MISSING)]] = True
+    return launching
+
+
 def _calls_of(graph: Graph, copies: Bools) -> Bools:
     """The nodes of the calls that launched these copies, and of the wait for the copy in those that block."""
-    rows = graph.row[graph.launch[copies & (graph.launch != MISSING)]]
+    rows = graph.row[_launching(graph, copies)]
     rows = rows[rows != MISSING]
     return np.asarray(((graph.kind == LAUNCH) | (graph.kind == SYNC)) & np.isin(graph.row, rows))
 

@@ -30,11 +30,12 @@ from slowprobe.timeline.graph.changes import (
     FewerLaunches,
     HostFaster,
     NoGap,
+    NoOperators,
     NoSync,
     OverlapCopies,
 )
 from slowprobe.timeline.graph.nodes import Graph
-from slowprobe.timeline.replay import GONE, faster
+from slowprobe.timeline.replay import GONE, UNCHANGED, faster
 from slowprobe.trace.reader import read_trace
 
 TWICE = faster(1, 2)
@@ -228,12 +229,31 @@ def test_a_recorded_graph_frees_the_host():
     assert graph.replay([FewerLaunches(0, 0, 1_000)], case="worst").total_ns >= replayed.total_ns
 
 
+def test_a_graph_of_some_kernels_leaves_the_launches_of_the_others():
+    _, graph = run((Operator(30_000), Launch(10_000)) * 10)
+    kernels = graph.row[graph.on_device].tolist()
+    assert graph.replay([FewerLaunches(0, 0, 0, kernels)]).total_ns == graph.replay([FewerLaunches(0, 0, 0)]).total_ns
+    assert graph.replay([FewerLaunches(0, 0, 0, [])]).total_ns == graph.replay([]).total_ns
+    some = graph.replay([FewerLaunches(0, 0, 0, kernels[:5])]).total_ns
+    assert graph.replay([FewerLaunches(0, 0, 0)]).total_ns < some < graph.replay([]).total_ns
+
+
 def test_host_work_goes_by_its_parts():
     program = (Python(100_000), Operator(50_000), Python(20_000), Operator(1_000))
     _, graph = run(program)
     assert graph.replay([HostFaster(GONE, ("python",))]).total_ns == pytest.approx(51_000, abs=10)
     assert graph.replay([HostFaster(GONE, ("operator",))]).total_ns == pytest.approx(120_000, abs=10)
     assert graph.replay([NoGap("python")]).total_ns == 0
+
+
+def test_operators_that_are_gone_leave_python_and_their_calls():
+    machine_program = (Operator(50_000), Python(100_000), Operator(30_000), Launch(10_000), Operator(5_000))
+    _, graph = run(machine_program)
+    whole = graph.replay([]).total_ns
+    start = int(graph.start_ns[0])
+    assert graph.replay([NoOperators([(start, start + 50_000)])]).total_ns == pytest.approx(whole - 50_000, abs=10)
+    assert graph.replay([NoOperators([(start, start + 50_000)], UNCHANGED)]).total_ns == whole
+    assert graph.replay([NoOperators([])]).total_ns == whole
 
 
 def test_changes_that_do_not_exist_are_refused():

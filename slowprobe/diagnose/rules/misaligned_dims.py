@@ -1,0 +1,119 @@
+"""Matrix products have sizes that tensor cores cannot read in whole words.
+
+What it is: a vocabulary of 50,257 words, a hidden size of 30, a sequence of 5,185 positions: no multiples of 8.
+
+Why it is slow: the fast kernels read and write 16 bytes at a time, 8 numbers of 16 bits or 4 of TF32. Rows that do not
+begin at such a boundary go through slower kernels, or through ordinary units.
+
+How it is seen: recorded shapes of products. The width of a result is what counts, for its rows lie in memory one behind
+the other; and the depth of a product where it is the width of another. Their part of all products' time. The recorded
+graph is replayed with their kernels faster.
+
+Saving: a stated range. Of their kernels 0.5 remains at best, 0.75 is expected and all of it at worst, times what the
+padding adds.
+
+Stays quiet when: shapes were not recorded, such products take less than 10 % of the products' time or 3 % of all, no
+tensor core is asked for (float32 without TF32), or the device is not NVIDIA's: others ask for other multiples.
+
+Fix: pad: the vocabulary to a multiple of 64, hidden sizes and sequences to one of 8 (pad_to_multiple_of=8 of
+tokenizers and collators).
+
+Sources: NVIDIA matrix multiplication guide (16 bytes); nanoGPT (vocabulary of 50,304); Ascend advisor.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from slowprobe.diagnose.device_parts import on_device, share
+from slowprobe.diagnose.finding import Fix
+from slowprobe.diagnose.rule import Answer, Diagnosis, NotApplicable, NotChecked, Passed, Rule
+from slowprobe.timeline.device.facts import DeviceFacts
+from slowprobe.timeline.graph.changes import Faster
+from slowprobe.timeline.matrix_products import MatrixProduct
+from slowprobe.timeline.replay import Factor
+
+HALF = ("c10::Half", "c10::BFloat16")
+MIN_PART, MIN_SHARE = 0.10, 0.03  # of the products, of the time
+LEFT = Factor(0.5, 0.75, 1.0)  # see "Saving" above
+MIN_SIZE = 16  # of what is worth padding; narrower products are not for tensor cores
+WIDE, WIDE_MULTIPLE = 1024, 64  # a vocabulary and its like: a whole tile more costs nothing there
+
+NAMED = 0.1  # of the time of the worst size
+
+RULE = Rule(
+    title="Sizes of products do not fit the tensor cores",
+    bottleneck="compute",
+    needs=("device", "matrix_products", "replay"),
+)
+
+
+def check(run: Any) -> Answer:
+    """Look at the sizes of products."""
+    return on_device(run, _judge)
+
+
+def _judge(run: Any, facts: DeviceFacts) -> Diagnosis | Passed | NotChecked | NotApplicable:
+    if facts.capability is None or not facts.has_tensor_cores:
+        return NotApplicable("no NVIDIA device with tensor cores is named")
+    products: list[MatrixProduct] = run.matrix_products
+    tf32 = any(each.tensor_cores for each in products if each.dtype == "float")
+    needed = dict.fromkeys(HALF, 8) | ({"float": 4} if tf32 else {})
+    asked = [each for each in products if each.dtype in needed]
+    if not asked:
+        return NotApplicable("no product is meant for tensor cores")
+    odd = {(each.dtype, each.n) for each in asked if each.n >= MIN_SIZE and each.n % needed[each.dtype]}
+    mine = [each for each in asked if {(each.dtype, each.n), (each.dtype, each.k)} & odd]
+    whole_ns, taken_ns = (sum(each.total_ns for each in some) for some in (products, mine))
+    part = taken_ns / whole_ns if whole_ns else 0.0
+    of_time = part * share(facts, facts.partition.by_class.get("matmul", 0))
+    if part < MIN_PART or of_time < MIN_SHARE:
+        return Passed(f"products of sizes that fit badly take {part:.1%} of the products' time, {of_time:.1%} of all")
+    growth = sum(each.total_ns * _growth(each, odd, needed[each.dtype]) for each in mine) / taken_ns
+    sizes = _dearest(mine, odd)
+    padded = {size: _padded(size, needed[dtype]) for dtype, size in sizes}
+    return Diagnosis(
+        summary=(
+            f"{part:.0%} of the time in matrix products is in sizes that are no multiple of "
+            f"{max(needed[each.dtype] for each in mine)} ({', '.join(map(str, padded))}): such rows cannot be read in "
+            "whole words."
+        ),
+        where=[],
+        fix=Fix(text=f"Pad what these sizes stand for: {', '.join(f'{a} to {b}' for a, b in padded.items())}."),
+        changes=[_faster(products, mine, growth)],
+        basis="stated range",
+        evidence={
+            "of the products' time": round(part, 4),
+            "products": ", ".join(f"{e.operator} {e.m}x{e.k}x{e.n}" for e in mine[:5]),
+            "padding adds": round(growth - 1, 4),
+            "type": ", ".join(sorted({each.dtype for each in mine})),
+        },
+    )
+
+
+def _dearest(products: Sequence[MatrixProduct], odd: set[tuple[str, int]]) -> list[tuple[str, int]]:
+    """The sizes to blame, by the time of the products that have them."""
+    ns = {key: sum(p.total_ns for p in products if key in {(p.dtype, p.n), (p.dtype, p.k)}) for key in odd}
+    most = max(ns.values())
+    return sorted((key for key in ns if ns[key] >= NAMED * most), key=lambda key: (-ns[key], key))[:4]
+
+
+def _padded(size: int, multiple: int) -> int:
+    multiple = WIDE_MULTIPLE if size >= WIDE else multiple
+    return math.ceil(size / multiple) * multiple
+
+
+def _growth(product: MatrixProduct, odd: set[tuple[str, int]], multiple: int) -> float:
+    """How much more there is to multiply."""
+    sizes = [size for size in (product.n, product.k) if (product.dtype, size) in odd]
+    return math.prod(_padded(size, multiple) / size for size in sizes)
+
+
+def _faster(products: Sequence[MatrixProduct], mine: Sequence[MatrixProduct], growth: float) -> Faster:
+    """By the names of kernels: the steps that are replayed may be others than those whose shapes were recorded."""
+    names = {name for product in mine for name in product.ns_by_kernel}
+    whole_ns = sum(ns for product in products for name, ns in product.ns_by_kernel.items() if name in names)
+    left = Factor(*(min(1.0, growth * each) for each in (LEFT.best, LEFT.expected, LEFT.worst)))
+    return Faster(lambda name: name in names, left.of_part(sum(each.total_ns for each in mine) / whole_ns))
