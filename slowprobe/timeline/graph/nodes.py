@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from slowprobe.timeline.graph.chains import Placing
 from slowprobe.timeline.graph.critical_path import CriticalPath, critical_path
 from slowprobe.timeline.graph.kinds import HOST_KINDS, NODE_KINDS
 from slowprobe.timeline.graph.schedule import Edit, Schedule, schedule
@@ -100,6 +101,11 @@ class Graph:
     def critical_path(self) -> CriticalPath:
         """The chain of dependencies that ends last."""
         return self._critical_path
+
+    @cached_property
+    def placing(self) -> Placing:
+        """What places the nodes in a replay; kept, for the next one is quicker."""
+        return Placing(self)
 
     @cached_property
     def _critical_path(self) -> CriticalPath:
