@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 _NEVER = -(1 << 61)  # earlier than any time, with room to add one
 _MOST_SHIFT = 1 << 62
+_CHUNK = 1 << 14  # links turned into Python numbers at a time: all of them would take more memory than the trace
+_MANY = 4  # one in so many edges holding something up: then all are looked at, once
 _TRIES = 6  # then all edges count: as quick as several more tries
 
 
@@ -78,8 +80,8 @@ class Chains:
         self._chain_at = np.repeat(number, np.diff(np.append(self._first_at, len(graph))))
         self._chain = np.empty(len(graph), dtype=np.int32)
         self._chain[self._order] = self._chain_at
-        columns = (self._first_at, self._first, self._last, self._on_device)
-        self._first_at, self._first, self._last, self._on_device = (column[by_need] for column in columns)
+        self._first_at, self._on_device = self._first_at[by_need], self._on_device[by_need]
+        self._first, self._last = self._first[by_need], self._last[by_need]
         self._behind = np.flatnonzero(graph.before[self._first] != MISSING)
         self._source = np.concatenate([graph.before[self._first[self._behind]], awaited])
         self._target = np.concatenate([self._behind, self._chain[waiting]])
@@ -91,7 +93,7 @@ class Chains:
         links_from = np.concatenate([self._chain[self._source], pair[self._pairs] % len(by_need)])
         links_to = np.concatenate([self._target, pair[self._pairs] // len(by_need)])
         self._walk = np.argsort(links_to, kind="stable")
-        self._from, self._to = links_from[self._walk].tolist(), links_to[self._walk].tolist()
+        self._from, self._to = (each[self._walk].astype(np.int32) for each in (links_from, links_to))
 
     def placed(self, times: Times) -> tuple[Ints, Ints]:
         """Start and end of every node."""
@@ -136,9 +138,11 @@ class Chains:
     def _walked(self, reached_ns: Ints, links_ns: Ints) -> Ints:
         """When each chain of the host could begin, and each of the device was over."""
         reached = reached_ns.tolist()
-        for source, target, link_ns in zip(self._from, self._to, links_ns.tolist(), strict=True):
-            if (over := reached[source] + link_ns) > reached[target]:
-                reached[target] = over
+        for at in range(0, len(links_ns), _CHUNK):
+            columns = (each[at : at + _CHUNK].tolist() for each in (self._from, self._to, links_ns))
+            for source, target, link_ns in zip(*columns, strict=True):
+                if (over := reached[source] + link_ns) > reached[target]:
+                    reached[target] = over
         return np.array(reached, dtype=np.int64)
 
     def _queue(self, begins_ns: Ints, fed_ns: Ints, end_ns: Ints) -> None:
@@ -183,15 +187,17 @@ class Placing:
 
     def placed(self, times: Times) -> tuple[Ints, Ints]:
         """Start and end of every node."""
-        graph, tries = self._graph, 0
-        while True:
-            if self._chains is None:
-                self._chains = Chains(graph, self._paths, np.flatnonzero(self._counts))
+        graph, counts = self._graph, self._counts
+        for tries in range(_TRIES):
+            if self._chains is None or counts is not self._counts:
+                self._chains, self._counts = Chains(graph, self._paths, np.flatnonzero(counts)), counts
             start_ns, end_ns = self._chains.placed(times)
             ready_ns = (start_ns - times.delay_ns)[graph.waiting]
-            broken = times.stays & ~self._counts & (end_ns[graph.awaited] + times.period_ns > ready_ns)
+            broken = times.stays & ~counts & (end_ns[graph.awaited] + times.period_ns > ready_ns)
             if not broken.any():
                 return start_ns, end_ns
-            tries += 1
-            self._counts = self._counts | broken if tries < _TRIES else np.ones_like(broken)
-            self._chains = None
+            if tries == _TRIES - 1 or np.count_nonzero(broken) * _MANY > len(broken):
+                break
+            counts = counts | broken
+        every = Chains(graph, self._paths, np.arange(len(graph.waiting)))
+        return every.placed(times)
