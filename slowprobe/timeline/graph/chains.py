@@ -82,18 +82,19 @@ class Chains:
         self._chain[self._order] = self._chain_at
         self._first_at, self._on_device = self._first_at[by_need], self._on_device[by_need]
         self._first, self._last = self._first[by_need], self._last[by_need]
-        self._behind = np.flatnonzero(graph.before[self._first] != MISSING)
-        self._source = np.concatenate([graph.before[self._first[self._behind]], awaited])
-        self._target = np.concatenate([self._behind, self._chain[waiting]])
-        self._launched = np.flatnonzero(graph.launch != MISSING)
-        pair = self._chain[self._launched] * len(by_need) + self._chain[graph.launch[self._launched]].astype(np.int64)
+        self._behind = np.flatnonzero(graph.before[self._first] != MISSING).astype(np.int32)
+        self._source = np.concatenate([graph.before[self._first[self._behind]], awaited]).astype(np.int32)
+        self._target = np.concatenate([self._behind, self._chain[waiting]]).astype(np.int32)
+        self._launched = np.flatnonzero(graph.launch != MISSING).astype(np.int32)
+        pair = self._chain[self._launched].astype(np.int64) * len(by_need) + self._chain[graph.launch[self._launched]]
         self._launched = self._launched[np.argsort(pair, kind="stable")]
         pair.sort()
         self._pairs = np.flatnonzero(np.diff(pair, prepend=MISSING))
-        links_from = np.concatenate([self._chain[self._source], pair[self._pairs] % len(by_need)])
-        links_to = np.concatenate([self._target, pair[self._pairs] // len(by_need)])
-        self._walk = np.argsort(links_to, kind="stable")
-        self._from, self._to = (each[self._walk].astype(np.int32) for each in (links_from, links_to))
+        pair = pair[self._pairs]
+        links_to = np.concatenate([self._target, (pair // len(by_need)).astype(np.int32)])
+        self._walk = np.argsort(links_to, kind="stable").astype(np.int32)
+        self._to = links_to[self._walk]
+        self._from = np.concatenate([self._chain[self._source], (pair % len(by_need)).astype(np.int32)])[self._walk]
 
     def placed(self, times: Times) -> tuple[Ints, Ints]:
         """Start and end of every node."""
@@ -118,12 +119,12 @@ class Chains:
         links_ns = np.concatenate([weight_ns + through_ns[self._target], fed_ns])
         reached_ns = self._walked(np.maximum(begins_ns + through_ns, _NEVER), links_ns[self._walk])
         np.maximum.at(begins_ns, self._target, reached_ns[self._chain[self._source]] + weight_ns)
-        host = np.where(self._on_device, 0, reached_ns)[self._chain]
-        start_ns += host
-        end_ns += host
+        del own_ns, through_ns, weight_ns, fed_ns, links_ns
+        reached_ns[self._on_device] = 0
+        end_ns += reached_ns[self._chain]
+        np.subtract(end_ns, times.duration_ns, out=start_ns)
         self._queue(begins_ns, start_ns[graph.launch[launched]] + from_launch_ns, end_ns)
-        device = graph.on_device
-        start_ns[device] = end_ns[device] - times.duration_ns[device]
+        np.subtract(end_ns, times.duration_ns, out=start_ns)
         return start_ns, end_ns
 
     def _since_first(self, gap_ns: Ints, own_ns: Ints) -> Ints:
@@ -199,5 +200,7 @@ class Placing:
             if tries == _TRIES - 1 or np.count_nonzero(broken) * _MANY > len(broken):
                 break
             counts = counts | broken
+            del start_ns, end_ns, ready_ns
+        self._chains = None  # two at a time would take too much memory
         every = Chains(graph, self._paths, np.arange(len(graph.waiting)))
         return every.placed(times)

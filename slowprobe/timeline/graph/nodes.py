@@ -27,6 +27,8 @@ Int8s = npt.NDArray[np.int8]
 class Graph:
     """Nodes in an order in which each comes after all that it depends on. `MISSING` in a column: there is none.
 
+    Columns that are no times are of 32 bits or fewer.
+
     A node starts when the latest of these is over, and `delay_ns` later, which nothing in the graph explains:
     the one in front of it on its thread or stream (`before`, plus `gap_ns`), its launch (from whose *start* on it takes
     `lag_ns`), and those in the edges `waiting` → `awaited` (plus `period_ns`).
@@ -36,8 +38,6 @@ class Graph:
     """Into `NODE_KINDS`."""
     row: Ints
     """Into the trace: a call or a device row; `MISSING` for host work between calls."""
-    device_row: Ints
-    """Into `DeviceRows`."""
     thread: Ints
     """Host threads from 0, which is the main thread; `MISSING` on the device."""
     class_id: Int8s
