@@ -12,6 +12,7 @@ from pathlib import Path
 import msgspec
 
 from slowprobe.errors import SlowprobeError
+from slowprobe.report import kept
 
 LEVEL = 6  # 0.15 s; 9 takes longer and saves 0.2 %
 
@@ -35,6 +36,14 @@ def plotly() -> Bundle:
     spec = find_spec("plotly")
     if spec is None or spec.origin is None:
         raise SlowprobeError("The HTML report needs plotly, which is not installed: pip install plotly")
-    source = (Path(spec.origin).parent / "package_data" / "plotly.min.js").read_bytes()
+    path = Path(spec.origin).parent / "package_data" / "plotly.min.js"
+    about = path.stat()
+    key = kept.key("plotly", str(path), about.st_size, about.st_mtime_ns, LEVEL)
+    known = kept.read(key)
+    if known is not None:
+        return msgspec.msgpack.decode(known, type=Bundle)
+    source = path.read_bytes()
     packed = base64.b64encode(gzip.compress(source, LEVEL, mtime=0)).decode()
-    return Bundle(packed=packed, csp_hash=csp_hash(source))
+    bundle = Bundle(packed=packed, csp_hash=csp_hash(source))
+    kept.write(key, msgspec.msgpack.encode(bundle))
+    return bundle

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from slowprobe.timeline.device.intervals import distinct
+
 Ints = npt.NDArray[np.int64]
 
 MOST_CELLS = 1_200  # rectangles that a browser still zooms smoothly, all rows together
@@ -56,7 +58,7 @@ class Cells:
 def painted(layers: Sequence[Layer], start_ns: int, end_ns: int) -> Stretches:
     """The span cut by what is on top: later layers cover earlier ones, bare time is left out."""
     marks = [times for layer in layers for times in (layer.start, layer.end)]
-    edges = np.unique(np.clip(np.concatenate([np.empty(0, np.int64), *marks]), start_ns, end_ns))
+    edges = distinct(np.empty(0, np.int64), *(np.clip(each, start_ns, end_ns) for each in marks))
     if len(edges) < 2:
         return Stretches(*(np.empty(0, np.int64) for _ in range(4)))
     part = np.full(len(edges) - 1, -1, dtype=np.int64)

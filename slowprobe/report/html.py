@@ -12,6 +12,7 @@ from markupsafe import Markup
 from slowprobe.report import bundle, device_page, page, palette, pipeline_page, pipeline_words, quantities
 from slowprobe.report.document import Document
 from slowprobe.report.figures import Figure, figures
+from slowprobe.report.kept import KeptTemplates
 from slowprobe.report.partition import labels, loop_split, parts
 from slowprobe.report.untrusted import clean, cleaned
 
@@ -89,6 +90,7 @@ def _environment() -> Environment:
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        bytecode_cache=KeptTemplates("autoescape", "trim_blocks", "lstrip_blocks"),
     )
     environment.filters.update(clip=_clip, slot=palette.slot, width=_width)
     return environment

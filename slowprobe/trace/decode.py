@@ -65,7 +65,8 @@ class EventDecoder:
 def _loses_digits(events: list[Event]) -> bool:
     if max(map(_START, events), default=0) <= _EXACT_US:
         return False
-    return any(type(e.ts) is float and e.ts > _EXACT_US for e in events)
+    starts = list(map(_START, events))
+    return float in set(map(type, starts)) and any(type(ts) is float and ts > _EXACT_US for ts in starts)
 
 
 def decode_header(before: bytes, after: bytes | None) -> tuple[Header, str | None]:

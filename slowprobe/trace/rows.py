@@ -37,6 +37,8 @@ _PHASE, _START, _DURATION = attrgetter("ph"), attrgetter("ts"), attrgetter("dur"
 _NAME, _CATEGORY, _PROCESS, _THREAD = attrgetter("name"), attrgetter("cat"), attrgetter("pid"), attrgetter("tid")
 _DIMS = attrgetter("input_dims"), attrgetter("input_dims_2021")
 _TYPES = (attrgetter("input_types"),)
+_MEMORY = tuple(map(attrgetter, ("memory_bytes", "allocated_bytes", "reserved_bytes", "memory_device")))
+_DEVICE_TYPE = attrgetter("memory_device_type")
 _EXTERNAL_ID_2021, _COLLECTIVE = attrgetter("external_id_2021"), attrgetter("collective")
 
 
@@ -103,10 +105,11 @@ class Rows:
                 self.thread_names[self.places[event.tid]] = str(event.args.name)
         memory = [event for event in events if event.name == "[memory]" and event.ph == "i" and event.args is not None]
         if memory:
-            figures = np.array([_memory_figures(event.args) for event in memory if event.args], dtype=np.int64)
             self.memory[0].extend(as_ns(list(map(_START, memory))))
-            for number, column in enumerate(self.memory[1:]):
-                column.extend(figures[:, number])
+            for column, figures in zip(
+                self.memory[1:], _memory_figures([e.args for e in memory if e.args]), strict=True
+            ):
+                column.extend(figures)
 
 
 def _text_ids(known: Numbered, args: list[Args], spellings: Iterable[Callable[[Args], Any]]) -> Ints:
@@ -128,7 +131,8 @@ def _collective(args: Args) -> Collective:
     )
 
 
-def _memory_figures(args: Args) -> tuple[int, int, int, int]:
-    on_host = as_id(args.memory_device_type) == 0
-    sizes = (as_id(each) for each in (args.memory_bytes, args.allocated_bytes, args.reserved_bytes))
-    return (*sizes, MISSING if on_host else as_id(args.memory_device))  # type: ignore[return-value]
+def _memory_figures(args: list[Args]) -> list[Ints]:
+    """Size, allocated and reserved total, device."""
+    columns = [as_ids(map(field, args), len(args)) for field in _MEMORY]
+    on_host = as_ids(map(_DEVICE_TYPE, args), len(args)) == 0
+    return [*columns[:3], np.where(on_host, MISSING, columns[3])]

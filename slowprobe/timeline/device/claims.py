@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from slowprobe.timeline.device.host import Host
-from slowprobe.timeline.device.intervals import Cover
+from slowprobe.timeline.device.intervals import Cover, distinct
 from slowprobe.timeline.device.queue import launch_queue, pending
 from slowprobe.timeline.device.rows import DeviceRows
 from slowprobe.timeline.device.steps import MARKED, TraceSteps
@@ -87,4 +87,4 @@ def _recorded(host: Host, theirs: Bools) -> Cover:
 def _step_threads(host: Host, steps: TraceSteps) -> Ints:
     """Threads with the marks of the steps: the loop's own, even where backward launches everything."""
     marks = host.annotations & np.isin(host.trace.start_ns, steps.start_ns)
-    return np.unique(host.threads[marks])
+    return distinct(host.threads[marks])

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-
 from slowprobe.timeline.device.allocator import AllocatorCalls, allocator_calls
 from slowprobe.timeline.device.collectives import CollectiveStat, collective_table
 from slowprobe.timeline.device.copies import CopyStat, copy_table
@@ -13,6 +11,7 @@ from slowprobe.timeline.device.hardware import hardware
 from slowprobe.timeline.device.host import Host
 from slowprobe.timeline.device.host_activity import HostActivity, host_activity
 from slowprobe.timeline.device.idle import IdleGaps, idle_gaps
+from slowprobe.timeline.device.intervals import distinct
 from slowprobe.timeline.device.kernels import KernelStat, kernel_table
 from slowprobe.timeline.device.memory import MemoryCurve, memory_curve
 from slowprobe.timeline.device.partition import BusyTime, DevicePartition
@@ -71,7 +70,7 @@ def device_facts(trace: Trace) -> DeviceFacts | None:
     every = device_rows(trace, host)
     if not len(every):
         return None
-    busy_ns = {int(device): BusyTime(every.of_device(device)).busy.total_ns for device in np.unique(every.device)}
+    busy_ns = {device: BusyTime(every.of_device(device)).busy.total_ns for device in distinct(every.device).tolist()}
     device = max(busy_ns, key=lambda number: busy_ns[number])
     rows = every if len(busy_ns) == 1 else every.of_device(device)
     busy, steps = BusyTime(rows), trace_steps(trace, rows, host)
@@ -112,7 +111,7 @@ def device_facts(trace: Trace) -> DeviceFacts | None:
 
 
 def _operators(trace: Trace) -> frozenset[str]:
-    named = np.unique(trace.name_id[trace.operators() | trace.annotations()])
+    named = distinct(trace.name_id[trace.operators() | trace.annotations()])
     return frozenset(trace.names[number] for number in named.tolist())
 
 

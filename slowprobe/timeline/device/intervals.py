@@ -10,6 +10,15 @@ from slowprobe.trace.reader import Bools, Ints
 Int8s = npt.NDArray[np.int8]
 
 
+def distinct(*parts: npt.ArrayLike) -> Ints:
+    """Each value once, in order. `np.unique` goes through a hash table, which takes ten times as long here."""
+    values: Ints = np.concatenate([np.asarray(part) for part in parts])
+    values.sort()
+    differs = np.ones(len(values), dtype=np.bool_)
+    np.not_equal(values[1:], values[:-1], out=differs[1:])
+    return values[differs]
+
+
 class Cover:
     """The union of some intervals, in any order, and how much of any stretch it covers."""
 
@@ -72,7 +81,7 @@ def cut_by_claim(start: Ints, end: Ints, claims: list[tuple[int, Cover]], rest: 
     for _, cover in claims:
         for marks in (cover.start, cover.end):
             edges.append(marks[inside.contains(marks)])
-    marks = np.unique(np.concatenate(edges))
+    marks = distinct(*edges)
     left, right = marks[:-1], marks[1:]
     within = inside.contains(left)
     left, right = left[within], right[within]

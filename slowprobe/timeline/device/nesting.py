@@ -6,12 +6,14 @@ from itertools import pairwise
 
 import numpy as np
 
+from slowprobe.timeline.device.intervals import distinct
 from slowprobe.trace.reader import MISSING, Bools, Ints, Trace
 
 
 def thread_ids(trace: Trace) -> Ints:
     """Of every row: the number of its process and thread, counted from 0."""
-    numbers: Ints = np.unique(trace.pid * (1 << 32) + trace.tid, return_inverse=True)[1].reshape(-1).astype(np.int64)
+    place = trace.pid.astype(np.int64) * (1 << 32) + trace.tid
+    numbers: Ints = np.searchsorted(distinct(place), place)
     return numbers
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from slowprobe.timeline.device.rows import DeviceRows
 from slowprobe.timeline.graph.calls import outermost_calls
@@ -46,9 +46,9 @@ def _none() -> HostNodes:
     return HostNodes(no, no, no, no, no.astype(np.int8), no, no, [])
 
 
-def _looked_up(table: Ints, at: Ints) -> Ints:
+def _looked_up(table: Any, at: Any) -> Any:
     """`table[at]`, and `MISSING` where `at` is."""
-    return np.where(at == MISSING, MISSING, np.append(table, MISSING)[at])
+    return np.append(table, np.array([MISSING], dtype=table.dtype))[at]  # MISSING, −1, is the last
 
 
 def _edges(nodes: HostNodes, first: Ints, last: Ints, waits: HostWaits, between_streams: Ints) -> Ints:
@@ -94,13 +94,13 @@ def _links(
     offset, count = len(nodes), len(nodes) + len(rows)
     before = np.arange(-1, offset - 1)
     before[np.diff(nodes.thread, prepend=MISSING) != 0] = MISSING
-    before = np.append(before, np.where(stream_before == MISSING, MISSING, stream_before + offset))
-    order = _order(nodes, rows, launch, streams)
-    new = np.empty(count, dtype=np.int64)
+    joined = np.append(before, np.where(stream_before == MISSING, MISSING, stream_before + offset)).astype(np.int32)
+    order: Any = _order(nodes, rows, launch, streams).astype(np.int32)
+    new: Any = np.empty(count, dtype=np.int32)
     new[order] = np.arange(count)
-    launched = _looked_up(new, np.append(np.full(offset, MISSING), launch)[order])
+    launched = _looked_up(new, np.append(np.full(offset, MISSING, dtype=np.int32), launch.astype(np.int32))[order])
     launched[launched >= np.arange(count)] = MISSING
-    before = _looked_up(new, before)[order]
+    before = _looked_up(new, joined)[order]
     waiting, awaited = new[edges[0]], _earlier(new[edges[0]], new[edges[1]], before)
     kept = np.flatnonzero(awaited != MISSING)
     kept = kept[np.argsort(waiting[kept], kind="stable")]
@@ -115,25 +115,25 @@ def _earlier(waiting: Ints, awaited: Ints, before: Ints) -> Ints:
 
 
 def _assembled(trace: Trace, rows: DeviceRows, nodes: HostNodes, call_row: Ints, links: _Links) -> Graph:
-    def column(host: Ints | int, device: Ints | npt.NDArray[np.int8] | int) -> Ints:
-        both = [np.broadcast_to(host, len(nodes)), np.broadcast_to(device, len(rows))]
-        return np.concatenate(both).astype(np.int64)[links.order]
+    def column(host: Any, device: Any, width: Any = np.int64) -> Any:
+        both = np.empty(len(nodes) + len(rows), dtype=width)
+        both[: len(nodes)], both[len(nodes) :] = host, device
+        return both[links.order]
 
     start_ns, end_ns = column(nodes.start_ns, rows.start_ns), column(nodes.end_ns, rows.end_ns)
     timing = Timing(start_ns, end_ns, links.before, links.launch, links.waiting, links.awaited, links.period_ns)
-    row = column(_looked_up(call_row, nodes.call), rows.row)
-    kind = column(nodes.kind.astype(np.int64), rows.kind.astype(np.int64) + len(HOST_KINDS))
-    kernels = (kind >= len(HOST_KINDS)) & (column(0, rows.copy_kind) == NO_COPY) & (links.launch != MISSING)
+    row = column(_looked_up(call_row, nodes.call), rows.row, np.int32)
+    kind = column(nodes.kind, rows.kind + len(HOST_KINDS), np.int8)
+    kernels = (kind >= len(HOST_KINDS)) & (column(0, rows.copy_kind, np.int8) == NO_COPY) & (links.launch != MISSING)
     launches_ns = (end_ns - start_ns)[links.launch[kernels]]
     return Graph(
-        kind=kind.astype(np.int8),
+        kind=kind,
         row=row,
-        device_row=column(MISSING, np.arange(len(rows))),
-        rank=np.zeros(len(start_ns), dtype=np.int64),
-        thread=column(nodes.thread, MISSING),
-        class_id=column(MISSING, rows.class_id).astype(np.int8),
-        copy_kind=column(0, rows.copy_kind).astype(np.int8),
-        name_id=_looked_up(trace.name_id, row),
+        rank=np.zeros(len(start_ns), dtype=np.int16),
+        thread=column(nodes.thread, MISSING, np.int32),
+        class_id=column(MISSING, rows.class_id, np.int8),
+        copy_kind=column(0, rows.copy_kind, np.int8),
+        name_id=_looked_up(trace.name_id.astype(np.int32), row),
         names=trace.names,
         start_ns=start_ns,
         duration_ns=end_ns - start_ns,

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from slowprobe.timeline.device.intervals import distinct
 from slowprobe.timeline.device.rows import DeviceRows
 from slowprobe.timeline.graph.kinds import ALLOCATOR, HOST, LAUNCH, SYNC
 from slowprobe.trace.reader import MISSING, Bools, Ints, Trace
@@ -48,7 +49,7 @@ def places(trace: Trace) -> Ints:
 
 def is_call(trace: Trace, rows: DeviceRows) -> Bools:
     """Which trace rows are calls of the runtime or the driver."""
-    launches = np.unique(trace.category_id[rows.launch[rows.launch != MISSING]])
+    launches = distinct(trace.category_id[rows.launch[rows.launch != MISSING]])
     return trace.is_category(*_CATEGORIES) | np.isin(trace.category_id, launches)
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from slowprobe.timeline.device.intervals import distinct
 from slowprobe.timeline.device.rows import DeviceRows
 from slowprobe.timeline.graph.calls import is_call, places
 from slowprobe.timeline.op_classes import class_of_annotation
@@ -90,8 +91,8 @@ class HostRows:
     def threads(self) -> Threads | None:
         """None when the trace has nothing of the host."""
         backward = ((self._trace.forward_thread > 0) | self._trace.matches(_is_backward)) & self._operators
-        engine = set(np.unique(self._place[backward]).tolist())
-        launching = set(np.unique(self._place[self._launches]).tolist())
+        engine = set(distinct(self._place[backward]).tolist())
+        launching = set(distinct(self._place[self._launches]).tolist())
         main = self._main(engine)
         if main is None:
             return None

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from slowprobe.timeline.device.intervals import distinct
 from slowprobe.timeline.graph.calls import Calls
 from slowprobe.timeline.graph.hand_over import HandOvers, hand_overs
 from slowprobe.timeline.graph.host import HostRows, Stretches, Threads, union
@@ -52,7 +53,7 @@ class HostNodes:
 def host_nodes(host: HostRows, threads: Threads, calls: Calls, waits: HostWaits) -> HostNodes:
     """All nodes of these threads."""
     activity = [host.activity(thread) for thread in threads.all]
-    instants = [np.unique(np.concatenate(each)) for each in activity]
+    instants = [distinct(*each) for each in activity]
     main_calls = _stretches_of(calls, calls.place == threads.main)
     engines = range(1, 1 + len(threads.engine))
     bursts = {i: hand_overs(instants[0], activity[i], main_calls) for i in engines}
@@ -91,7 +92,7 @@ def _thread(
     in_call = _stretches_of(calls, mine)
     data, operators = host.data(place), host.operators(place)
     cuts = [instants[[0, -1]], in_call.start_ns, in_call.end_ns, data.start_ns, data.end_ns, idle.start_ns, idle.end_ns]
-    points = np.unique(np.concatenate([*cuts, host.marks(place)]))
+    points = distinct(*cuts, host.marks(place))
     works = (in_call.holding(points[:-1]) == MISSING) & (idle.holding(points[:-1]) == MISSING)
     start_ns, end_ns = points[:-1][works], points[1:][works]
     kind = np.where(data.holding(start_ns) == MISSING, HOST, DATA)

@@ -19,9 +19,9 @@ _GRAIN = 4  # places in the order for each ns: a call, what it waits for, and wh
 
 @dataclass(frozen=True, slots=True)
 class Meeting:
-    """One collective: the positions of its device rows, by the place of the rank among the graphs."""
+    """One collective: the rows of its kernels, by the place of the rank among the graphs."""
 
-    device_rows: dict[int, int]
+    rows: dict[int, int]
 
 
 def join(graphs: Sequence[Graph], shift_ns: Sequence[int], meetings: Sequence[Meeting]) -> Graph | None:
@@ -81,7 +81,6 @@ class _Columns:
         starts = [graph.start_ns + shift for graph, shift in zip(graphs, shift_ns, strict=True)]
         values = {
             "kind": column(lambda graph: graph.kind),
-            "device_row": np.concatenate([graphs[0].device_row, np.full(first[-1] - first[1], MISSING)]),
             "thread": column(lambda graph: graph.thread, threads),
             "class_id": column(lambda graph: graph.class_id),
             "copy_kind": column(lambda graph: graph.copy_kind),
@@ -114,7 +113,7 @@ class _Columns:
         values["start_ns"][added:] = transfer_ns
         values["duration_ns"][calls] = 0
         values["duration_ns"][added:] = end_ns - transfer_ns
-        values["row"][calls] = values["device_row"][calls] = MISSING
+        values["row"][calls] = MISSING
         waiting, awaited, period_ns = arrivals
         return replace(
             self,
@@ -158,14 +157,14 @@ def _calls(graphs: Sequence[Graph], first: Sequence[int], meetings: Sequence[Mee
     """The nodes of the collectives, and which each belongs to."""
     nodes = []
     for graph in graphs:
-        on_device = np.flatnonzero(graph.device_row != MISSING)
-        table = np.full(int(graph.device_row.max(initial=MISSING)) + 1, MISSING, dtype=np.int64)
-        table[graph.device_row[on_device]] = on_device
+        on_device = np.flatnonzero(graph.on_device)
+        table = np.full(int(graph.row.max(initial=MISSING)) + 1, MISSING, dtype=np.int64)
+        table[graph.row[on_device]] = on_device
         nodes.append(table)
     pairs = [
         (first[place] + int(nodes[place][row]), number)
         for number, meeting in enumerate(meetings)
-        for place, row in meeting.device_rows.items()
+        for place, row in meeting.rows.items()
     ]
     calls, number = np.array(pairs, dtype=np.int64).reshape(-1, 2).T
     return calls, number

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from slowprobe.timeline.graph.chains import Placing
 from slowprobe.timeline.graph.critical_path import CriticalPath, critical_path
 from slowprobe.timeline.graph.kinds import HOST_KINDS, NODE_KINDS
 from slowprobe.timeline.graph.schedule import Edit, Schedule, schedule
@@ -26,6 +27,8 @@ Int8s = npt.NDArray[np.int8]
 class Graph:
     """Nodes in an order in which each comes after all that it depends on. `MISSING` in a column: there is none.
 
+    Columns that are no times are of 32 bits or fewer.
+
     A node starts when the latest of these is over, and `delay_ns` later, which nothing in the graph explains:
     the one in front of it on its thread or stream (`before`, plus `gap_ns`), its launch (from whose *start* on it takes
     `lag_ns`), and those in the edges `waiting` → `awaited` (plus `period_ns`).
@@ -35,9 +38,7 @@ class Graph:
     """Into `NODE_KINDS`."""
     row: Ints
     """Into the trace: a call or a device row; `MISSING` for host work between calls."""
-    device_row: Ints
-    """Into `DeviceRows`."""
-    rank: Ints
+    rank: npt.NDArray[np.int16]
     """0 is the rank whose trace it is; others where the graphs of several were joined."""
     thread: Ints
     """Host threads from 0, which is the main thread; `MISSING` on the device."""
@@ -102,6 +103,11 @@ class Graph:
     def critical_path(self) -> CriticalPath:
         """The chain of dependencies that ends last."""
         return self._critical_path
+
+    @cached_property
+    def placing(self) -> Placing:
+        """What places the nodes in a replay; kept, for the next one is quicker."""
+        return Placing(self)
 
     @cached_property
     def _critical_path(self) -> CriticalPath:

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from array import array
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
+from slowprobe.timeline.graph.chains import Times
 from slowprobe.trace.reader import MISSING, Bools, Ints
 
 if TYPE_CHECKING:
     from slowprobe.timeline.graph.nodes import Graph
 
 Floats = npt.NDArray[np.float64]
-_CHUNK = 1 << 14  # nodes turned into Python numbers at a time: all of them would take more memory than the trace
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,14 +85,15 @@ def schedule(graph: Graph, edit: Edit) -> Schedule:
     # A node that no longer waits must not begin before the one in front of it ended.
     delay_ns = np.where(edit.unwaited, np.maximum(graph.delay_ns, 0), graph.delay_ns)
     duration_ns = np.rint(edit.own_ns + edit.operator_ns).astype(np.int64)
-    columns = (graph.before, edit.gap_ns, graph.launch, _lags(graph, edit.lag_ns, duration_ns), delay_ns, duration_ns)
-    stays = ~edit.unwaited[graph.waiting]
-    edges = (graph.waiting[stays], graph.awaited[stays], np.rint(edit.period_ns[stays]).astype(np.int64))
-    # One more than there are nodes: the last is what MISSING, −1, refers to.
-    start, end = (array("q", [graph.origin_ns]) * (count + 1) for _ in range(2))
-    for first in range(0, count, _CHUNK):
-        _place(first, [column[first : first + _CHUNK].tolist() for column in columns], _waits(edges, first), start, end)
-    start_ns, end_ns = (np.frombuffer(times, dtype=np.int64)[:-1] for times in (start, end))
+    times = Times(
+        gap_ns=edit.gap_ns,
+        lag_ns=_lags(graph, edit.lag_ns, duration_ns),
+        delay_ns=delay_ns,
+        duration_ns=duration_ns,
+        period_ns=np.rint(edit.period_ns).astype(np.int64),
+        stays=~edit.unwaited[graph.waiting],
+    )
+    start_ns, end_ns = graph.placing.placed(times)
     total_ns = int(end_ns.max()) - graph.origin_ns
     return Schedule(start_ns, end_ns, max(total_ns, min(edit.floor_ns, graph.span_ns)))
 
@@ -109,29 +109,3 @@ def _lags(graph: Graph, lag_ns: Ints, duration_ns: Ints) -> Ints:
     held = np.clip(lag_ns[launched] / np.maximum(graph.duration_ns[calls], 1), 0, 1)
     lag_ns[launched] -= np.rint(saved_ns * held).astype(np.int64)
     return lag_ns
-
-
-def _waits(edges: tuple[Ints, Ints, Ints], first: int) -> dict[int, list[tuple[int, int]]]:
-    """(awaited, period) by waiting node, of one chunk."""
-    part = slice(*np.searchsorted(edges[0], [first, first + _CHUNK]).tolist())
-    waits: dict[int, list[tuple[int, int]]] = {}
-    for node, awaited, period in zip(*(column[part].tolist() for column in edges), strict=True):
-        waits.setdefault(node, []).append((awaited, period))
-    return waits
-
-
-def _place(
-    first: int, columns: list[list[int]], waits: dict[int, list[tuple[int, int]]], start: array[int], end: array[int]
-) -> None:
-    """Fills in the times of one chunk."""
-    awaits = waits.get
-    for node, (before, gap, launch, lag, delay, duration) in enumerate(zip(*columns, strict=True), first):
-        at = end[before] + gap
-        if launch != MISSING and (launched := start[launch] + lag) > at:
-            at = launched
-        if (edges := awaits(node)) is not None:
-            for awaited, period in edges:
-                if (over := end[awaited] + period) > at:
-                    at = over
-        start[node] = at = at + delay
-        end[node] = at + duration

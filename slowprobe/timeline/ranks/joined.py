@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
-
 from slowprobe.errors import TraceError
 from slowprobe.timeline.device.facts import DeviceFacts, device_facts
 from slowprobe.timeline.device.rows import COMMUNICATION
@@ -46,7 +44,7 @@ def joined_graph(trace: Trace, facts: DeviceFacts, ranks: Ranks) -> tuple[Graph,
     alignment = align(calls, match(calls, ranks.world_size))
     if not alignment.aligned.all():
         return None
-    rows = [np.flatnonzero(facts_of.rows.kind == COMMUNICATION) for _, _, facts_of in read]
+    rows = [facts_of.rows.row[facts_of.rows.kind == COMMUNICATION] for _, _, facts_of in read]
     meetings = [
         Meeting({place: int(rows[place][at]) for place, at in enumerate(row) if at != MISSING})
         for row in alignment.matching.at.tolist()
