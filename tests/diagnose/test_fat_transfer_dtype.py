@@ -80,6 +80,10 @@ def test_without_shapes_it_is_not_checked(tmp_path):
     assert about(RULE, tmp_path, ahead).status == "passed"
 
 
+def test_without_a_device_it_is_not_applicable(tmp_path):
+    assert about(RULE, tmp_path, lambda trace: trace.python(100.0)).status == "not-applicable"
+
+
 def test_a_size_that_does_not_fit_the_shape_is_not_believed(tmp_path):
     """The operator around a copy can be about another tensor."""
     assert about(RULE, tmp_path, lambda trace: copies(trace, IMAGES[0], "float", 2)).status == "not-checked"
