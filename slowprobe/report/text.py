@@ -43,6 +43,10 @@ class _Page:
         if left > 0:
             yield ""
             yield self.style("dim", f"  and {left} more in the report")
+        if document.findings:
+            yield ""
+            more = f"More on a cause: slowprobe rules explain {clean(document.findings[0].rule, 60)}"
+            yield from self.wrapped(more, "  ", "  ", style="dim")
         for advice in document.advice[:5]:
             yield from self.wrapped(clean(advice, 400), "  - ", "    ")
         if document.time.loop_s > 0:
