@@ -6,12 +6,13 @@ import importlib
 import inspect
 import pkgutil
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import ModuleType
 from typing import TYPE_CHECKING
 
 from slowprobe.diagnose import rules
 from slowprobe.diagnose.declared import DeclaredEvidence
+from slowprobe.diagnose.doubt import Doubt, confidence, doubts, doubts_of, lowered, widened
 from slowprobe.diagnose.evidence import Evidence, EvidenceMissing
 from slowprobe.diagnose.finding import HIGH_SHARE, MEDIUM_SHARE, Finding, Outcome, Range, Saving, Severity
 from slowprobe.diagnose.rule import Diagnosis, NotApplicable, NotChecked, Passed, Rule
@@ -40,6 +41,8 @@ class Examination:
     findings: list[Finding]
     outcomes: dict[str, Outcome]
     joint: Outlook
+    doubts: list[Doubt] = field(default_factory=list)
+    """About all figures of the run."""
 
 
 def discover() -> list[LoadedRule]:
@@ -70,9 +73,14 @@ def examine(evidence: Evidence | TraceEvidence) -> Examination:
         seen += kept
     seen = _closest(seen, outcomes)
     joint = _joint(evidence, [change for _, diagnosis, _ in seen for change in diagnosis.changes])
-    findings = [_finding(loaded, diagnosis, outlook, evidence.serious_s) for loaded, diagnosis, outlook in seen]
+    about = doubts(evidence)
+    joint = widened(joint, about)
+    findings = [
+        _finding(loaded, diagnosis, outlook, evidence.serious_s, [*about, *doubts_of(diagnosis, evidence)])
+        for loaded, diagnosis, outlook in seen
+    ]
     findings.sort(key=lambda finding: (-finding.saving.seconds, finding.rule))
-    return Examination(findings, outcomes, joint)
+    return Examination(findings, outcomes, joint, about)
 
 
 def _closest(
@@ -129,12 +137,15 @@ def _counts(outlook: Outlook) -> bool:
     return outlook.saved_s >= MIN_SHARE * outlook.before_s > 0
 
 
-def _finding(loaded: LoadedRule, diagnosis: Diagnosis, outlook: Outlook, serious_s: float) -> Finding:
-    low, expected, high = outlook.speedup
+def _finding(
+    loaded: LoadedRule, diagnosis: Diagnosis, outlook: Outlook, serious_s: float, about: list[Doubt]
+) -> Finding:
+    about = about if _counts(outlook) else []  # no saving is announced
+    low, expected, high = widened(outlook, about).speedup
     return Finding(
         rule=loaded.id,
         bottleneck=diagnosis.bottleneck or loaded.rule.bottleneck,
-        severity=_severity(diagnosis, outlook, serious_s),
+        severity=_severity(diagnosis, outlook, serious_s, about),
         title=diagnosis.title or loaded.rule.title,
         summary=diagnosis.summary,
         where=list(diagnosis.where),
@@ -146,13 +157,15 @@ def _finding(loaded: LoadedRule, diagnosis: Diagnosis, outlook: Outlook, serious
         ),
         evidence=diagnosis.evidence,
         risk=diagnosis.risk.text if diagnosis.risk is not None else "",
+        confidence=confidence(about),
+        doubts=[doubt.because for doubt in about],
     )
 
 
-def _severity(diagnosis: Diagnosis, outlook: Outlook, serious_s: float) -> Severity:
-    """The graver of what it costs and what it threatens."""
+def _severity(diagnosis: Diagnosis, outlook: Outlook, serious_s: float, about: list[Doubt]) -> Severity:
+    """The graver of what it costs, as far as that is sure, and what it threatens."""
     order: tuple[Severity, ...] = ("high", "medium", "low")
-    costs = severity(outlook, serious_s)
+    costs = lowered(severity(outlook, serious_s), about)
     return costs if diagnosis.risk is None else min(costs, diagnosis.risk.severity, key=order.index)
 
 
