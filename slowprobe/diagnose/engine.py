@@ -72,9 +72,9 @@ def examine(evidence: Evidence | TraceEvidence) -> Examination:
         outcomes[loaded.id] = outcome
         seen += kept
     seen = _closest(seen, outcomes)
-    joint = _joint(evidence, [change for _, diagnosis, _ in seen for change in diagnosis.changes])
+    changes = [change for _, diagnosis, _ in seen for change in diagnosis.changes]
     about = doubts(evidence)
-    joint = widened(joint, about)
+    joint = widened(_joint(evidence, changes), about, changes)
     findings = [
         _finding(loaded, diagnosis, outlook, evidence.serious_s, [*about, *doubts_of(diagnosis, evidence)])
         for loaded, diagnosis, outlook in seen
@@ -141,7 +141,7 @@ def _finding(
     loaded: LoadedRule, diagnosis: Diagnosis, outlook: Outlook, serious_s: float, about: list[Doubt]
 ) -> Finding:
     about = about if _counts(outlook) else []  # no saving is announced
-    low, expected, high = widened(outlook, about).speedup
+    low, expected, high = widened(outlook, about, diagnosis.changes).speedup
     return Finding(
         rule=loaded.id,
         bottleneck=diagnosis.bottleneck or loaded.rule.bottleneck,

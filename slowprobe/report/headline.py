@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from slowprobe.diagnose.doubt import BUSY, ENOUGH_STEPS, Doubt, confidence
+from slowprobe.diagnose.doubt import BUSY, ENOUGH_STEPS, Doubt, confidence, usable_steps
 from slowprobe.diagnose.engine import Examination
 from slowprobe.diagnose.evidence import Evidence
 from slowprobe.diagnose.finding import Range
@@ -134,8 +134,8 @@ def notes(evidence: Evidence) -> list[str]:
     """What the reader should know before believing the figures."""
     found = [note.text for note in evidence.run.of(Note)]
     steps = evidence.steps
-    if steps and steps.steady_count < ENOUGH_STEPS:
-        some = f"{steps.steady_count} steady {'step was' if steps.steady_count == 1 else 'steps were'}"
+    if steps and (count := usable_steps(evidence)) < ENOUGH_STEPS:
+        some = f"{count or 'no'} steady {'step was' if count == 1 else 'steps were'}"
         found.append(f"Only {some} recorded: shares and savings are rough.")
     found += _busy(evidence)
     if evidence.recording.detached_ns is None:
