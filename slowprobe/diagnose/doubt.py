@@ -11,7 +11,7 @@ from slowprobe.diagnose.finding import Confidence, Severity
 from slowprobe.diagnose.hot_lines import off_cpu
 from slowprobe.diagnose.rule import Diagnosis
 from slowprobe.run.schema import State, Window
-from slowprobe.timeline.neighbours import TAKEN, Neighbours
+from slowprobe.timeline.neighbours import TAKEN
 from slowprobe.timeline.recording import KIND
 from slowprobe.timeline.replay import Change, Outlook, Reload, Scale
 from slowprobe.timeline.steps import WARM_UP_STEPS
@@ -94,7 +94,7 @@ def doubts_of(diagnosis: Diagnosis, evidence: Evidence | TraceEvidence) -> list[
     found = []
     if diagnosis.basis == "stated range":
         found.append(Doubt("medium", "the range is stated, not replayed"))
-    beside: Neighbours | None = getattr(evidence, "neighbours", None)
+    beside = evidence.neighbours if isinstance(evidence, Evidence) else None
     if beside is not None and not beside.in_the_way and beside.others >= TAKEN and _wants_cores(diagnosis, evidence):
         found.append(Doubt("medium", f"other processes held {beside.others:.0%} of the cores that workers would use"))
     return found
