@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 import inspect
 import pkgutil
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from types import ModuleType
 from typing import TYPE_CHECKING
@@ -72,9 +71,9 @@ def examine(evidence: Evidence | TraceEvidence) -> Examination:
         outcomes[loaded.id] = outcome
         seen += kept
     seen = _closest(seen, outcomes)
-    changes = [change for _, diagnosis, _ in seen for change in diagnosis.changes]
+    changes, joint = _joint(evidence, seen)
     about = doubts(evidence)
-    joint = widened(_joint(evidence, changes), about, changes)
+    joint = widened(joint, about, changes)
     findings = [
         _finding(loaded, diagnosis, outlook, evidence.serious_s, [*about, *doubts_of(diagnosis, evidence)])
         for loaded, diagnosis, outlook in seen
@@ -129,8 +128,28 @@ def _ask(loaded: LoadedRule, evidence: Evidence | TraceEvidence) -> tuple[Outcom
         return Outcome("error", title, f"{type(error).__name__}: {error}"), []
 
 
-def _joint(evidence: Evidence | TraceEvidence, changes: Iterable[Change]) -> Outlook:
-    return evidence.replay.outlook(changes) if evidence.steps else Outlook(0.0, 0.0, 0.0, 0.0)
+def _joint(
+    evidence: Evidence | TraceEvidence, seen: list[tuple[LoadedRule, Diagnosis, Outlook]]
+) -> tuple[list[Change], Outlook]:
+    """All changes together, and what they save: never less than one finding alone.
+
+    Where two changes of a loader contradict each other, that of the larger saving holds. A change that others make
+    worse than useless (workers for batches that are cheap by then) is left out.
+    """
+    if not evidence.steps:
+        return [], Outlook(0.0, 0.0, 0.0, 0.0)
+    ranked = sorted(seen, key=lambda entry: (-entry[2].saved_s, entry[0].id))
+    changes = [change for _, diagnosis, _ in ranked for change in diagnosis.changes]
+    together = evidence.replay.outlook(changes)
+    if not ranked or together.saved_s >= ranked[0][2].saved_s:
+        return changes, together
+    changes, together = list(ranked[0][1].changes), ranked[0][2]
+    for _, diagnosis, _ in ranked[1:]:
+        more = [*changes, *diagnosis.changes]
+        outlook = evidence.replay.outlook(more)
+        if outlook.saved_s >= together.saved_s:
+            changes, together = more, outlook
+    return changes, together
 
 
 def _counts(outlook: Outlook) -> bool:
