@@ -13,7 +13,7 @@ export RUFF_CACHE_DIR := $(CURDIR)/.ruff_cache
 EXAMPLES := $(sort $(wildcard examples/*.py))
 GALLERY := $(EXAMPLES:examples/%.py=gallery/%)
 
-.PHONY: help setup demo test test-all test-trainers check bench gallery $(GALLERY) lock build clean clean-venv
+.PHONY: help setup demo test test-all test-trainers check bench docs gallery $(GALLERY) lock build clean clean-venv
 
 help:
 	@echo "setup     make $(VENV) with the locked versions"
@@ -23,6 +23,7 @@ help:
 	@echo "test-trainers  Lightning, HF Trainer and others, in .venv-trainers"
 	@echo "check     ruff, mypy and the architecture test"
 	@echo "bench     the figures that docs/ quotes"
+	@echo "docs      write docs/rules/ again, a page a rule"
 	@echo "gallery   profile every example into reports/"
 	@echo "build     wheel and source archive into dist/"
 	@echo "lock      write requirements.lock from $(VENV)"
@@ -64,6 +65,9 @@ check: setup
 
 bench: setup
 	for script in benchmarks/examples.py benchmarks/accuracy.py benchmarks/overhead.py benchmarks/trace_reading.py; do $(BIN)/python $$script || exit 1; done
+
+docs: setup
+	$(BIN)/python docs/build_rules.py
 
 gallery: $(GALLERY)
 	$(BIN)/python benchmarks/gallery.py

@@ -85,11 +85,12 @@ class ResourceMeter:
         times = self._process.cpu_times()
         system = psutil.cpu_times()
         idle_s = system.idle + getattr(system, "iowait", 0.0)
+        guests_s = getattr(system, "guest", 0.0) + getattr(system, "guest_nice", 0.0)  # in user and nice, too
         return Resources(
             at_ns=time.perf_counter_ns() - self._origin_ns,
             cpu_s=times.user + times.system,
             rss_bytes=self._process.memory_info().rss,
-            system_busy_s=sum(system) - idle_s,
+            system_busy_s=sum(system) - idle_s - guests_s,
             system_idle_s=idle_s,
             available_bytes=psutil.virtual_memory().available,
         )

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from difflib import get_close_matches
+
 import click
 
 from slowprobe.errors import BadInputError
+
+MOST_NAMED = 3  # names that an unknown id may stand for
 
 
 @click.group(
@@ -29,5 +33,13 @@ def explain(rule_id: str) -> None:
 
     known = {loaded.id: loaded for loaded in discover()}
     if rule_id not in known:
-        raise BadInputError(f"no rule {rule_id!r}. `slowprobe rules` lists them all.")
+        raise BadInputError(f"no rule {rule_id!r}.{_meant(rule_id, list(known))} `slowprobe rules` lists them all.")
     click.echo(f"{rule_id}\n\n{known[rule_id].documentation}")
+
+
+def _meant(rule_id: str, known: list[str]) -> str:
+    """The ids that look like what was asked for, or hold it."""
+    asked = rule_id.strip().lower().replace("_", "-").removesuffix(".py")
+    close = get_close_matches(asked, known, n=MOST_NAMED)
+    close += [each for each in known if asked and asked in each and each not in close]
+    return f" Did you mean {' or '.join(close[:MOST_NAMED])}?" if close else ""

@@ -5,13 +5,13 @@ from __future__ import annotations
 import importlib
 import inspect
 import pkgutil
-from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import ModuleType
 from typing import TYPE_CHECKING
 
 from slowprobe.diagnose import rules
 from slowprobe.diagnose.declared import DeclaredEvidence
+from slowprobe.diagnose.doubt import Doubt, confidence, doubts, doubts_of, lowered, widened
 from slowprobe.diagnose.evidence import Evidence, EvidenceMissing
 from slowprobe.diagnose.finding import HIGH_SHARE, MEDIUM_SHARE, Finding, Outcome, Range, Saving, Severity
 from slowprobe.diagnose.rule import Diagnosis, NotApplicable, NotChecked, Passed, Rule
@@ -40,6 +40,8 @@ class Examination:
     findings: list[Finding]
     outcomes: dict[str, Outcome]
     joint: Outlook
+    doubts: list[Doubt] = field(default_factory=list)
+    """About all figures of the run."""
 
 
 def discover() -> list[LoadedRule]:
@@ -69,10 +71,15 @@ def examine(evidence: Evidence | TraceEvidence) -> Examination:
         outcomes[loaded.id] = outcome
         seen += kept
     seen = _closest(seen, outcomes)
-    joint = _joint(evidence, [change for _, diagnosis, _ in seen for change in diagnosis.changes])
-    findings = [_finding(loaded, diagnosis, outlook, evidence.serious_s) for loaded, diagnosis, outlook in seen]
+    changes, joint = _joint(evidence, seen)
+    about = doubts(evidence)
+    joint = widened(joint, about, changes)
+    findings = [
+        _finding(loaded, diagnosis, outlook, evidence.serious_s, [*about, *doubts_of(diagnosis, evidence)])
+        for loaded, diagnosis, outlook in seen
+    ]
     findings.sort(key=lambda finding: (-finding.saving.seconds, finding.rule))
-    return Examination(findings, outcomes, joint)
+    return Examination(findings, outcomes, joint, about)
 
 
 def _closest(
@@ -121,20 +128,43 @@ def _ask(loaded: LoadedRule, evidence: Evidence | TraceEvidence) -> tuple[Outcom
         return Outcome("error", title, f"{type(error).__name__}: {error}"), []
 
 
-def _joint(evidence: Evidence | TraceEvidence, changes: Iterable[Change]) -> Outlook:
-    return evidence.replay.outlook(changes) if evidence.steps else Outlook(0.0, 0.0, 0.0, 0.0)
+def _joint(
+    evidence: Evidence | TraceEvidence, seen: list[tuple[LoadedRule, Diagnosis, Outlook]]
+) -> tuple[list[Change], Outlook]:
+    """All changes together, and what they save: never less than one finding alone.
+
+    Where two changes of a loader contradict each other, that of the larger saving holds. A change that others make
+    worse than useless (workers for batches that are cheap by then) is left out.
+    """
+    if not evidence.steps:
+        return [], Outlook(0.0, 0.0, 0.0, 0.0)
+    ranked = sorted(seen, key=lambda entry: (-entry[2].saved_s, entry[0].id))
+    changes = [change for _, diagnosis, _ in ranked for change in diagnosis.changes]
+    together = evidence.replay.outlook(changes)
+    if not ranked or together.saved_s >= ranked[0][2].saved_s:
+        return changes, together
+    changes, together = list(ranked[0][1].changes), ranked[0][2]
+    for _, diagnosis, _ in ranked[1:]:
+        more = [*changes, *diagnosis.changes]
+        outlook = evidence.replay.outlook(more)
+        if outlook.saved_s >= together.saved_s:
+            changes, together = more, outlook
+    return changes, together
 
 
 def _counts(outlook: Outlook) -> bool:
     return outlook.saved_s >= MIN_SHARE * outlook.before_s > 0
 
 
-def _finding(loaded: LoadedRule, diagnosis: Diagnosis, outlook: Outlook, serious_s: float) -> Finding:
-    low, expected, high = outlook.speedup
+def _finding(
+    loaded: LoadedRule, diagnosis: Diagnosis, outlook: Outlook, serious_s: float, about: list[Doubt]
+) -> Finding:
+    about = about if _counts(outlook) else []  # no saving is announced
+    low, expected, high = widened(outlook, about, diagnosis.changes).speedup
     return Finding(
         rule=loaded.id,
         bottleneck=diagnosis.bottleneck or loaded.rule.bottleneck,
-        severity=_severity(diagnosis, outlook, serious_s),
+        severity=_severity(diagnosis, outlook, serious_s, about),
         title=diagnosis.title or loaded.rule.title,
         summary=diagnosis.summary,
         where=list(diagnosis.where),
@@ -146,13 +176,15 @@ def _finding(loaded: LoadedRule, diagnosis: Diagnosis, outlook: Outlook, serious
         ),
         evidence=diagnosis.evidence,
         risk=diagnosis.risk.text if diagnosis.risk is not None else "",
+        confidence=confidence(about),
+        doubts=[doubt.because for doubt in about],
     )
 
 
-def _severity(diagnosis: Diagnosis, outlook: Outlook, serious_s: float) -> Severity:
-    """The graver of what it costs and what it threatens."""
+def _severity(diagnosis: Diagnosis, outlook: Outlook, serious_s: float, about: list[Doubt]) -> Severity:
+    """The graver of what it costs, as far as that is sure, and what it threatens."""
     order: tuple[Severity, ...] = ("high", "medium", "low")
-    costs = severity(outlook, serious_s)
+    costs = lowered(severity(outlook, serious_s), about)
     return costs if diagnosis.risk is None else min(costs, diagnosis.risk.severity, key=order.index)
 
 

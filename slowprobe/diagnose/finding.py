@@ -25,6 +25,7 @@ Bottleneck = Literal[
     "none",
 ]
 Severity = Literal["high", "medium", "low"]
+Confidence = Literal["high", "medium", "low"]
 Status = Literal["found", "passed", "not-applicable", "not-checked", "error"]
 
 HIGH_SHARE = 0.20  # of loop time; design §6
@@ -86,6 +87,10 @@ class Finding(msgspec.Struct, kw_only=True):
     """Flat facts that support the finding: label → number, string, or a small table {columns, rows}."""
     risk: str = ""
     """What it threatens beside time; empty where time is all it costs."""
+    confidence: Confidence = "high"
+    """How far the saving is to be believed."""
+    doubts: list[str] = []
+    """Why less than that."""
 
 
 class Outcome(msgspec.Struct, frozen=True):

@@ -30,16 +30,24 @@ def making_lines(run: Any, in_workers: bool) -> list[LineTime]:
 
 
 def stretched(run: Any) -> float:
-    """Share of its computing that the training thread was off the CPU: there it waits for nobody but other programs.
+    """`off_cpu`, or 0.0 where it is not known.
 
     A busy machine stretches every line alike, so only a line that is off the CPU more than this waits for something.
     """
+    return off_cpu(run) or 0.0
+
+
+def off_cpu(run: Any) -> float | None:
+    """Share of its computing that the training thread was off the CPU: there it waits for nobody but other programs.
+
+    None where too little computing was sampled, or a device may be what it waits for.
+    """
     if may_wait_for_device(run):
-        return 0.0
+        return None
     lines = [line for line in sampled_lines(run) if line.scope == "step" and line.bucket in COMPUTING]
     seconds = sum(line.seconds for line in lines)
     if sum(line.samples for line in lines) < MIN_COMPUTING or not seconds:
-        return 0.0
+        return None
     return sum(line.waiting * line.seconds for line in lines) / seconds
 
 

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from slowprobe.diagnose.finding import Bottleneck, Finding, Outcome, Range
+from slowprobe.diagnose.finding import Bottleneck, Confidence, Finding, Outcome, Range
 from slowprobe.report.device_document import Device
 from slowprobe.report.loader_document import Loader, LoaderWorker, Transform
 
@@ -40,6 +40,8 @@ class Verdict(msgspec.Struct, kw_only=True):
     headline: str
     share: float
     speedup: Range
+    confidence: Confidence = "high"
+    """How far this is to be believed; the headline says what speaks against it."""
 
 
 class Steps(msgspec.Struct, kw_only=True):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from slowprobe.diagnose.doubt import BUSY, ENOUGH_STEPS, Doubt, confidence, usable_steps
 from slowprobe.diagnose.engine import Examination
 from slowprobe.diagnose.evidence import Evidence
 from slowprobe.diagnose.finding import Range
@@ -10,8 +11,6 @@ from slowprobe.report.document import Overhead, Verdict
 from slowprobe.run.schema import End, Note, State, Window
 
 UNSURE = 3  # checks not made; with fewer, "nothing found" still means something
-BUSY = 0.35  # of its computing the training thread was off the CPU; waiting for its own threads stays well below
-ENOUGH_STEPS = 10  # fewer steady steps make medians and shares rough
 
 
 def verdict(evidence: Evidence, examined: Examination) -> Verdict:
@@ -26,6 +25,7 @@ def verdict(evidence: Evidence, examined: Examination) -> Verdict:
     if found is not None:
         return found
     unlooked = sum(outcome.status == "not-checked" for outcome in examined.outcomes.values())
+    sure = confidence(examined.doubts)
     text = "No bottleneck worth mending was found."
     if unlooked >= UNSURE and not evidence.run.of(Window):
         text = (
@@ -33,9 +33,14 @@ def verdict(evidence: Evidence, examined: Examination) -> Verdict:
             f"the loop was over, or stopped, after {steps.count} {_unit(steps.unit, steps.count)}"
             f"{_passes(evidence)}."
         )
+        sure = "low"
+    elif sure == "low":
+        text = f"Whether there is a bottleneck is not sure: {_because(examined.doubts)}."
+    else:
+        text += _rough(examined.doubts)
     if examined.findings:
-        text += " Small savings are listed below."
-    return Verdict(bottleneck="none", headline=text, share=0.0, speedup=none)
+        text += " Small savings are listed below." if sure != "low" else " What was seen is listed below."
+    return Verdict(bottleneck="none", headline=text, share=0.0, speedup=none, confidence=sure)
 
 
 def leading(examined: Examination) -> Verdict | None:
@@ -52,12 +57,29 @@ def leading(examined: Examination) -> Verdict | None:
     headline = f"{top.title}: mending it would make the loop run {_times(expected)}{also}."
     if top.saving.basis == "none":
         headline = f"{top.title}: {top.risk}."
+    else:
+        headline += _rough(examined.doubts)
     return Verdict(
         bottleneck=top.bottleneck,
         headline=headline,
         share=round(share, 4),
         speedup=Range(round(low, 3), round(joint, 3), round(high, 3)),
+        confidence=top.confidence,
     )
+
+
+def _because(about: list[Doubt]) -> str:
+    return " and ".join(doubt.because for doubt in about)
+
+
+def _rough(about: list[Doubt]) -> str:
+    """What follows a verdict that is less than sure."""
+    sure = confidence(about)
+    if sure == "high":
+        return ""
+    meaning = "the figures are rough" if sure == "medium" else "take it as a hint"
+    because = _because(about)
+    return f" {because[0].upper()}{because[1:]}: {meaning}."
 
 
 def _passes(evidence: Evidence) -> str:
@@ -112,8 +134,8 @@ def notes(evidence: Evidence) -> list[str]:
     """What the reader should know before believing the figures."""
     found = [note.text for note in evidence.run.of(Note)]
     steps = evidence.steps
-    if steps and steps.steady_count < ENOUGH_STEPS:
-        some = f"{steps.steady_count} steady {'step was' if steps.steady_count == 1 else 'steps were'}"
+    if steps and (count := usable_steps(evidence)) < ENOUGH_STEPS:
+        some = f"{count or 'no'} steady {'step was' if count == 1 else 'steps were'}"
         found.append(f"Only {some} recorded: shares and savings are rough.")
     found += _busy(evidence)
     if evidence.recording.detached_ns is None:

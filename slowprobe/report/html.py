@@ -52,7 +52,7 @@ def _page(document: Document, most_findings: int, charts: dict[str, Figure]) -> 
             charts=charts,
             figures_json=embedded(charts),
             plotly=plotly.packed if plotly is not None else "",
-            healthy=document.verdict.bottleneck == "none" and document.steps is not None,
+            healthy=page.healthy(document),
             after=page.before_and_after(document.verdict.speedup),
             loop=[bucket for bucket in loop_split(document, 7) if bucket.seconds > 0],
             parts=parts(document.time),

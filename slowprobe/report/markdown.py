@@ -12,6 +12,7 @@ from slowprobe.report.partition import loop_split
 from slowprobe.report.pipeline_words import summary
 from slowprobe.report.quantities import (
     all_changes,
+    doubts,
     factor,
     measured,
     milliseconds,
@@ -82,6 +83,8 @@ def _finding(number: int, finding: Finding) -> Iterator[str]:
         yield f"- predicted {gain}, saves {seconds(saving.seconds)} of this run"
     else:
         yield f"- saves about {seconds(saving.seconds)} of this run"
+    if proof is None and finding.confidence != "high":
+        yield f"- confidence {finding.confidence}: {_escaped(doubts(finding), 400)}"
     yield ""
     yield _escaped(finding.fix.text, 800)
     if finding.fix.diff.strip():

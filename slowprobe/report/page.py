@@ -146,6 +146,12 @@ def outcomes(document: Document) -> list[tuple[Status, str, list[tuple[str, Outc
     return grouped
 
 
+def healthy(document: Document) -> bool:
+    """Whether nothing was found, and that means something."""
+    verdict = document.verdict
+    return verdict.bottleneck == "none" and document.steps is not None and verdict.confidence != "low"
+
+
 def before_and_after(speedup: Range) -> tuple[float, float] | None:
     """Best and worst predicted loop time as shares of today's, for the bar under the verdict."""
     ends = (speedup.high, speedup.low)

@@ -107,6 +107,11 @@ def fact(value: Any) -> str:
     return str(value)
 
 
+def doubts(finding: Finding) -> str:
+    """Why a finding's saving is less than sure."""
+    return "; ".join(finding.doubts[:4])
+
+
 def all_changes(count: int) -> str:
     """How the changes of so many findings are called together."""
     return {1: "this change", 2: "both changes"}.get(count, f"all {count} changes")

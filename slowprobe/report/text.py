@@ -8,9 +8,10 @@ from collections.abc import Iterator
 from slowprobe.diagnose.finding import Finding
 from slowprobe.report.device_words import summary as device_summary
 from slowprobe.report.document import Document
+from slowprobe.report.page import healthy
 from slowprobe.report.partition import loop_split
 from slowprobe.report.pipeline_words import summary
-from slowprobe.report.quantities import all_changes, factor, measured, percent, seconds, span, worth_saying
+from slowprobe.report.quantities import all_changes, doubts, factor, measured, percent, seconds, span, worth_saying
 from slowprobe.report.untrusted import clean, cleaned
 
 WIDTH = 88
@@ -43,6 +44,10 @@ class _Page:
         if left > 0:
             yield ""
             yield self.style("dim", f"  and {left} more in the report")
+        if document.findings:
+            yield ""
+            more = f"More on a cause: slowprobe rules explain {clean(document.findings[0].rule, 60)}"
+            yield from self.wrapped(more, "  ", "  ", style="dim")
         for advice in document.advice[:5]:
             yield from self.wrapped(clean(advice, 400), "  - ", "    ")
         if document.time.loop_s > 0:
@@ -58,8 +63,7 @@ class _Page:
         yield from self.wrapped(clean(document.overhead.text, 300))
 
     def verdict(self, document: Document) -> Iterator[str]:
-        good = document.verdict.bottleneck == "none" and document.steps is not None
-        style = "good" if good else "bold"
+        style = "good" if healthy(document) else "bold"
         yield from self.wrapped(clean(document.verdict.headline, 400), style=style)
         speedup = document.verdict.speedup
         if worth_saying(speedup) and document.findings:
@@ -108,9 +112,11 @@ def _gain(finding: Finding) -> str:
     saving = finding.saving
     if saving.basis == "none":
         return finding.risk
+    sure = "" if finding.confidence == "high" else f"; confidence {finding.confidence}: {clean(doubts(finding), 300)}"
     if not worth_saying(saving.speedup):
-        return f"saves about {seconds(saving.seconds)} of this run"
-    return f"predicted {factor(saving.speedup.expected)} ({span(saving.speedup)}), saves {seconds(saving.seconds)}"
+        return f"saves about {seconds(saving.seconds)} of this run{sure}"
+    gain = f"predicted {factor(saving.speedup.expected)} ({span(saving.speedup)}), saves {seconds(saving.seconds)}"
+    return gain + sure
 
 
 def _bar(share: float, width: int) -> str:

@@ -9,6 +9,9 @@ from slowprobe.run.worker_records import WorkerBatches
 from slowprobe.timeline.recording import Recording
 
 FULL = 0.9  # of all cores at work: somebody waited for a core
+TAKEN = (
+    0.15  # of all cores; less may be the run's own: collate and hand-over of its workers are in no clock that is read
+)
 
 
 @dataclass(frozen=True)
@@ -21,7 +24,7 @@ class Neighbours:
     @property
     def in_the_way(self) -> bool:
         """Whether cores were short, and the run was not alone in using them."""
-        return self.busy >= FULL and self.others >= 0.15
+        return self.busy >= FULL and self.others >= TAKEN
 
 
 def neighbours(recording: Recording, workers: list[Recording]) -> Neighbours | None:

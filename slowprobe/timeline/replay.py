@@ -169,6 +169,8 @@ class Replay:
         total = sum(left.values())
         reloads = {change.loader: change for change in _merged(changes)}
         threads = min((change.count for change in changes if isinstance(change, Threads)), default=None)
+        waits_before = _waits(self._split.seconds)
+        waits = _waits(left) / waits_before if waits_before else 1.0  # what a loader can save once, others saved before
         evaluation_before = self._split.seconds.get(_EVALUATION, 0.0)
         evaluation = left[_EVALUATION] / evaluation_before if evaluation_before else 1.0  # fewer batches to wait for
         for loader in self._loaders.values():
@@ -176,7 +178,9 @@ class Replay:
             steps_change = loader.primary and (threads is not None or (loader.num_workers > 0 and step_ratio != 1.0))
             if change is None and not steps_change:
                 continue
-            difference = self._loader_difference(loader, change or Reload(loader.id), step_ratio, case, threads)
+            change = change or Reload(loader.id)
+            ratio = waits if loader.primary else 1.0
+            difference = self._loader_difference(loader, change, step_ratio, case, threads, ratio)
             total += difference * (evaluation if loader.role == "evaluation" else 1.0)
         return max(total, 0.0)
 
@@ -209,9 +213,18 @@ class Replay:
         return sum(s for (scope, bucket), s in seconds.items() if scope == "step" and bucket not in WAIT_BUCKETS)
 
     def _loader_difference(
-        self, loader: LoaderFacts, change: Reload, step_ratio: float, case: Case, threads: int | None
+        self,
+        loader: LoaderFacts,
+        change: Reload,
+        step_ratio: float,
+        case: Case,
+        threads: int | None,
+        waits: float,
     ) -> float:
-        """Seconds that the loop gains or loses at this loader, over the run, beside what its steps themselves lose."""
+        """Seconds that the loop gains or loses at this loader, over the run, beside what its steps themselves lose.
+
+        waits: what other changes leave of the time that is spent on batches; no more than that can be saved.
+        """
         model = self._models.get(loader.id)
         if model is None or not len(loader.fetch) or not len(loader.wait):
             return 0.0
@@ -221,12 +234,17 @@ class Replay:
         after = model.period_s(plan, step, case, ends=ends, threads=threads if loader.primary else None)
         before = model.period_s(model.recorded, ends=ends)
         per_batch = after - before - float(model.consume.mean()) * (step - 1)
-        if loader.num_workers and threads is None:  # the model's own error must not become a saving
+        if not loader.num_workers:
+            per_batch *= waits if per_batch < 0 else 1.0
+        elif threads is None:  # the model's own error must not become a saving
             starts = 1 if loader.persistent_workers else max(1, loader.passes)
-            per_batch = max(
-                per_batch, -model.waits_s - (starts_s(loader) + model.forked_s * starts) / max(loader.batches, 1)
-            )
+            started = (starts_s(loader) + model.forked_s * starts) / max(loader.batches, 1)
+            per_batch = max(per_batch, -waits * model.waits_s - started)
         return per_batch * loader.batches
+
+
+def _waits(seconds: Mapping[tuple[str, str], float]) -> float:
+    return sum(seconds.get(("step", bucket), 0.0) for bucket in WAIT_BUCKETS)
 
 
 def planned(recorded: Plan, change: Reload, case: Case) -> Plan:

@@ -77,3 +77,13 @@ def test_unknown_rule_is_one_line() -> None:
     )
     assert done.returncode == 2
     assert done.stderr.startswith("slowprobe: no rule 'nonsense'") and len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("asked", "meant"),
+    [("worker-zero", "workers-zero"), ("optimizer_forloop", "optimizer-forloop"), ("transform", "slow-transform")],
+)
+def test_an_unknown_rule_names_those_that_look_like_it(asked: str, meant: str) -> None:
+    done = CliRunner().invoke(group, ["rules", "explain", asked])
+    assert done.exception is not None and getattr(done.exception, "exit_code", None) == 2
+    assert f"Did you mean {meant}" in str(done.exception)
