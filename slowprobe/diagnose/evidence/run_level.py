@@ -1,0 +1,22 @@
+"""What shows only over the whole run: steps that get slower."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+from slowprobe.diagnose.evidence.recorded import RecordedRun
+from slowprobe.timeline.drift import Drift, LineGrowth, drift, line_growth
+
+
+class RunLevelEvidence(RecordedRun):
+    """What shows only over the whole run: steps that get slower."""
+
+    @cached_property
+    def drift(self) -> Drift | None:
+        """The trend of the step time; None where there are too few steps."""
+        return drift(self.recording, self.labels, self.steps)
+
+    @cached_property
+    def line_growth(self) -> list[LineGrowth]:
+        """The user's lines that take more of a late step than of an early one, most first."""
+        return line_growth(self.recording, self.labels, self.partition, self.steps)
