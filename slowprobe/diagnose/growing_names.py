@@ -97,7 +97,7 @@ def _made_anew(around: ast.AST, name: str, grows: ast.stmt) -> bool:
     """Whether each turn (or call) begins with another one."""
     for node in ast.walk(around):
         targets: list[ast.expr] = []
-        if isinstance(node, ast.Assign) and node is not grows:
+        if isinstance(node, ast.Assign) and node.lineno != grows.lineno:
             targets = node.targets
         elif isinstance(node, (ast.For, ast.AsyncFor, ast.AnnAssign, ast.NamedExpr)):
             targets = [node.target]
