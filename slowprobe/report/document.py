@@ -42,6 +42,15 @@ class Verdict(msgspec.Struct, kw_only=True):
     speedup: Range
 
 
+class OutlierCause(msgspec.Struct, kw_only=True):
+    """Steps that take far longer than the others, and most of it for one thing; `extra_s` is beyond the median."""
+
+    label: str
+    steps: int
+    extra_s: float
+    longest_ms: float
+
+
 class Steps(msgspec.Struct, kw_only=True):
     """Statistics of the training steps; times of steady steps only, in ms."""
 
@@ -53,6 +62,7 @@ class Steps(msgspec.Struct, kw_only=True):
     p90_ms: float
     p99_ms: float
     first_ms: float
+    outliers: list[OutlierCause] = []
 
 
 class StepSeries(msgspec.Struct, kw_only=True):

@@ -1,4 +1,4 @@
-"""What shows only over the whole run: steps that get slower."""
+"""What shows only over the whole run: steps that get slower, steps that stand out."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ from functools import cached_property
 
 from slowprobe.diagnose.evidence.recorded import RecordedRun
 from slowprobe.timeline.drift import Drift, LineGrowth, drift, line_growth
+from slowprobe.timeline.outliers import Outliers, find_outliers
 
 
 class RunLevelEvidence(RecordedRun):
-    """What shows only over the whole run: steps that get slower."""
+    """What shows only over the whole run: steps that get slower, steps that stand out."""
 
     @cached_property
     def drift(self) -> Drift | None:
@@ -20,3 +21,8 @@ class RunLevelEvidence(RecordedRun):
     def line_growth(self) -> list[LineGrowth]:
         """The user's lines that take more of a late step than of an early one, most first."""
         return line_growth(self.recording, self.labels, self.partition, self.steps)
+
+    @cached_property
+    def outliers(self) -> Outliers | None:
+        """Steps that take far longer than the others, by what they spend it on; None where there are too few steps."""
+        return find_outliers(self.steps, self.labels)

@@ -44,6 +44,7 @@ RULE = Rule(
     title="Checkpoints block the loop",
     bottleneck="checkpoint",
     needs=("steps", "saves", "backwards", "lines", "partition", "source"),
+    closer_than=("step-outliers",),
 )
 
 
