@@ -91,7 +91,7 @@ def _diagnose(
     return Diagnosis(
         summary=(
             f"{occasions} of {run.steps.count:,} steps take up to {longest_ms:.0f} ms, the usual one "
-            f"{run.steps.median_ms():.1f} ms: work done now and then takes {spent / occasions * 1000:.0f} ms each time, "
+            f"{run.steps.median_ms():.1f} ms: work now and then takes {spent / occasions * 1000:.0f} ms each time, "
             f"{spent / loop_s:.0%} of loop time. {times} times rarer it would take about {TARGET_SHARE:.0%}."
         ),
         where=where,
