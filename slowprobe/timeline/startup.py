@@ -31,6 +31,8 @@ class StartUp:
     parts: dict[str, float]
     lines: dict[tuple[str, Site], float]
     """The user's lines by the part they belong to, from stack samples."""
+    calls: dict[Site, float]
+    """The user's lines on the way to the script's own code, with what they call; outer ones come first."""
 
     @property
     def share(self) -> float:
@@ -43,6 +45,7 @@ def start_up(recording: Recording, labels: Labels, split: Partition, stats: Step
     is_user = UserCode(recording.run.manifest)
     sampled: dict[str, int] = defaultdict(int)
     lines: dict[tuple[str, Site], int] = defaultdict(int)
+    calls: dict[tuple[int, Site], int] = defaultdict(int)
     for row in recording.sampled.rows:
         if row.end_ns > labels.loop_start_ns and row.key != BOUNDARY:
             continue
@@ -51,6 +54,9 @@ def start_up(recording: Recording, labels: Labels, split: Partition, stats: Step
         sampled[part] += row.wall_ns
         if frame is not None:
             lines[part, Site(frame.file, frame.line, frame.function)] += row.wall_ns
+        mine = [frame for frame in stack if is_user(frame.file)] if part == OWN_CODE else []
+        for depth, at in enumerate(mine):
+            calls[depth, Site(at.file, at.line, at.function)] += row.wall_ns
     before_s = split.scope_s("startup") - split.bucket_s("slowprobe", "startup")
     whole = sum(sampled.values())
     per_ns = before_s / whole if whole else 0.0
@@ -64,6 +70,7 @@ def start_up(recording: Recording, labels: Labels, split: Partition, stats: Step
         run_s=split.wall_s - split.bucket_s("slowprobe"),
         parts=parts,
         lines={place: ns * per_ns for place, ns in lines.items()},
+        calls={site: ns * per_ns for (_, site), ns in sorted(calls.items(), key=lambda call: call[0][0])},
     )
 
 

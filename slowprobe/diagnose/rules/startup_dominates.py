@@ -20,10 +20,11 @@ Sources: PyTorch, torch.compiler caching (TORCHINDUCTOR_CACHE_DIR, save_cache_ar
 
 from __future__ import annotations
 
+import ast
 import re
 from typing import Any
 
-from slowprobe.diagnose.edits import diff, statement_lines
+from slowprobe.diagnose.edits import diff, place, statement_lines
 from slowprobe.diagnose.finding import Fix, Risk
 from slowprobe.diagnose.hot_lines import shares
 from slowprobe.diagnose.rule import Answer, Diagnosis, Passed, Rule
@@ -34,6 +35,7 @@ MIN_S = 30.0  # nobody rewrites a script for less; imports of torch and a model 
 MIN_SHARE = 0.20  # of the run
 MAIN_PART = 0.5  # of the start-up
 MAX_PLACES = 3
+MOST = 0.8  # of the part's time; a call with less of it makes only some of what takes the time
 _IMPORTS_TORCH = re.compile(r"(import|from)\s+torch\b")
 _FIXES = {
     OWN_CODE: "Keep what this line makes on disk (torch.save, numpy.save, a memory map) and load it at the next start.",
@@ -59,7 +61,7 @@ def check(run: Any) -> Answer:
     said = f"{start.seconds:.1f} s pass before training runs at its speed, {start.share:.0%} of this run: {split}"
     if start.seconds < MIN_S or start.share < MIN_SHARE:
         return Passed(said)
-    seconds = {place: spent for place, spent in start.lines.items() if not _IMPORTS_TORCH.match(_text(run, place[1]))}
+    seconds = {at: spent for at, spent in start.lines.items() if not _IMPORTS_TORCH.match(_text(run, at[1]))}
     mendable = {part: sum(spent for (of, _), spent in seconds.items() if of == part) for part in (OWN_CODE, IMPORTS)}
     mendable[COMPILING] = start.parts.get(COMPILING, 0.0)
     main = max(mendable, key=lambda name: mendable[name])
@@ -68,11 +70,14 @@ def check(run: Any) -> Answer:
     lines = {site: spent for (part, site), spent in seconds.items() if part == main}
     if main == COMPILING:
         lines = {facts.where: facts.total_s for facts in run.compiles if facts.where is not None}
-    top = max(lines, key=lambda site: lines[site], default=None)
+    makes = _makes(run, start, sum(lines.values())) if main == OWN_CODE else None
+    made = place(makes)
     return Diagnosis(
         summary=f"{said}. A longer training pays it once, too: it is a smaller part of that.",
-        where=shares(lines)[:MAX_PLACES],
-        fix=Fix(text=_FIXES[main], diff=_edit(run, top) if main == OWN_CODE else ""),
+        where=[*made, *(at for at in shares(lines) if all((at.file, at.line) != (m.file, m.line) for m in made))][
+            :MAX_PLACES
+        ],
+        fix=Fix(text=_FIXES[main], diff=_edit(run, makes)),
         changes=[],
         risk=Risk("low", f"each start takes {start.seconds:.0f} s before training runs at its speed"),
         evidence={
@@ -90,8 +95,27 @@ def _text(run: Any, site: Site) -> str:
     return str(run.source.line(site.file, site.line))
 
 
-def _edit(run: Any, top: Site | None) -> str:
-    lines = statement_lines(run.source, top)
-    return (
-        diff(lines, ["# made once and kept: load it where the file is there, else make and save it"]) if lines else ""
-    )
+def _makes(run: Any, start: StartUp, whole_s: float) -> Site | None:
+    """The outermost assignment below which most of the time passes: what it assigns can be kept."""
+    for site, spent in start.calls.items():
+        if spent >= MOST * whole_s and _assignment(run, site) is not None:
+            return site
+    return None
+
+
+def _assignment(run: Any, site: Site | None) -> ast.Assign | None:
+    try:
+        body = ast.parse("\n".join(statement_lines(run.source, site))).body
+    except (SyntaxError, ValueError):
+        return None
+    first = body[0] if body else None
+    return first if isinstance(first, ast.Assign) and isinstance(first.value, ast.Call) else None
+
+
+def _edit(run: Any, makes: Site | None) -> str:
+    made = _assignment(run, makes)
+    if made is None:
+        return ""
+    name, value = ast.unparse(made.targets[0]), ast.unparse(made.value)
+    kept = f"{name} = torch.load(kept, weights_only=False) if kept.exists() else {value}  # and torch.save(..., kept) when it was made"
+    return diff(statement_lines(run.source, makes), [kept])
