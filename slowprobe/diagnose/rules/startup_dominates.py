@@ -117,5 +117,6 @@ def _edit(run: Any, makes: Site | None) -> str:
     if made is None:
         return ""
     name, value = ast.unparse(made.targets[0]), ast.unparse(made.value)
-    kept = f"{name} = torch.load(kept, weights_only=False) if kept.exists() else {value}  # and torch.save(..., kept) when it was made"
+    load = f"{name} = torch.load(kept, weights_only=False) if kept.exists() else {value}"
+    kept = f"{load}  # and torch.save(..., kept) when it was made"
     return diff(statement_lines(run.source, makes), [kept])
