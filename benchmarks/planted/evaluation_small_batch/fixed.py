@@ -19,7 +19,7 @@ def evaluate(model, loader):
 def main():
     """Train."""
     torch.manual_seed(0)
-    points = torch.randn(9_500, 64)
+    points = torch.randn(9_000, 64)
     labels = points[:, :10].argmax(dim=1)
     held_out = TensorDataset(points[8_000:], labels[8_000:])
     loader = DataLoader(TensorDataset(points[:8_000], labels[:8_000]), batch_size=256, shuffle=True)

@@ -19,9 +19,9 @@ def evaluate(model, loader):
 def main():
     """Train."""
     torch.manual_seed(0)
-    points = torch.randn(9_500, 64)
+    points = torch.randn(9_000, 64)
     labels = points[:, :10].argmax(dim=1)
-    held_out = [(points[8_000 : 8_300 + 40 * row], labels[8_000 : 8_300 + 40 * row]) for row in range(20)]
+    held_out = [(points[8_000 : 8_300 + 100 * row], labels[8_000 : 8_300 + 100 * row]) for row in range(6)]
     loader = DataLoader(TensorDataset(points[:8_000], labels[:8_000]), batch_size=256, shuffle=True)
     test_loader = DataLoader(held_out, batch_size=1)
     layers = [layer for _ in range(8) for layer in (nn.Linear(256, 256), nn.LayerNorm(256), nn.GELU())]
