@@ -139,3 +139,25 @@ def test_features_joined_in_forward_are_not_kept(tmp_path):
     source = "class Net:\n    def forward(self, x):\n        x = torch.cat([x, self.skip(x)], 1)\n        return x\n"
     evidence = SyntheticRun(tmp_path, source).evidence()
     assert growing_at(evidence.source, [Site(SCRIPT, 3, "Net.forward")]) is None
+
+
+def test_a_dataset_that_keeps_what_it_has_seen(tmp_path):
+    source = """\
+class Images:
+    def __init__(self):
+        self.seen = []
+
+    def __getitem__(self, index):
+        self.seen.append(index)
+        return sum(self.seen)
+"""
+    run = SyntheticRun(tmp_path, source, chunk_ms=200.0)
+    loader = run.loader(None)
+    with run.epoch(loader):
+        for step in range(STEPS):
+            fetch_ms = 1 + 10 * step / STEPS
+            run.batch(loader, fetch_ms, fetch_lines={7: fetch_ms})
+            run.train()
+    verdict = ask(RULE, run.evidence())
+    assert verdict.lines == [7] and verdict.diagnosis.title == "Steps get slower: self.seen grows"
+    assert verdict.saved_s == pytest.approx(STEPS * 5e-3, rel=0.1)
