@@ -19,6 +19,7 @@ from slowprobe.run.reader import RunRecords
 from slowprobe.run.schema import End, Exit, State
 from slowprobe.timeline.input_curve import InputCurve
 from slowprobe.timeline.ops import OpWindow
+from slowprobe.timeline.outliers import Outliers
 from slowprobe.timeline.partition import LABELS
 from slowprobe.timeline.step_stats import StepStats
 
@@ -38,7 +39,7 @@ def build_document(run: RunRecords) -> doc.Document:
         slowprobe_version=manifest.slowprobe_version,
         run=_run_info(evidence),
         verdict=verdict(evidence, examined),
-        steps=step_summary(evidence.steps),
+        steps=step_summary(evidence.steps, evidence.outliers),
         time=_time(evidence),
         loaders=loader_rows(evidence.loaders, _curves(evidence)),
         findings=examined.findings,
@@ -99,7 +100,7 @@ def _how_it_ended(run: RunRecords) -> str:
     return f"exited with {ended.exit_code}{raised}"
 
 
-def step_summary(steps: StepStats) -> doc.Steps | None:
+def step_summary(steps: StepStats, outliers: Outliers | None = None) -> doc.Steps | None:
     """The steps in figures; None without any."""
     if not steps or not len(steps.wall_ms):
         return None
@@ -112,6 +113,15 @@ def step_summary(steps: StepStats) -> doc.Steps | None:
         p90_ms=rounded(steps.percentile_ms(90)),
         p99_ms=rounded(steps.percentile_ms(99)),
         first_ms=rounded(float(steps.wall_ms[0])),
+        outliers=[
+            doc.OutlierCause(
+                label=cause.label,
+                steps=cause.steps,
+                extra_s=rounded(cause.extra_s),
+                longest_ms=rounded(cause.longest_ms),
+            )
+            for cause in (outliers.causes if outliers is not None else ())
+        ],
     )
 
 

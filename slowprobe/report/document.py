@@ -44,6 +44,15 @@ class Verdict(msgspec.Struct, kw_only=True):
     """How far this is to be believed; the headline says what speaks against it."""
 
 
+class OutlierCause(msgspec.Struct, kw_only=True):
+    """Steps that take far longer than the others, and most of it for one thing; `extra_s` is beyond the median."""
+
+    label: str
+    steps: int
+    extra_s: float
+    longest_ms: float
+
+
 class Steps(msgspec.Struct, kw_only=True):
     """Statistics of the training steps; times of steady steps only, in ms."""
 
@@ -55,6 +64,7 @@ class Steps(msgspec.Struct, kw_only=True):
     p90_ms: float
     p99_ms: float
     first_ms: float
+    outliers: list[OutlierCause] = []
 
 
 class StepSeries(msgspec.Struct, kw_only=True):

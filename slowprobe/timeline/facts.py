@@ -90,11 +90,11 @@ def _facts(recording: Recording, split: Partition, key: Key, kind: SpanKind) -> 
     )
 
 
-def save_facts(recording: Recording, split: Partition, labels: Labels) -> list[SpanFacts]:
-    """The checkpoint calls; those of one checkpoint (model, optimizer, scheduler, generators) are one occasion."""
+def call_facts(recording: Recording, split: Partition, labels: Labels, kind: SpanKind) -> list[SpanFacts]:
+    """The calls of one kind; those of one checkpoint (model, optimizer, scheduler, generators) are one occasion."""
     found = [
-        replace(_facts(recording, split, key, "save"), occasions=_occasions(recording, labels, key))
-        for key in recording.keys("save")
+        replace(_facts(recording, split, key, kind), occasions=_occasions(recording, labels, key))
+        for key in recording.keys(kind)
     ]
     return sorted(found, key=lambda facts: -facts.seconds)
 

@@ -72,7 +72,7 @@ class UserCode:
 def line_times(recording: Recording, labels: Labels, split: Partition) -> list[LineTime]:
     """The user's lines by time, most first. Samples are weighted so that each bucket adds up to its exact seconds."""
     is_user = UserCode(recording.run.manifest)
-    label_of = _label_contexts(recording, labels, split)
+    label_of = label_contexts(recording, labels, split)
     rows: dict[tuple[str, str], list[SampleRow]] = defaultdict(list)
     for row in recording.sampled.rows:
         rows[label_of(row)].append(row)
@@ -135,7 +135,7 @@ def _package(stack: tuple[Frame, ...]) -> str:
     return next((name for name in found if name != "torch"), found[0] if found else "")
 
 
-def _label_contexts(recording: Recording, labels: Labels, split: Partition) -> Callable[[SampleRow], tuple[str, str]]:
+def label_contexts(recording: Recording, labels: Labels, split: Partition) -> Callable[[SampleRow], tuple[str, str]]:
     """A sample's bucket: that of its open span, or of the gap that follows the last span."""
     spans = recording.spans
     after: dict[Key, dict[int, int]] = defaultdict(lambda: defaultdict(int))

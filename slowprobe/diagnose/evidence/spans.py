@@ -6,7 +6,7 @@ from functools import cached_property
 
 from slowprobe.diagnose.evidence.missing import EvidenceMissing
 from slowprobe.diagnose.evidence.recorded import RecordedRun
-from slowprobe.timeline.facts import EvaluationFacts, SpanFacts, evaluation_facts, save_facts, span_facts
+from slowprobe.timeline.facts import EvaluationFacts, SpanFacts, call_facts, evaluation_facts, span_facts
 from slowprobe.timeline.hotspots import LineTime, line_times
 
 
@@ -31,12 +31,12 @@ class SpanEvidence(RecordedRun):
     @cached_property
     def saves(self) -> list[SpanFacts]:
         """Checkpoint calls by user line."""
-        return save_facts(self.recording, self.partition, self.labels)
+        return call_facts(self.recording, self.partition, self.labels, "save")
 
     @cached_property
     def logs(self) -> list[SpanFacts]:
         """print, logging and tracker calls by user line."""
-        return span_facts(self.recording, self.partition, "log")
+        return call_facts(self.recording, self.partition, self.labels, "log")
 
     @cached_property
     def sleeps(self) -> list[SpanFacts]:

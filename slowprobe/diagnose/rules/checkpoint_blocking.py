@@ -26,6 +26,7 @@ from typing import Any
 
 from slowprobe.diagnose.finding import Fix
 from slowprobe.diagnose.hot_lines import around_call, editable, sampled_lines, scale_lines, shares
+from slowprobe.diagnose.intervals import times_rarer
 from slowprobe.diagnose.rule import Answer, Diagnosis, NotApplicable, Passed, Rule
 from slowprobe.diagnose.turns import rarer
 from slowprobe.run.record import Site
@@ -43,6 +44,7 @@ RULE = Rule(
     title="Checkpoints block the loop",
     bottleneck="checkpoint",
     needs=("steps", "saves", "backwards", "lines", "partition", "source"),
+    closer_than=("step-outliers",),
 )
 
 
@@ -63,7 +65,7 @@ def check(run: Any) -> Answer:
     saving = sum(map(_seconds, saves))
     count = max(facts.occasions for facts in saves if _seconds(facts) >= MAIN_PART * saving)
     steps_between = run.steps.count / count
-    times = _recommended(spent / count, (loop_s - spent) / run.steps.count, steps_between)
+    times = times_rarer(spent, loop_s - spent, TARGET_SHARE)
     if times < 2:
         return Passed(f"checkpoints are {steps_between:.0f} steps apart, which is far enough")
     interval = round(times * steps_between)
@@ -104,15 +106,6 @@ def check(run: Any) -> Answer:
 def _seconds(facts: SpanFacts) -> float:
     """Inside the loop, and not a part of an evaluation."""
     return max(0.0, facts.loop_s - facts.evaluation_s)
-
-
-def _recommended(checkpoint_s: float, step_s: float, steps_between: float) -> int:
-    """How many times rarer, rounded up to 1, 2 or 5 times a power of ten."""
-    if step_s <= 0:
-        return 2
-    times = checkpoint_s / (TARGET_SHARE * step_s * steps_between)
-    magnitude: int = 10 ** math.floor(math.log10(max(times, 1.0)))
-    return int(next(digit * magnitude for digit in (1, 2, 5, 10) if digit * magnitude >= times))
 
 
 def _lines_around(run: Any, saves: list[SpanFacts]) -> list[LineTime]:

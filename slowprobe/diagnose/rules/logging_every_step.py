@@ -10,7 +10,8 @@ How it is seen: spans around the logging calls, by the user's line; stack sample
 that write or flush to a file. The fix is replayed: the same once in 50 steps.
 
 Stays quiet when: logging takes less than 3 % of loop time, happens in fewer than half of the steps, stands under a
-condition like step % 100 == 0, or belongs to an evaluation or to the turn of an epoch.
+condition like step % 100 == 0, or belongs to an evaluation or to the turn of an epoch. Histograms and images are left
+to tracker-media.
 
 Fix: if step % 50 == 0: around the lines.
 
@@ -33,6 +34,7 @@ from slowprobe.diagnose.hot_lines import (
     shares,
 )
 from slowprobe.diagnose.rule import Answer, Diagnosis, NotApplicable, Passed, Rule
+from slowprobe.diagnose.rules._media import is_media
 from slowprobe.diagnose.turns import beside, rarer, turn_of
 from slowprobe.run.record import Site
 from slowprobe.timeline.facts import SpanFacts
@@ -56,7 +58,7 @@ RULE = Rule(
 
 def check(run: Any) -> Answer:
     """Add up what is logged or written at each step."""
-    frequent = [facts for facts in run.logs if _is_frequent(run, facts)]
+    frequent = [facts for facts in run.logs if _is_frequent(run, facts) and not is_media(run, facts)]
     lines = sampled_lines(run)
     written = _writes(run, lines, frequent)
     if not run.logs and not written:
