@@ -49,24 +49,24 @@ def trials(distinct: list[Kernel], spent_ns: list[int], calls: list[int], bf16: 
             layers.setdefault(kernel.layer, []).append(number)
     spent = {numbers[0]: sum(spent_ns[n] for n in numbers) / sum(spent_ns) for numbers in layers.values()}
     dearest = sorted(layers.values(), key=lambda numbers: -spent[numbers[0]])[:MAX_LAYERS]
-    found: list[tuple[float, Experiment]] = [(MIN_LAYER, partial(_reach, torch))] if dearest else []
+    found: list[tuple[float, Experiment]] = []
     for numbers in dearest:
         first = numbers[0]
         if spent[first] >= MIN_LAYER:
             once_s = sum(spent_ns[n] for n in numbers) / max(1, calls[first]) / 1e9
             layer = Layer(first, distinct[first], once_s, any(distinct[n].products == 1 for n in numbers[1:]))
             found.append((spent[first], partial(_layer, torch, layer, bf16)))
-    return found
+    return [*found, (MIN_LAYER, partial(_reach, torch))] if found else []
 
 
 def run_trials(experiments: list[tuple[float, Experiment]], budget: float) -> dict[str, float]:
-    """As many as fit in about `budget` seconds, which they share by weight."""
+    """As many as fit in about `budget` seconds, which they share by weight; the first and the last in any case."""
     deadline = time.perf_counter() + budget
     values: dict[str, float] = {}
     for at, (weight, experiment) in enumerate(experiments):
         now = time.perf_counter()
-        if now >= deadline:
-            break
+        if now >= deadline and 0 < at < len(experiments) - 1:  # the dearest, and what the machine can, in any case
+            continue
         values.update(experiment(now + (deadline - now) * weight / sum(each for each, _ in experiments[at:])))
     return values
 

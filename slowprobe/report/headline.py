@@ -6,7 +6,7 @@ from slowprobe.diagnose.engine import Examination
 from slowprobe.diagnose.evidence import Evidence
 from slowprobe.diagnose.finding import Range
 from slowprobe.diagnose.hot_lines import stretched
-from slowprobe.report.document import Overhead, Verdict
+from slowprobe.report.document import Overhead, Reach, Verdict
 from slowprobe.run.schema import End, Note, State, Window
 
 UNSURE = 3  # checks not made; with fewer, "nothing found" still means something
@@ -14,7 +14,7 @@ BUSY = 0.35  # of its computing the training thread was off the CPU; waiting for
 ENOUGH_STEPS = 10  # fewer steady steps make medians and shares rough
 
 
-def verdict(evidence: Evidence, examined: Examination) -> Verdict:
+def verdict(evidence: Evidence, examined: Examination, reached: Reach | None = None) -> Verdict:
     """The bottleneck is that of the finding that saves most; a loop without high or medium findings has none."""
     none = Range(1.0, 1.0, 1.0)
     steps = evidence.steps
@@ -33,6 +33,8 @@ def verdict(evidence: Evidence, examined: Examination) -> Verdict:
             f"the loop was over, or stopped, after {steps.count} {_unit(steps.unit, steps.count)}"
             f"{_passes(evidence)}."
         )
+    elif reached is not None:
+        text += f" {reached.text}"
     if examined.findings:
         text += " Small savings are listed below."
     return Verdict(bottleneck="none", headline=text, share=0.0, speedup=none)

@@ -98,7 +98,7 @@ def kernel_work(kernels: Kernels, clean: OpTree, costs: Mapping[str, float]) -> 
         layers.setdefault(kernels.distinct[number].layer, []).append(at)
     found = [_layer(kernels, clean, twins, positions, costs) for positions in layers.values()]
     rates = [layer.trial.gflops for layer in found if layer.trial is not None]
-    reach = max([*rates, costs.get("reach.gflops", 0.0)], default=0.0)
+    reach = max(costs.get("reach.gflops", 0.0), *rates, 0.0)
     return KernelWork(
         tuple(sorted(found, key=lambda layer: -layer.ms)),
         median((step.end_ns - step.start_ns) / 1e6 for step in clean.steps),

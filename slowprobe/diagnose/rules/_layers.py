@@ -100,14 +100,11 @@ def table(work: KernelWork) -> dict[str, Any]:
     def left(value: float | None) -> float | str:
         return "not tried" if value is None else round(value, 3)
 
-    rows = [
-        [
-            f"{'convolution' if layer.kernel.is_convolution else 'product'} {shape(layer)}",
-            round(layer.ms, 3),
-            round(layer.gflops, 1),
-            *(left(each and getattr(each, name)) for each in [layer.trial] for name in ("bf16", "channels_last", "both")),
-        ]
-        for layer in work.layers[:8]
-    ]
+    rows = []
+    for layer in work.layers[:8]:
+        trial = layer.trial
+        tried = (trial.bf16, trial.channels_last, trial.both) if trial is not None else (None,) * 3
+        kind = "convolution" if layer.kernel.is_convolution else "product"
+        rows.append([f"{kind} {shape(layer)}", round(layer.ms, 3), round(layer.gflops, 1), *map(left, tried)])
     columns = ["layer", "ms a step", "GFLOP/s", "bfloat16 leaves", "channels_last leaves", "both leave"]
     return {"columns": columns, "rows": rows}

@@ -39,7 +39,9 @@ RULE = Rule(
 def check(run: Any) -> Answer:
     """Look at the layout of convolutions, and what the trials say of the other."""
     work = run.kernels
-    mine = [layer for layer in work.layers if layer.kernel.is_convolution and len(layer.kernel.left) == 4] if work else []
+    mine = (
+        [layer for layer in work.layers if layer.kernel.is_convolution and len(layer.kernel.left) == 4] if work else []
+    )
     if not mine:
         return NotApplicable("no 2-d convolution ran on the CPU")
     apart = [layer for layer in mine if not layer.kernel.channels_last]
@@ -51,8 +53,10 @@ def check(run: Any) -> Answer:
     found = edits(work)
     left = found.factors.get("channels_last")
     if left is None:
-        return Passed(f"channels_last would leave {found.channels_last:.0%} of the products' time, with bfloat16 "
-                      f"{found.both:.0%}, which leaves {found.bf16:.0%} alone")
+        return Passed(
+            f"channels_last would leave {found.channels_last:.0%} of the products' time, with bfloat16 "
+            f"{found.both:.0%}, which leaves {found.bf16:.0%} alone"
+        )
     return Diagnosis(
         summary=(
             f"Convolutions on NCHW tensors take {spent:.0%} of a step. Tried in channels_last after the run, products "
