@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from slowprobe.diagnose.rules._step_seconds import step_seconds
 from slowprobe.timeline.kernel_work import KernelWork, Layer, Trial
 from slowprobe.timeline.replay import Change, Factor, Scale
 
@@ -67,25 +68,13 @@ def changes(run: Any, layers: list[Layer], left: float) -> list[Change]:
         (tried, [layer for layer in layers if layer.trial is not None]),
         (untried, [layer for layer in layers if layer.trial is None]),
     ):
-        made += [Scale(bucket, "step", seconds, factor) for bucket, seconds in spent_s(run, mine).items()]
+        made += [Scale(bucket, "step", seconds, factor) for bucket, seconds in _spent_s(run, mine).items()]
     return made
 
 
-def spent_s(run: Any, layers: list[Layer]) -> dict[str, float]:
-    """Seconds of the run's steps in these layers, by bucket. What is called outside a module is in Python's bucket."""
-    steps_s = run.partition.scope_s("step")
-    found: dict[str, float] = {}
-    free_s = run.partition.bucket_s("python", "step")
-    parts = (("forward", sum(layer.forward_ms for layer in layers)), ("backward", sum(la.backward_ms for la in layers)))
-    for bucket, ms in parts:
-        wanted_s = steps_s * ms / run.kernels.step_ms
-        inside_s = min(wanted_s, run.partition.bucket_s(bucket, "step"))
-        outside_s = min(wanted_s - inside_s, free_s)
-        free_s -= outside_s
-        for name, seconds in ((bucket, inside_s), ("python", outside_s)):
-            if seconds > 0:
-                found[name] = found.get(name, 0.0) + seconds
-    return found
+def _spent_s(run: Any, layers: list[Layer]) -> dict[str, float]:
+    forward_ms, backward_ms = sum(layer.forward_ms for layer in layers), sum(layer.backward_ms for layer in layers)
+    return step_seconds(run, run.kernels.step_ms, forward_ms, backward_ms)
 
 
 def shape(layer: Layer) -> str:
