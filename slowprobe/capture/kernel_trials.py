@@ -56,7 +56,8 @@ def trials(distinct: list[Kernel], spent_ns: list[int], calls: list[int], bf16: 
             once_s = sum(spent_ns[n] for n in numbers) / max(1, calls[first]) / 1e9
             layer = Layer(first, distinct[first], once_s, any(distinct[n].products == 1 for n in numbers[1:]))
             found.append((spent[first], partial(_layer, torch, layer, bf16)))
-    return [*found, (MIN_LAYER, partial(_reach, torch))] if found else []
+    low = bool(dearest) and distinct[dearest[0][0]].dtype not in LOW
+    return [*found, (MIN_LAYER, partial(_reach, torch, low))] if found else []
 
 
 def run_trials(experiments: list[tuple[float, Experiment]], budget: float) -> dict[str, float]:
@@ -71,8 +72,10 @@ def run_trials(experiments: list[tuple[float, Experiment]], budget: float) -> di
     return values
 
 
-def _reach(torch: Any, until: float) -> dict[str, float]:
-    left = torch.full((REACH_SIZE, REACH_SIZE), 0.5, dtype=torch.float32, device="cpu")
+def _reach(torch: Any, low: bool, until: float) -> dict[str, float]:
+    """A large product in the precision of the dearest layer."""
+    dtype = torch.bfloat16 if low else torch.float32
+    left = torch.full((REACH_SIZE, REACH_SIZE), 0.5, dtype=dtype, device="cpu")
     with torch.no_grad(), torch.autocast("cpu", enabled=False):
         (spent,) = medians_ms(until, lambda: torch.mm(left, left))
     return {"reach.gflops": 2 * REACH_SIZE**3 / spent / 1e6}

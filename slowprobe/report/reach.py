@@ -1,4 +1,4 @@
-"""What the matrix products and convolutions of a CPU loop reach, and what may still be won where nothing is wrong."""
+"""What the operators of a CPU loop reach, and what may still be won where nothing is wrong."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from slowprobe.timeline.kernel_work import KernelWork
 from slowprobe.timeline.ops import OpWindow
 
 MIN_SHARE = 0.3  # of a step: with less, the rate of products says little about the loop
+GOOD = 0.5  # of the best rate; below, the reader wants to know why
+AS_SLOW = 0.7  # of the time in the loop; a trial's caches are warmer
 SURE = 0.5  # of the products' time was tried after the run
 FUSIBLE = ("elementwise", "normalisation", "reduction", "loss", "random")
 FUSED_LEFT = (0.3, 1.0)  # what torch.compile leaves of them: one pass over memory for some three, or nothing gained
@@ -24,7 +26,7 @@ def reach(evidence: Evidence) -> doc.Reach | None:
     except EvidenceMissing:
         return None
     if work is None or work.share < MIN_SHARE:
-        return None
+        return _starting(ops)
     return doc.Reach(
         share=round(work.share, 4),
         gflops=round(work.gflops, 2),
@@ -45,12 +47,37 @@ def reach(evidence: Evidence) -> doc.Reach | None:
     )
 
 
+def _starting(ops: OpWindow) -> doc.Reach | None:
+    """A loop whose time goes into starting operators: no rate would say anything, but a larger batch would help."""
+    if ops.bound != "dispatch-bound":
+        return None
+    fixed = ops.shares.dispatch + ops.shares.launch_gap
+    return doc.Reach(
+        share=0.0,
+        gflops=0.0,
+        reach_gflops=None,
+        text=f"{percent(fixed)} of a step is the fixed cost of starting {ops.launches_per_step:.0f} operators.",
+        layers=[],
+        remains=[line for line in (_batch(None, ops), _fusion(ops)) if line],
+    )
+
+
 def _sentence(work: KernelWork) -> str:
     text = f"{percent(work.share)} of a step is matrix products and convolutions, at {figures(work.gflops, 2)} GFLOP/s"
     if work.reach_gflops is None:
         return f"{text}."
     part = min(1.0, work.gflops / work.reach_gflops)
-    return f"{text}: {percent(part)} of the {figures(work.reach_gflops, 2)} that these threads reached after the run."
+    return f"{text}: {percent(part)} of the {figures(work.reach_gflops, 2)} that these threads reach.{_why(work, part)}"
+
+
+def _why(work: KernelWork, part: float) -> str:
+    """What a low rate is due to."""
+    alone = work.alone
+    if part >= GOOD or alone is None or work.tried_share < SURE:
+        return ""
+    if alone >= AS_SLOW:
+        return " Their shapes allow no more: alone they are as slow."
+    return f" Alone they take {percent(alone)} of their time: in the loop they share caches, memory or cores."
 
 
 def _rows(work: KernelWork) -> list[doc.ReachLayer]:
@@ -116,14 +143,15 @@ def _fusion(ops: OpWindow) -> str:
     )
 
 
-def _batch(work: KernelWork, ops: OpWindow) -> str:
+def _batch(work: KernelWork | None, ops: OpWindow) -> str:
     optimizer = sum(stat.self_ms for stat in ops.classes if stat.op_class == "optimizer") / (ops.step_ms or 1.0)
     fixed = min(1.0, ops.shares.dispatch + ops.shares.launch_gap + optimizer)
     text = (
         f"Batch size: starting operators and the optimizer take {percent(fixed)} of a step, and half as much a sample "
         f"in batches of twice the size: {factor(1 / (1 - fixed / 2))} at best"
     )
-    tried = [(layer.ms, layer.trial.twice) for layer in work.layers if layer.trial is not None and layer.trial.twice]
+    layers = work.layers if work is not None else ()
+    tried = [(layer.ms, layer.trial.twice) for layer in layers if layer.trial is not None and layer.trial.twice]
     if not tried:
         return f"{text} (stated range)."
     left = sum(ms * twice for ms, twice in tried) / sum(ms for ms, _ in tried)

@@ -59,7 +59,7 @@ class KernelWork:
     step_ms: float
     """Median of the clean window's steps."""
     reach_gflops: float | None
-    """The best rate measured after the run: a large product's, or a layer's of its own; None where none was."""
+    """The best rate seen: a large product's or a layer's after the run, or that of the loop; None: nothing was tried."""
 
     @property
     def ms(self) -> float:
@@ -75,6 +75,12 @@ class KernelWork:
     def gflops(self) -> float:
         """The rate of all of them together."""
         return sum(layer.gflop for layer in self.layers) / self.ms * 1e3 if self.ms else 0.0
+
+    @property
+    def alone(self) -> float | None:
+        """Of their time in the loop, what the tried layers took alone, after the run; None where none was tried."""
+        tried = [(layer.ms, layer.gflop / layer.trial.gflops * 1e3) for layer in self.layers if layer.trial is not None]
+        return sum(alone for _, alone in tried) / sum(ms for ms, _ in tried) if tried else None
 
     @property
     def tried_share(self) -> float:
@@ -98,11 +104,13 @@ def kernel_work(kernels: Kernels, clean: OpTree, costs: Mapping[str, float]) -> 
         layers.setdefault(kernels.distinct[number].layer, []).append(at)
     found = [_layer(kernels, clean, twins, positions, costs) for positions in layers.values()]
     rates = [layer.trial.gflops for layer in found if layer.trial is not None]
-    reach = max(costs.get("reach.gflops", 0.0), *rates, 0.0)
+    spent_ms = sum(layer.ms for layer in found)
+    in_loop = sum(layer.gflop for layer in found) / spent_ms * 1e3 if spent_ms else 0.0
+    tried = [costs.get("reach.gflops", 0.0), *rates]
     return KernelWork(
         tuple(sorted(found, key=lambda layer: -layer.ms)),
         median((step.end_ns - step.start_ns) / 1e6 for step in clean.steps),
-        reach or None,
+        max(in_loop, *tried) if any(tried) else None,
     )
 
 

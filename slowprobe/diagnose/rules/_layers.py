@@ -26,6 +26,14 @@ class Edits:
     channels_last: float
     both: float
 
+    @property
+    def words(self) -> str:
+        """What the trials said."""
+        return (
+            f"tried after the run, of the products' time bfloat16 leaves {self.bf16:.0%}, channels_last "
+            f"{self.channels_last:.0%}, both {self.both:.0%}"
+        )
+
     @cached_property
     def factors(self) -> dict[str, float]:
         """The edits that pay and what each leaves, so that together they leave what was measured for both."""

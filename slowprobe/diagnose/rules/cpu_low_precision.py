@@ -59,10 +59,7 @@ def check(run: Any) -> Answer:
     found = edits(work)
     left = found.factors.get("bf16")
     if left is None:
-        return Passed(
-            f"in bfloat16 {found.bf16:.0%} of the products' time would remain, with channels_last "
-            f"{found.both:.0%}, without it {found.channels_last:.0%}"
-        )
+        return Passed(found.words)
     with_layout = "channels_last" in found.factors
     forward = next((facts.where for facts in run.forwards), None)
     return Diagnosis(
