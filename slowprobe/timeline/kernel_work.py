@@ -59,7 +59,7 @@ class KernelWork:
     step_ms: float
     """Median of the clean window's steps."""
     reach_gflops: float | None
-    """The best rate seen: a large product's or a layer's after the run, or that of the loop; None: nothing was tried."""
+    """The best rate seen: a large product's or a layer's after the run, or the loop's; None: nothing was tried."""
 
     @property
     def ms(self) -> float:
