@@ -104,7 +104,7 @@ def _hand_over(torch: Any, prefix: str, tensors: int, until: float) -> dict[str,
     ours = resource_sharer._resource_sharer._listener is None  # type: ignore[attr-defined,unused-ignore]
     batch = [torch.zeros(1024, dtype=torch.float32, device="cpu") for _ in range(min(tensors, MAX_BATCH_TENSORS))]
     try:
-        (spent,) = _medians_ms(
+        (spent,) = medians_ms(
             until, lambda: ForkingPickler.loads(ForkingPickler.dumps([part.clone() for part in batch]))
         )
     finally:
@@ -158,7 +158,7 @@ def _full(torch: Any, sizes: Sequence[int]) -> list[Any]:
     return [torch.full((size,), 0.5, dtype=torch.float32, device="cpu") for size in sizes]
 
 
-def _medians_ms(until: float, *runs: Callable[[], Any]) -> list[float]:
+def medians_ms(until: float, *runs: Callable[[], Any]) -> list[float]:
     """Median milliseconds of each, interleaved, after one warm-up."""
     for run in runs:
         run()
@@ -188,7 +188,7 @@ def _optimizer(torch: Any, prefix: str, described: dict[str, Any], until: float)
     foreach = described.get("foreach")
     now = stepper(**({} if foreach is None else {"foreach": foreach}))
     with torch.no_grad():
-        default, fused = _medians_ms(until, now, stepper(fused=True))
+        default, fused = medians_ms(until, now, stepper(fused=True))
     return {f"{prefix}.default_ms": default * times, f"{prefix}.fused_ms": fused * times}
 
 
@@ -201,7 +201,7 @@ def _foreach(torch: Any, described: dict[str, Any], until: float) -> dict[str, f
             average.mul_(0.99).add_(param, alpha=0.01)
 
     with torch.no_grad():
-        together, one_by_one = _medians_ms(until, lambda: torch._foreach_lerp_(averages, params, 0.01), loop)
+        together, one_by_one = medians_ms(until, lambda: torch._foreach_lerp_(averages, params, 0.01), loop)
     return {
         "foreach.foreach_ms": together * times,
         "foreach.loop_ms": one_by_one * times,
@@ -241,5 +241,5 @@ def _anomaly(torch: Any, until: float) -> dict[str, float]:
 
         return run
 
-    plain, checked = _medians_ms(until, chain(False), chain(True))
+    plain, checked = medians_ms(until, chain(False), chain(True))
     return {"anomaly.node_us": max(0.0, checked - plain) * 1000 / nodes}

@@ -60,17 +60,27 @@ def describe_host() -> dict[str, int | float | str | None]:
         "memory_bytes": psutil.virtual_memory().total,
         "platform": f"{platform.system()} {platform.machine()}",
         "cpu_model": _cpu_model(),
+        "cpu_bf16": bfloat16_instructions(),
     }
 
 
+def bfloat16_instructions() -> str | None:
+    """The instructions with which this CPU multiplies bfloat16 numbers; None where it has none, or does not tell."""
+    words = set(_cpu_line("flags").split()) | set(_cpu_line("Features").split())
+    return next((name for name in ("amx_bf16", "avx512_bf16", "bf16") if name in words), None)
+
+
 def _cpu_model() -> str | None:
+    return _cpu_line("model name") or platform.processor() or None
+
+
+def _cpu_line(key: str) -> str:
+    """The first line of /proc/cpuinfo with this key; empty where there is none."""
     try:
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
-        pass
-    return platform.processor() or None
+        return ""
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith(key)), "")
 
 
 class ResourceMeter:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from slowprobe.capture.item_digests import chosen_items
+from slowprobe.capture.kernel_trials import MIN_SHARE as MIN_KERNELS_SHARE
 from slowprobe.capture.loader_cpu import LoaderCpuMeter
 from slowprobe.capture.loop_events import LoopEvents
 from slowprobe.capture.patches import Patches
@@ -112,6 +113,7 @@ class Session:
         detached_ns = time.perf_counter_ns() - self._origin_ns
         self._guard("costs", lambda: self._write_costs(detached_ns - ended_ns))
         self._guard("calibration", lambda: self._calibrate(ended_ns))
+        self._guard("calibration of products", lambda: self._try_kernels(ended_ns))
         detached_ns = time.perf_counter_ns() - self._origin_ns
         self._journal.write(End(at_ns=ended_ns, detached_ns=detached_ns, exception=exception), vital=True)
         self._journal.close()
@@ -232,6 +234,16 @@ class Session:
         if self._torch is None or not self._events.trained or self._journal.fault is not None:
             return  # torch is not there, or nothing was trained
         values = self._torch.calibrate(self._loader_cpu, self._upkeep.totals.run_ns, elapsed_ns)
+        if values:
+            self._journal.write(Calibration(values=values), vital=True)
+
+    def _try_kernels(self, elapsed_ns: int) -> None:
+        window = self._window
+        if window is None or window.kernels is None or self._torch is None or self._journal.fault is not None:
+            return
+        if window.kernels_share < MIN_KERNELS_SHARE or self._torch.on_device():
+            return
+        values = self._torch.try_kernels(window.kernels, elapsed_ns)
         if values:
             self._journal.write(Calibration(values=values), vital=True)
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from slowprobe.capture import kernel_trials
 from slowprobe.capture.calibration import budget_s, calibrate
+from slowprobe.capture.kernel_shapes import KernelTimes
 from slowprobe.capture.loader_cpu import LoaderCpuMeter
 from slowprobe.capture.loop_events import LoopEvents
-from slowprobe.capture.machine import usable_cores
+from slowprobe.capture.machine import bfloat16_instructions, usable_cores
 from slowprobe.capture.patches import Patches
 from slowprobe.capture.probes.autograd import BackwardProbe
 from slowprobe.capture.probes.interpreter import CompileProbe
@@ -67,6 +69,22 @@ class TorchProbes:
         }
         budget = budget_s(elapsed_ns / 1e9, self._events.ends_in_training)
         return calibrate(optimizers, loaders, torch.get_num_threads(), usable_cores(), budget)
+
+    def on_device(self) -> bool:
+        """Whether the run used an accelerator: then its kernels are not the CPU's."""
+        import torch
+
+        return bool(torch.cuda.is_initialized())  # type: ignore[no-untyped-call]
+
+    def try_kernels(self, kernels: KernelTimes, elapsed_ns: int) -> dict[str, float]:
+        """What the annotated step's products and convolutions would take alone and with other settings."""
+        calls = [0] * len(kernels.distinct)
+        for number in kernels.order:
+            calls[number] += 1
+        bf16 = bfloat16_instructions() is not None
+        experiments = kernel_trials.trials(kernels.distinct, kernels.spent_ns, calls, bf16)
+        budget = kernel_trials.budget_s(elapsed_ns / 1e9, self._events.ends_in_training)
+        return kernel_trials.run_trials(experiments, budget)
 
 
 def give_way_to_other_profilers(patches: Patches, window: WindowProbe) -> None:

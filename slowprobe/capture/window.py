@@ -11,11 +11,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
+from slowprobe.capture.kernel_shapes import KernelTimes
 from slowprobe.capture.line_marks import LineMarks
 from slowprobe.capture.profiler_noise import without_profiler_noise
 from slowprobe.capture.recorder import KIND, Recorder
 from slowprobe.capture.sites import Sites
 from slowprobe.capture.span_key import span_key
+from slowprobe.run.kernels import Kernels
 from slowprobe.run.schema import Note, Window
 
 SLOWPROBE = KIND["slowprobe"]
@@ -34,7 +36,12 @@ class WindowProbe:
     """Opens and closes windows at turns of the loop; a profiler that runs already (the user's) keeps the floor."""
 
     def __init__(
-        self, recorder: Recorder, folder: Path, subject: int, sites: Sites, write: Callable[[Window | Note], None]
+        self,
+        recorder: Recorder,
+        folder: Path,
+        subject: int,
+        sites: Sites,
+        write: Callable[[Window | Kernels | Note], None],
     ) -> None:
         self._recorder = recorder
         self._sites = sites
@@ -50,6 +57,10 @@ class WindowProbe:
         self._pending: list[tuple[Path, Window]] = []
         self._annotate = True
         self._lines: LineMarks | None = None
+        self.kernels: KernelTimes | None = None
+        """Products and convolutions of the annotated step."""
+        self.kernels_share = 0.0
+        """Of that step, as profiled."""
         self.starting = False
 
     @property
@@ -128,7 +139,10 @@ class WindowProbe:
         self._end_lines()
         with without_profiler_noise():
             profiler.stop()
-        events = len(profiler.profiler.kineto_results.events())
+        recorded = profiler.profiler.kineto_results.events()
+        events = len(recorded)
+        if role == "annotated":
+            self._keep_kernels(recorded, now - self._start_ns)
         path = None
         if role != "sizing":
             name = f"{platform.node()}_{os.getpid()}.{time.time_ns()}.{role}.pt.trace.json"
@@ -150,6 +164,16 @@ class WindowProbe:
             self._write(window)
         else:
             self._pending.append((path, window))
+
+    def _keep_kernels(self, recorded: Any, step_ns: int) -> None:
+        try:
+            kernels = KernelTimes(recorded)
+        except Exception as error:  # the window stands on its own
+            self._note("warning", f"shapes of operators could not be read: {type(error).__name__}: {error}")
+            return
+        if kernels.order:
+            self.kernels, self.kernels_share = kernels, sum(kernels.spent_ns) / max(step_ns, 1)
+            self._write(kernels.record)
 
     def _plan(self, role: Role, events: int, step_s: float) -> None:
         self._next = _NEXT[role]

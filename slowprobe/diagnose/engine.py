@@ -71,14 +71,15 @@ def examine(evidence: Evidence | TraceEvidence) -> Examination:
         outcomes[loaded.id] = outcome
         seen += kept
     seen = _closest(seen, outcomes)
-    changes, joint = _joint(evidence, seen)
+    changes, joint = _joint(evidence, [entry for entry in seen if not entry[1].offer])
     about = doubts(evidence)
     joint = widened(joint, about, changes)
     findings = [
         _finding(loaded, diagnosis, outlook, evidence.serious_s, [*about, *doubts_of(diagnosis, evidence)])
         for loaded, diagnosis, outlook in seen
     ]
-    findings.sort(key=lambda finding: (-finding.saving.seconds, finding.rule))
+    offers = {loaded.id for loaded, diagnosis, _ in seen if diagnosis.offer}
+    findings.sort(key=lambda finding: (finding.rule in offers, -finding.saving.seconds, finding.rule))
     return Examination(findings, outcomes, joint, about)
 
 
@@ -184,7 +185,7 @@ def _finding(
 def _severity(diagnosis: Diagnosis, outlook: Outlook, serious_s: float, about: list[Doubt]) -> Severity:
     """The graver of what it costs, as far as that is sure, and what it threatens."""
     order: tuple[Severity, ...] = ("high", "medium", "low")
-    costs = lowered(severity(outlook, serious_s), about)
+    costs = "low" if diagnosis.offer else lowered(severity(outlook, serious_s), about)
     return costs if diagnosis.risk is None else min(costs, diagnosis.risk.severity, key=order.index)
 
 

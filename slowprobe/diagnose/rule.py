@@ -49,6 +49,9 @@ class Diagnosis:
     """Lines below those of `where` whose time it is, too: no other finding is to name them (see `Rule.closer_than`)."""
     bottleneck: Bottleneck | None = None
     """Overrides the rule's: what is wrong with a loader that evaluation waits for is evaluation's."""
+    offer: bool = False
+    """An option and no fault: it changes what training computes (lower precision). Always of low severity, and no part
+    of the verdict."""
     risk: Risk | None = None
     """What it threatens beside time (memory, wrong data): then it is a finding even where it saves nothing."""
 

@@ -15,6 +15,7 @@ from slowprobe.report.device_section import device_section
 from slowprobe.report.headline import advice, notes, overhead, verdict
 from slowprobe.report.loaders import loader_rows
 from slowprobe.report.paths import with_relative_paths
+from slowprobe.report.reach import reach
 from slowprobe.run.reader import RunRecords
 from slowprobe.run.schema import End, Exit, State
 from slowprobe.timeline.input_curve import InputCurve
@@ -34,11 +35,12 @@ def build_document(run: RunRecords) -> doc.Document:
     evidence = Evidence(run)
     examined = examine(evidence)
     manifest = run.manifest
+    shown = _window(evidence)
     document = doc.Document(
         schema=doc.SCHEMA,
         slowprobe_version=manifest.slowprobe_version,
         run=_run_info(evidence),
-        verdict=verdict(evidence, examined),
+        verdict=verdict(evidence, examined, shown.reach if shown is not None else None),
         steps=step_summary(evidence.steps, evidence.outliers),
         time=_time(evidence),
         loaders=loader_rows(evidence.loaders, _curves(evidence)),
@@ -48,7 +50,7 @@ def build_document(run: RunRecords) -> doc.Document:
         overhead=overhead(evidence),
         series=step_series(evidence.steps),
         hotspots=_hotspots(evidence),
-        window=_window(evidence),
+        window=shown,
         snippets=_snippets(evidence, examined),
         notes=notes(evidence),
         advice=advice(evidence),
@@ -195,7 +197,9 @@ def _window(evidence: Evidence) -> doc.Window | None:
         ops = evidence.ops
     except EvidenceMissing:
         return None
-    return window(ops, evidence.windows["clean"].path, _unlike(ops.step_ms, evidence.steps))
+    shown = window(ops, evidence.windows["clean"].path, _unlike(ops.step_ms, evidence.steps))
+    shown.reach = reach(evidence)
+    return shown
 
 
 def window(ops: OpWindow, trace: str | None, remark: str = "") -> doc.Window:

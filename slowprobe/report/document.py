@@ -123,6 +123,30 @@ class OpClass(msgspec.Struct, kw_only=True):
     share: float
 
 
+class ReachLayer(msgspec.Struct, kw_only=True):
+    """One product or convolution, forward and backward. bf16, channels_last: what of its time that edit leaves."""
+
+    name: str
+    ms_per_step: float
+    gflops: float
+    alone_gflops: float | None
+    """After the run, with nothing around it."""
+    bf16: float | None
+    channels_last: float | None
+
+
+class Reach(msgspec.Struct, kw_only=True):
+    """Matrix products and convolutions on the CPU: `share` of a step, their rate, and the best rate measured here."""
+
+    share: float
+    gflops: float
+    reach_gflops: float | None
+    text: str
+    layers: list[ReachLayer]
+    remains: list[str]
+    """What may still be won, a sentence each with its range and whether that is measured."""
+
+
 class Window(msgspec.Struct, kw_only=True):
     """What the torch.profiler window showed, on the CPU side."""
 
@@ -136,6 +160,7 @@ class Window(msgspec.Struct, kw_only=True):
     python_between_ops_share: float
     classes: list[OpClass]
     top_ops: list[OpClass]
+    reach: Reach | None = None
 
 
 class Overhead(msgspec.Struct, kw_only=True):

@@ -7,13 +7,13 @@ from slowprobe.diagnose.engine import Examination
 from slowprobe.diagnose.evidence import Evidence
 from slowprobe.diagnose.finding import Range
 from slowprobe.diagnose.hot_lines import stretched
-from slowprobe.report.document import Overhead, Verdict
+from slowprobe.report.document import Overhead, Reach, Verdict
 from slowprobe.run.schema import End, Note, State, Window
 
 UNSURE = 3  # checks not made; with fewer, "nothing found" still means something
 
 
-def verdict(evidence: Evidence, examined: Examination) -> Verdict:
+def verdict(evidence: Evidence, examined: Examination, reached: Reach | None = None) -> Verdict:
     """The bottleneck is that of the finding that saves most; a loop without high or medium findings has none."""
     none = Range(1.0, 1.0, 1.0)
     steps = evidence.steps
@@ -37,7 +37,7 @@ def verdict(evidence: Evidence, examined: Examination) -> Verdict:
     elif sure == "low":
         text = f"Whether there is a bottleneck is not sure: {_because(examined.doubts)}."
     else:
-        text += _rough(examined.doubts)
+        text += _rough(examined.doubts) + (f" {reached.text}" if reached is not None else "")
     if examined.findings:
         text += " Small savings are listed below." if sure != "low" else " What was seen is listed below."
     return Verdict(bottleneck="none", headline=text, share=0.0, speedup=none, confidence=sure)

@@ -21,6 +21,7 @@ from slowprobe.report.quantities import (
     span,
     worth_saying,
 )
+from slowprobe.report.reach_words import reach_lines
 from slowprobe.report.untrusted import clean, cleaned
 
 TOP_FINDINGS = 5
@@ -58,9 +59,9 @@ def _lines(document: Document) -> Iterator[str]:
     if document.time.loop_s > 0:
         yield ""
         yield from _loop(document)
-    for line in (*summary(document), *device_summary(document.device)):
+    for line in (*summary(document), *device_summary(document.device), *reach_lines(document)):
         yield ""
-        yield _escaped(line, 600)
+        yield _escaped(line, 900)
     yield ""
     yield f"<sub>{_escaped(document.overhead.text, 400)}</sub>"
 

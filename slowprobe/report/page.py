@@ -166,6 +166,7 @@ def environment(document: Document) -> list[tuple[str, str]]:
     named = {
         "cores": "Cores",
         "cpu_model": "CPU",
+        "cpu_bf16": "bfloat16 instructions",
         "physical_cores": "Physical cores",
         "quota_cores": "Cores allowed by the quota",
     }

@@ -12,6 +12,7 @@ from slowprobe.report.page import healthy
 from slowprobe.report.partition import loop_split
 from slowprobe.report.pipeline_words import summary
 from slowprobe.report.quantities import all_changes, doubts, factor, measured, percent, seconds, span, worth_saying
+from slowprobe.report.reach_words import reach_lines
 from slowprobe.report.untrusted import clean, cleaned
 
 WIDTH = 88
@@ -53,9 +54,9 @@ class _Page:
         if document.time.loop_s > 0:
             yield ""
             yield from self.loop(document)
-        for line in (*summary(document), *device_summary(document.device)):
+        for line in (*summary(document), *device_summary(document.device), *reach_lines(document)):
             yield ""
-            yield from self.wrapped(clean(line, 600))
+            yield from self.wrapped(clean(line, 900))
         for note in document.notes[:TOP_NOTES]:
             yield ""
             yield from self.wrapped(f"Note: {clean(note, 400)}")

@@ -17,6 +17,7 @@ from typing import Literal
 
 import msgspec
 
+from slowprobe.run.kernels import Kernels
 from slowprobe.run.record import RecordBase, Site
 from slowprobe.run.worker_records import (
     ItemDigests,
@@ -281,6 +282,7 @@ Record = (
     | Window
     | Source
     | Calibration
+    | Kernels
     | Note
     | WorkerHello
     | WorkerBatches

@@ -43,7 +43,7 @@ def test_a_replica_has_as_many_elements_a_tensor_as_the_whole() -> None:
 
 def test_values_are_those_of_all_tensors(monkeypatch: pytest.MonkeyPatch) -> None:
     """A tenth of the tensors is stepped; what comes out is what all of them would take."""
-    monkeypatch.setattr(calibration, "_medians_ms", lambda until, *runs: [float(len(runs))] * len(runs))
+    monkeypatch.setattr(calibration, "medians_ms", lambda until, *runs: [float(len(runs))] * len(runs))
     values = calibrate({4: (described([64] * 1_000), 0.5)}, {}, 2, 2, 10.0)
     assert values["optimizer.4.default_ms"] == values["optimizer.4.fused_ms"] == 20.0
     assert (values["foreach.loop_ms"], values["foreach.tensors"]) == (20.0, 1_000.0)
@@ -70,7 +70,7 @@ def test_the_experiments_share_their_time(monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_a_slow_machine_still_gives_one_round() -> None:
     calls: list[str] = []
-    assert len(calibration._medians_ms(0.0, lambda: calls.append("a"), lambda: calls.append("b"))) == 2
+    assert len(calibration.medians_ms(0.0, lambda: calls.append("a"), lambda: calls.append("b"))) == 2
     assert calls == ["a", "b", "a", "b"]
 
 

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from functools import cached_property
 
+from slowprobe.diagnose.evidence.kernels import KernelEvidence
 from slowprobe.diagnose.evidence.missing import EvidenceMissing
 from slowprobe.diagnose.evidence.pipeline import PipelineEvidence
 from slowprobe.diagnose.evidence.run_level import RunLevelEvidence
-from slowprobe.diagnose.evidence.windows import WindowEvidence
 from slowprobe.timeline.replay import Replay
 
 __all__ = ["Evidence", "EvidenceMissing"]
 
 
-class Evidence(PipelineEvidence, WindowEvidence, RunLevelEvidence):
+class Evidence(PipelineEvidence, KernelEvidence, RunLevelEvidence):
     """All evidence of one run. Attributes raise `EvidenceMissing` with a reason where the run does not hold them."""
 
     @cached_property

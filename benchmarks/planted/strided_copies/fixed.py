@@ -1,0 +1,34 @@
+"""A gate over channels that broadcasts along the last dimension."""
+
+import time
+
+import torch
+from torch import nn
+
+STEPS, BATCH, TIME, CHANNELS, BLOCKS = 40, 16, 512, 128, 4
+
+
+class Gate(nn.Module):
+    """Scales every channel of (batch, time, channels) by a learned weight."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(CHANNELS))
+
+    def forward(self, x):
+        return torch.tanh(x * self.weight)
+
+
+torch.manual_seed(0)
+model = nn.Sequential(*(Gate() for _ in range(BLOCKS)), nn.Linear(CHANNELS, 8))
+optimizer = torch.optim.SGD(model.parameters(), lr=1e-3)
+data = torch.randn(4 * BATCH, TIME, CHANNELS)
+
+started = time.perf_counter()
+for _ in range(STEPS):
+    x = data[torch.randint(0, len(data), (BATCH,))]
+    optimizer.zero_grad()
+    loss = model(x).square().mean()
+    loss.backward()
+    optimizer.step()
+print(f"loop_seconds={time.perf_counter() - started:.4f}")

@@ -1,0 +1,96 @@
+"""Tensors are copied again and again to put their dimensions in another order.
+
+What it is: `.contiguous()`, `.reshape()` or `.flatten()` on a transposed or permuted tensor, in every step.
+
+Why it is slow: each is a pass over memory that computes nothing, and reads with a stride: it takes about as long as an
+elementwise operator on the same data, or several of them.
+
+How it is seen: the profiler window gives these operators with the source line that launched them. On a tensor that is
+contiguous already they take a microsecond; what is counted is the time of those that copied.
+
+Saving: a stated range. Where the layout is chosen once, the copies are gone at best; a quarter of their time is
+expected to remain in operators that then read with a stride, and all of it may.
+
+Stays quiet when: such copies take less than 10 % of a step, or are short (below 50 µs, starting them is the cost: see
+tiny-op-loop).
+
+Fix: keep one layout from the data set on, and use operators that take a dimension (dim=, einsum, a norm over another
+axis) in place of a transposition and a copy.
+
+Sources: PyTorch documentation (torch.Tensor.contiguous, tensor views); PyTorch Performance Tuning Guide.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from slowprobe.diagnose.edits import diff, statement_lines
+from slowprobe.diagnose.finding import Fix, Where
+from slowprobe.diagnose.rule import Answer, Diagnosis, NotChecked, Passed, Rule
+from slowprobe.diagnose.rules._step_seconds import step_seconds
+from slowprobe.run.record import Site
+from slowprobe.timeline.op_lines import LineOp, SourceOps
+from slowprobe.timeline.replay import Factor, Scale
+
+MIN_SHARE = 0.10  # of a step; models that transpose between layers at all spend a few per cent
+MIN_COPY_MS = 0.05  # a shorter one is mostly its own start
+COPIES = ("aten::contiguous", "aten::reshape", "aten::flatten")  # they copy only to change the order in memory
+LEFT = Factor(0.0, 0.25, 1.0)
+
+RULE = Rule(
+    title="Tensors are copied to change their layout",
+    bottleneck="compute",
+    needs=("steps", "ops", "partition", "source"),
+)
+
+
+def check(run: Any) -> Answer:
+    """Add up the copies by line."""
+    if run.ops.lines_basis != "line":
+        return NotChecked("the profiler window has no source lines")
+    found = sorted(((line, ms) for line in run.ops.lines if (ms := _copies_ms(line)) > 0), key=lambda each: -each[1])
+    total_ms = sum(ms for _, ms in found)
+    share = total_ms / run.ops.step_ms if run.ops.step_ms else 0.0
+    if share < MIN_SHARE:
+        return Passed(f"copies that change a layout take {share:.1%} of a step")
+    top = found[0][0]
+    count = sum(op.count for line, _ in found for op in _copying(line))
+    code = statement_lines(run.source, Site(top.file, top.line, top.function))
+    return Diagnosis(
+        summary=(
+            f"{count:.0f} copies a step only change the order of dimensions in memory: they take {share:.0%} of it, "
+            f"{found[0][1] / total_ms:.0%} of that on one line."
+        ),
+        where=[Where(line.file, line.line, line.function, round(ms / total_ms, 3)) for line, ms in found[:6]],
+        fix=Fix(
+            text=(
+                "Keep the tensor in the layout that the next operators want, from where it is made, or use operators "
+                "that take the dimension as an argument; then the copy is not needed."
+            ),
+            diff=diff(code, ["# the same on the tensor as it lies: dim=…, einsum, or data stored in this order"]),
+        ),
+        changes=[
+            Scale(bucket, "step", seconds, LEFT)
+            for bucket, seconds in step_seconds(run, run.ops.step_ms, total_ms).items()
+        ],
+        basis="stated range",
+        evidence={
+            "copies, of a step": round(share, 4),
+            "lines": {
+                "columns": ["line", "operator", "times a step", "ms a step", "elements"],
+                "rows": [
+                    [line.line, op.name, op.count, round(op.total_ms, 3), op.median_numel]
+                    for line, _ in found[:6]
+                    for op in _copying(line)
+                ],
+            },
+        },
+    )
+
+
+def _copying(line: SourceOps) -> list[LineOp]:
+    return [op for op in line.ops if op.name in COPIES and op.total_ms >= MIN_COPY_MS * op.count]
+
+
+def _copies_ms(line: SourceOps) -> float:
+    return sum(op.total_ms for op in _copying(line))
