@@ -203,6 +203,17 @@ class LoaderCpu(RecordBase, tag="loader_cpu"):
     """Bytes of the tensors in the first batch that was looked at."""
 
 
+class Padding(RecordBase, tag="padding"):
+    """How long the rows of some batches are, of the integer tensor of theirs that is least padded: 1 batch an entry."""
+
+    loader: int
+    rows: list[int]
+    width: list[int]
+    """Columns, the padded ones included."""
+    lengths: list[list[int]]
+    """Columns of a row before its padding; of wide batches for the first rows only."""
+
+
 class State(RecordBase, tag="state"):
     """Global torch settings, read once the loop runs.
 
@@ -277,6 +288,7 @@ Record = (
     | Resources
     | LoaderCpu
     | LockWaits
+    | Padding
     | State
     | Window
     | Source

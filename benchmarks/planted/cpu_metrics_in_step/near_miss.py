@@ -14,6 +14,7 @@ loader = torch.utils.data.DataLoader(batches, batch_size=None)
 
 
 def hard_weights(scores, labels):
+    """Weights by the rank of the right class."""
     order = np.argsort(-scores, axis=1)
     ranks = np.argmax(order == labels[:, None], axis=1)
     per_class = [float(np.median(ranks[labels == label])) for label in np.unique(labels)]

@@ -15,6 +15,7 @@ history = []
 
 
 def mean_rank(scores, labels):
+    """The rank of the right class: mean over the batch, mean of the classes' medians."""
     order = np.argsort(-scores, axis=1)
     ranks = np.argmax(order == labels[:, None], axis=1)
     per_class = [float(np.median(ranks[labels == label])) for label in np.unique(labels)]

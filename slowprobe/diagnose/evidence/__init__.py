@@ -6,13 +6,13 @@ from functools import cached_property
 
 from slowprobe.diagnose.evidence.missing import EvidenceMissing
 from slowprobe.diagnose.evidence.pipeline import PipelineEvidence
-from slowprobe.diagnose.evidence.windows import WindowEvidence
+from slowprobe.diagnose.evidence.tensors import TensorEvidence
 from slowprobe.timeline.replay import Replay
 
 __all__ = ["Evidence", "EvidenceMissing"]
 
 
-class Evidence(PipelineEvidence, WindowEvidence):
+class Evidence(PipelineEvidence, TensorEvidence):
     """All evidence of one run. Attributes raise `EvidenceMissing` with a reason where the run does not hold them."""
 
     @cached_property
