@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from slowprobe.run.schema import Padding
@@ -62,7 +63,7 @@ def padding_facts(recording: Recording, loader: int) -> PaddingFacts | None:
 
 
 def share_of_shapes(tree: OpTree, shapes: frozenset[tuple[int, int]]) -> float | None:
-    """Share of the model's operator time in work on tensors that have a batch's rows and columns among their dimensions.
+    """Share of the model's operator time in work on tensors with a batch's rows and columns among their dimensions.
 
     Fixed costs are no work. None without recorded shapes.
     """
@@ -103,7 +104,7 @@ def _has_any(shapes: frozenset[tuple[int, int]]) -> Callable[[list[Any]], bool]:
                 if has(dims):
                     return True
                 continue
-            if products.intersection(dims) or any(pair in pairs for pair in zip(dims, dims[1:], strict=False)):
+            if products.intersection(dims) or pairs.intersection(pairwise(dims)):
                 return True
             if len(dims) > 2 and widths.intersection(dims):  # heads and positions
                 return True

@@ -78,6 +78,8 @@ def _trace(path: Path, rows: Rows, header: Header, warnings: tuple[str, ...]) ->
         warnings=warnings,
         _dims_id=columns.pop("dims_id"),
         _dims=tuple(rows.dims),
+        _types_id=columns.pop("types_id"),
+        _types=tuple(rows.types),
         **columns,
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from operator import attrgetter
 
+import msgspec
 import numpy as np
 
 from slowprobe.trace.columns import Column, Ints, Numbered, Places, Renamed, as_id, as_ids, as_ns
@@ -33,7 +34,7 @@ _NARROW = {"external_id", "sequence", "correlation", "python_id", "python_parent
 _NO_ARGS = Args()
 _PHASE, _START, _DURATION = attrgetter("ph"), attrgetter("ts"), attrgetter("dur")
 _NAME, _CATEGORY, _PROCESS, _THREAD = attrgetter("name"), attrgetter("cat"), attrgetter("pid"), attrgetter("tid")
-_DIMS, _DIMS_2021 = attrgetter("input_dims"), attrgetter("input_dims_2021")
+_DIMS, _DIMS_2021, _TYPES = attrgetter("input_dims"), attrgetter("input_dims_2021"), attrgetter("input_types")
 _EXTERNAL_ID_2021, _COLLECTIVE = attrgetter("external_id_2021"), attrgetter("collective")
 
 
@@ -47,11 +48,14 @@ class Rows:
         self.places = Places()
         self.dims = Numbered({b"": MISSING})
         """Recorded shapes, as JSON, and their numbers."""
+        self.types = Numbered({b"": MISSING})
+        """The same for recorded types."""
         self.columns = {
             **{field: Column(wide=True) for field in ("start_ns", "duration_ns", "pid", "tid", "name_id")},
             **{field: Column(wide=field not in _NARROW) for field in IDS},
             "category_id": Column(),
             "dims_id": Column(),
+            "types_id": Column(),
         }
         self.collectives: dict[int, Collective] = {}
         self.memory = [Column(wide=True) for _ in range(5)]
@@ -76,6 +80,7 @@ class Rows:
             "name_id": self.names.numbers(map(_NAME, rows), count),
             "category_id": self.categories.numbers(map(_CATEGORY, rows), count),
             "dims_id": self._dims_ids(args),
+            "types_id": _text_ids(self.types, list(map(_TYPES, args))),
             **{field: as_ids(map(attrgetter(field), args), count) for field in IDS},
         }
         older = as_ids(map(_EXTERNAL_ID_2021, args), count)
@@ -92,9 +97,7 @@ class Rows:
     def _dims_ids(self, args: list[Args]) -> Ints:
         ids = np.full(len(args), MISSING)
         for spelling in (_DIMS_2021, _DIMS):
-            texts = list(map(spelling, args))
-            if texts.count(_NO_ARGS.input_dims) < len(texts):
-                ids = np.maximum(ids, self.dims.numbers(map(bytes, texts), len(texts)))  # an event has one spelling
+            ids = np.maximum(ids, _text_ids(self.dims, list(map(spelling, args))))  # an event has one spelling
         return ids
 
     def _add_others(self, events: list[Event]) -> None:
@@ -108,6 +111,12 @@ class Rows:
             self.memory[0].extend(as_ns(list(map(_START, memory))))
             for number, column in enumerate(self.memory[1:]):
                 column.extend(figures[:, number])
+
+
+def _text_ids(numbered: Numbered, texts: list[msgspec.Raw]) -> Ints:
+    if texts.count(_NO_ARGS.input_dims) == len(texts):
+        return np.full(len(texts), MISSING)
+    return numbered.numbers(map(bytes, texts), len(texts))
 
 
 def _collective(args: Args) -> Collective:

@@ -92,6 +92,8 @@ class Trace:
     warnings: tuple[str, ...]
     _dims_id: Ints = field(repr=False)
     _dims: tuple[bytes, ...] = field(repr=False)
+    _types_id: Ints = field(repr=False)
+    _types: tuple[bytes, ...] = field(repr=False)
 
     def __len__(self) -> int:
         return len(self.start_ns)
@@ -123,6 +125,11 @@ class Trace:
         """Shapes of an operator's inputs (a list of them for a list of tensors); None without recorded shapes."""
         number = int(self._dims_id[row])
         return None if number == MISSING else _parsed(self._dims[number])
+
+    def input_types(self, row: int) -> list[Any] | None:
+        """Types of an operator's inputs, in C++'s words ("float", "double"); None without recorded shapes."""
+        number = int(self._types_id[row])
+        return None if number == MISSING else _parsed(self._types[number])
 
     def numel(self, row: int) -> int | None:
         """Elements of the largest input of an operator; None without recorded shapes."""

@@ -8,6 +8,8 @@ from slowprobe.diagnose.evidence.missing import EvidenceMissing
 from slowprobe.diagnose.evidence.spans import SpanEvidence
 from slowprobe.diagnose.evidence.windows import WindowEvidence
 from slowprobe.errors import SlowprobeError
+from slowprobe.timeline.hotspots import UserCode
+from slowprobe.timeline.op_doubles import DoubleWork, double_work
 from slowprobe.timeline.op_tree import OpTree, build_tree
 from slowprobe.timeline.padding import PaddingFacts, padding_facts
 from slowprobe.trace.reader import read_trace
@@ -24,6 +26,11 @@ class TensorEvidence(SpanEvidence, WindowEvidence):
             for loader in self.loaders
             if (facts := padding_facts(self.recording, loader.id)) is not None
         }
+
+    @cached_property
+    def double_work(self) -> list[DoubleWork] | None:
+        """Operators of the annotated step that compute in float64, by line; None without recorded types."""
+        return double_work(self.annotated_ops, UserCode(self.run.manifest))
 
     @cached_property
     def annotated_ops(self) -> OpTree:

@@ -12,7 +12,7 @@ rows and columns. The fix is replayed on that part of forward and backward.
 
 Saving: by the lengths that were seen. Expected is what grouping rows of like length leaves (padding to the longest row
 of each batch, where that is nearly as good), at best no padding at all, at worst half of that is gained: groups are
-shuffled, and some work does not shrink with its columns. Attention's quadratic part, which shrinks more, is not counted.
+shuffled, and some work does not shrink with its columns. That attention shrinks quadratically is not counted.
 
 Stays quiet when: less than 20 % of the columns are padding, packed or nested sequences are used, or the work does not
 depend on the columns.
