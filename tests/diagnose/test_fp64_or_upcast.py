@@ -1,16 +1,12 @@
 from __future__ import annotations
 
-import json
-from urllib.parse import quote
-
 import pytest
 from synthetic import SCRIPT, SyntheticRun
 
+from diagnose.annotated import AnnotatedStep
 from diagnose.asking import ask
 from slowprobe.run.schema import Subject
 from slowprobe.timeline.op_doubles import double_work
-from slowprobe.timeline.op_tree import build_tree
-from slowprobe.trace.reader import read_trace
 
 RULE = "fp64-or-upcast"
 STEPS = 40
@@ -27,23 +23,10 @@ BIG, SCALAR = [100, 100], []
 
 def annotated(folder, ops):
     """A step of operators as (line, name, µs, types, shapes)."""
-    at, events = 10.0, []
-
-    def event(category, name, duration, **args):
-        events.append(
-            {"ph": "X", "cat": category, "name": name, "ts": at, "dur": duration, "pid": 1, "tid": 1, "args": args}
-        )
-
-    for line, name, duration, types, dims in ops:
-        event("user_annotation", f"slowprobe.line#{line}#main#{quote(SCRIPT, safe='')}", 0)
-        at += 1
-        event("cpu_op", name, duration, **{"Input type": types, "Input Dims": dims})
-        at += duration + 1
-    length, at = at, 5.0
-    event("user_annotation", "slowprobe.step", length - 5.0)
-    path = folder / "trace.json"
-    path.write_text(json.dumps({"traceEvents": events}))
-    return build_tree(read_trace(path))
+    step = AnnotatedStep()
+    for line, name, us, types, dims in ops:
+        step.op(name, us, dims, types=types, line=line)
+    return step.tree(folder)
 
 
 def record(tmp_path, ops, dtypes="torch.float32", **settings):

@@ -1,14 +1,11 @@
 from __future__ import annotations
 
-import json
-
 import pytest
 from synthetic import SyntheticRun
 
+from diagnose.annotated import AnnotatedStep
 from diagnose.asking import ask
 from slowprobe.run.schema import Padding
-from slowprobe.timeline.op_tree import build_tree
-from slowprobe.trace.reader import read_trace
 
 RULE = "padding-waste"
 STEPS, ROWS, WIDTH = 40, 4, 100
@@ -21,19 +18,10 @@ for ids in loader:
 
 def annotated(folder, ops):
     """A step of operators as (name, µs, shapes)."""
-    at, events = 10.0, []
-    for name, duration, dims in ops:
-        events.append(
-            {"ph": "X", "cat": "cpu_op", "name": name, "ts": at, "dur": duration, "pid": 1, "tid": 1}
-            | {"args": {"Input Dims": dims}}
-        )
-        at += duration + 1
-    events.append(
-        {"ph": "X", "cat": "user_annotation", "name": "slowprobe.step", "ts": 5, "dur": at, "pid": 1, "tid": 1}
-    )
-    path = folder / "trace.json"
-    path.write_text(json.dumps({"traceEvents": events}))
-    return build_tree(read_trace(path))
+    step = AnnotatedStep()
+    for op in ops:
+        step.op(*op)
+    return step.tree(folder)
 
 
 MODEL = [("aten::mm", 8000.0, [[ROWS * WIDTH, 64], [64, 64]]), ("aten::mm", 2000.0, [[64, 64], [64, 64]])]

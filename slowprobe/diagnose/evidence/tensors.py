@@ -10,6 +10,7 @@ from slowprobe.diagnose.evidence.windows import WindowEvidence
 from slowprobe.errors import SlowprobeError
 from slowprobe.timeline.hotspots import UserCode
 from slowprobe.timeline.op_doubles import DoubleWork, double_work
+from slowprobe.timeline.op_tables import DenseTable, dense_tables
 from slowprobe.timeline.op_tree import OpTree, build_tree
 from slowprobe.timeline.padding import PaddingFacts, padding_facts
 from slowprobe.trace.reader import read_trace
@@ -31,6 +32,11 @@ class TensorEvidence(SpanEvidence, WindowEvidence):
     def double_work(self) -> list[DoubleWork] | None:
         """Operators of the annotated step that compute in float64, by line; None without recorded types."""
         return double_work(self.annotated_ops, UserCode(self.run.manifest))
+
+    @cached_property
+    def dense_tables(self) -> list[DenseTable] | None:
+        """Embedding tables whose gradients are made whole in the annotated step; None without recorded shapes."""
+        return dense_tables(self.annotated_ops, UserCode(self.run.manifest))
 
     @cached_property
     def annotated_ops(self) -> OpTree:
