@@ -5,7 +5,7 @@ A run folder holds
     run.json          one `Manifest`, written when slowprobe attaches
     journal.jsonl     one record a line, appended while the run lives (every type of `Record`)
     workers/*.jsonl   the same, one file a DataLoader worker: `WorkerHello`, `WorkerBatches`, `WorkerHandOvers`,
-                      `Transforms`, `ItemDigests`, `WorkerResources`, `Frames`, `Samples`
+                      `Transforms`, `ItemDigests`, `WorkerResources`, `Frames`, `Samples`, `OtherThreads`
     traces/           torch.profiler windows, named as the TensorBoard plugin and Perfetto open them
 
 All times are integer nanoseconds of the system-wide monotonic clock minus `Manifest.origin_ns`.
@@ -186,6 +186,19 @@ class LockWaits(RecordBase, tag="lock_waits"):
     """ns."""
 
 
+class OtherThreads(RecordBase, tag="other_threads"):
+    """Samples of the process's other Python threads, where one was at work while the training thread was sampled.
+
+    rows: [stack, count, cpu_ns]; cpu_ns is what the thread used since it was seen before.
+    """
+
+    start_ns: int
+    end_ns: int
+    rows: list[list[int]]
+    run_delay_ns: int = -1
+    """The training thread was ready and had no core, since the record before; −1: not to be had on this machine."""
+
+
 class LoaderCpu(RecordBase, tag="loader_cpu"):
     """Clocks read around some requests of a loader: the training thread while it waits, the process while it trains."""
 
@@ -288,6 +301,7 @@ Record = (
     | Resources
     | LoaderCpu
     | LockWaits
+    | OtherThreads
     | Padding
     | State
     | Window
