@@ -231,7 +231,8 @@ class State(RecordBase, tag="state"):
     """Global torch settings, read once the loop runs.
 
     keys: torch, num_threads, interop_threads, anomaly, deterministic, omp_num_threads, matmul_precision,
-    profiler_active, cudnn_benchmark, default_dtype, devices (list of names), debug_env (list of names)
+    profiler_active, cudnn_benchmark, default_dtype, devices (list of names), debug_env (list of names),
+    accelerators (how many this torch could use, whether or not it does)
     """
 
     at_ns: int
