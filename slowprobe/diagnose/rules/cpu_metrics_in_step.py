@@ -65,7 +65,7 @@ RULE = Rule(
     title="Metrics are computed on the CPU in every step",
     bottleneck="host",
     needs=("steps", "lines", "logs", "backwards", "partition", "source", "settings"),
-    closer_than=("python-bound", "python-param-loops", "tiny-op-loop"),
+    closer_than=("python-bound", "python-param-loops", "tiny-op-loop", "external-wait"),
 )
 
 
