@@ -24,13 +24,13 @@ def batch_digest(batch: Any, everywhere: bool = False) -> int:
     """
     digest = hashlib.blake2b(digest_size=6)
     try:
-        read = [_feed(digest, leaf, everywhere) for leaf in itertools.islice(_leaves(batch, _MOST_DEPTH), _MOST_LEAVES)]
+        read = [_feed(digest, leaf, everywhere) for leaf in itertools.islice(leaves(batch), _MOST_LEAVES)]
     except Exception:  # whatever these objects are: no digest is no harm
         return UNKNOWN
     return int.from_bytes(digest.digest(), "big") or 1 if any(read) else UNKNOWN
 
 
-def _leaves(part: Any, depth: int) -> Iterator[Any]:
+def leaves(part: Any, depth: int = _MOST_DEPTH) -> Iterator[Any]:
     """What a batch of dictionaries, lists and tuples holds."""
     held = None if isinstance(part, (dict, list, tuple)) else getattr(part, "__dict__", {}).get("data")
     part = held if isinstance(held, dict) else part  # transformers' BatchEncoding
@@ -38,7 +38,7 @@ def _leaves(part: Any, depth: int) -> Iterator[Any]:
         yield part
     elif depth:
         for value in part.values() if isinstance(part, dict) else part:
-            yield from _leaves(value, depth - 1)
+            yield from leaves(value, depth - 1)
 
 
 def _feed(digest: hashlib.blake2b, part: Any, everywhere: bool) -> bool:

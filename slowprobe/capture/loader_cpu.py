@@ -10,8 +10,9 @@ import time
 from typing import Any
 
 from slowprobe.capture.batch_log import tensor_bytes
+from slowprobe.capture.padding import PaddingLog
 from slowprobe.capture.transform_timer import TransformTimer
-from slowprobe.run.schema import LoaderCpu
+from slowprobe.run.schema import LoaderCpu, Padding
 from slowprobe.run.worker_records import ItemDigests, Transforms
 
 _Reading = tuple[int, int, int]
@@ -27,6 +28,7 @@ class LoaderCpuMeter:
         self.tensors: dict[int, int] = {}
         """How many tensors a batch of each loader held; a worker hands each over for itself."""
         self._bytes: dict[int, int] = {}
+        self._padding = PaddingLog()
         self.transforms = TransformTimer()
         """The transforms of loaders without workers."""
 
@@ -49,17 +51,18 @@ class LoaderCpuMeter:
             if loader not in self.tensors:
                 self.tensors[loader] = count_tensors(batch)
                 self._bytes[loader] = tensor_bytes(batch)
-            self._arrived = loader, now
+            self._padding.look(loader, batch)
+            self._arrived = loader, _read()
 
     def _add(self, loader: int, *values: int) -> None:
         sums = self._sums.setdefault(loader, [0] * len(values))
         for index, value in enumerate(values):
             sums[index] += value
 
-    def take(self) -> list[LoaderCpu | Transforms | ItemDigests]:
+    def take(self) -> list[LoaderCpu | Transforms | ItemDigests | Padding]:
         """What was read since the last call; called by the flushing thread."""
         sums, self._sums = self._sums, {}
-        return [*self.transforms.take(), *self.transforms.items.take(), *self._cpu(sums)]
+        return [*self.transforms.take(), *self.transforms.items.take(), *self._padding.take(), *self._cpu(sums)]
 
     def _cpu(self, sums: dict[int, list[int]]) -> list[LoaderCpu]:
         return [

@@ -121,12 +121,27 @@ def read_state(origin_ns: int) -> State:
         "default_dtype": str(torch.get_default_dtype()),
         "cudnn_benchmark": bool(torch.backends.cudnn.benchmark),
         "devices": _devices(torch),
+        "accelerators": accelerators(torch),
         "debug_env": [name for name in DEBUG_VARIABLES if os.environ.get(name, "").upper() not in _OFF],
         "python_dev_mode": sys.flags.dev_mode,
         "environments": [name for name in ENVIRONMENTS if name in sys.modules],
         "tracing": sys.gettrace() is not None or sys.getprofile() is not None,
     }
     return State(at_ns=time.perf_counter_ns() - origin_ns, values=values)
+
+
+def accelerators(torch: Any) -> int:
+    """Accelerators that this torch could use, seen without asking CUDA: to be asked would start its driver.
+
+    Those that the script has hidden (CUDA_VISIBLE_DEVICES) do not count.
+    """
+    if torch.version.cuda is not None:
+        visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+        if visible is not None and (not visible.strip() or visible.strip().startswith("-")):
+            return 0
+        there = sum(path.name[6:].isdigit() for path in Path("/dev").glob("nvidia*"))
+        return there if visible is None else min(there, len(visible.split(",")))
+    return int(bool(torch.backends.mps.is_available()))
 
 
 def _devices(torch: Any) -> list[str]:

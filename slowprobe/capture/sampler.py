@@ -2,46 +2,28 @@
 
 from __future__ import annotations
 
-import contextlib
 import gc
 import sys
 import threading
 import time
 from collections.abc import Callable
-from types import CodeType
+from types import CodeType, FrameType
 
+from slowprobe.capture.other_threads import OtherThreads, RunDelay
 from slowprobe.capture.sites import PACKAGE, absolute
 from slowprobe.capture.span_key import split_key
+from slowprobe.capture.thread_clock import thread_cpu_clock
 from slowprobe.run.schema import Frames, Samples
+from slowprobe.run.schema import OtherThreads as OtherThreadsRecord
 
 MAX_STACKS = MAX_PLACES = 20_000
 _MAX_DEPTH = 80
 _MAX_FRAMES = 400
 _OWN = -1  # the number of slowprobe's own frames
 _FRAMES_COLLECT = sys.version_info < (3, 12)
-# Where a thread that waits stands, as this one does in its own beat.
-_WAITING = ("threading.py", "queue.py", "selectors.py", "connection.py", "socket.py", "subprocess.py", "popen_fork.py")
 
 Context = Callable[[], tuple[int, bool]]
 """Answers with the key of the innermost open span (or the last closed outermost one) and whether it is open."""
-
-
-def thread_cpu_clock(thread: int) -> Callable[[], int]:
-    """A clock of the CPU time that `thread` of this process has used, in ns; a constant where there is none."""
-    try:
-        clock_id = time.pthread_getcpuclockid(thread)
-        time.clock_gettime_ns(clock_id)
-    except (AttributeError, OSError):
-        return lambda: 0
-    latest = 0
-
-    def read() -> int:
-        nonlocal latest
-        with contextlib.suppress(OSError):  # the thread has ended
-            latest = time.clock_gettime_ns(clock_id)
-        return latest
-
-    return read
 
 
 class StackSampler:
@@ -56,6 +38,8 @@ class StackSampler:
         self._origin_ns = origin_ns
         self._context = context
         self._cpu_clock = thread_cpu_clock(thread)
+        self._others = OtherThreads(lambda frame: self._stack(_places(frame)))
+        self._run_delay = RunDelay(thread)
         self._rows: dict[tuple[int, bool, int], list[int]] = {}
         self._places: dict[tuple[int, int], tuple[int, CodeType]] = {}
         self._frames: dict[tuple[str, int, str], int] = {}
@@ -68,7 +52,7 @@ class StackSampler:
 
     def sample(self) -> None:
         """Read the thread's stack once."""
-        places, self.contended = _read_places(self.thread)
+        places, self.contended = _read_places(self.thread, self._others)
         key, is_open = self._context()
         now, cpu, process_cpu = time.perf_counter_ns(), self._cpu_clock(), time.process_time_ns()
         if not places:
@@ -84,6 +68,7 @@ class StackSampler:
     def follow(self, thread: int) -> None:
         """Sample another thread from now on."""
         self.thread, self._cpu_clock = thread, thread_cpu_clock(thread)
+        self._run_delay = RunDelay(thread)
         self.skip()
 
     def skip(self) -> None:
@@ -132,21 +117,25 @@ class StackSampler:
             self.new_files.append(file)
         return number
 
-    def take(self) -> list[Frames | Samples]:
+    def take(self) -> list[Frames | Samples | OtherThreadsRecord]:
         """The records since the last call; empty when there was nothing."""
         if not self._rows:
             return []
         rows = [[*split_key(key), int(is_open), stack, *row] for (key, is_open, stack), row in self._rows.items()]
-        records: list[Frames | Samples] = [self._new] if self._new.stacks else []
-        records.append(
-            Samples(start_ns=self._since_ns - self._origin_ns, end_ns=self._last_ns - self._origin_ns, rows=rows)
-        )
+        others, delay_ns = self._others.take(), self._run_delay.take()
+        records: list[Frames | Samples | OtherThreadsRecord] = [self._new] if self._new.stacks else []
+        start_ns, end_ns = self._since_ns - self._origin_ns, self._last_ns - self._origin_ns
+        records.append(Samples(start_ns=start_ns, end_ns=end_ns, rows=rows))
+        if others:
+            records.append(OtherThreadsRecord(start_ns=start_ns, end_ns=end_ns, rows=others, run_delay_ns=delay_ns))
         self._rows, self._new, self._since_ns = {}, Frames(frames=[], stacks=[]), self._last_ns
         return records
 
 
-def _read_places(thread: int) -> tuple[list[tuple[CodeType, int]], bool]:
+def _read_places(thread: int, others: OtherThreads) -> tuple[list[tuple[CodeType, int]], bool]:
     """Code and instruction of every frame of another thread, innermost first; and whether further threads are at work.
+
+    What those do is for `others`.
 
     Until Python 3.12 a frame object made by ``f_back`` can set off a collection; a callback of the collector lets the
     thread run on, and the frame being looked at is gone: a crash. So the collector waits for these microseconds.
@@ -155,14 +144,18 @@ def _read_places(thread: int) -> tuple[list[tuple[CodeType, int]], bool]:
     if collecting:
         gc.disable()
     try:
-        places: list[tuple[CodeType, int]] = []
         threads = sys._current_frames()
         frame = threads.pop(thread, None)
         threads.pop(threading.get_ident(), None)
-        while frame is not None and len(places) < _MAX_FRAMES:
-            places.append((frame.f_code, frame.f_lasti))
-            frame = frame.f_back
-        return places, any(not other.f_code.co_filename.endswith(_WAITING) for other in threads.values())
+        return _places(frame), others.sample(threads)
     finally:
         if collecting:
             gc.enable()
+
+
+def _places(frame: FrameType | None) -> list[tuple[CodeType, int]]:
+    places: list[tuple[CodeType, int]] = []
+    while frame is not None and len(places) < _MAX_FRAMES:
+        places.append((frame.f_code, frame.f_lasti))
+        frame = frame.f_back
+    return places

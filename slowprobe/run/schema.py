@@ -5,7 +5,7 @@ A run folder holds
     run.json          one `Manifest`, written when slowprobe attaches
     journal.jsonl     one record a line, appended while the run lives (every type of `Record`)
     workers/*.jsonl   the same, one file a DataLoader worker: `WorkerHello`, `WorkerBatches`, `WorkerHandOvers`,
-                      `Transforms`, `ItemDigests`, `WorkerResources`, `Frames`, `Samples`
+                      `Transforms`, `ItemDigests`, `WorkerResources`, `Frames`, `Samples`, `OtherThreads`
     traces/           torch.profiler windows, named as the TensorBoard plugin and Perfetto open them
 
 All times are integer nanoseconds of the system-wide monotonic clock minus `Manifest.origin_ns`.
@@ -187,6 +187,19 @@ class LockWaits(RecordBase, tag="lock_waits"):
     """ns."""
 
 
+class OtherThreads(RecordBase, tag="other_threads"):
+    """Samples of the process's other Python threads, where one was at work while the training thread was sampled.
+
+    rows: [stack, count, cpu_ns]; cpu_ns is what the thread used since it was seen before.
+    """
+
+    start_ns: int
+    end_ns: int
+    rows: list[list[int]]
+    run_delay_ns: int = -1
+    """The training thread was ready and had no core, since the record before; −1: not to be had on this machine."""
+
+
 class LoaderCpu(RecordBase, tag="loader_cpu"):
     """Clocks read around some requests of a loader: the training thread while it waits, the process while it trains."""
 
@@ -204,11 +217,23 @@ class LoaderCpu(RecordBase, tag="loader_cpu"):
     """Bytes of the tensors in the first batch that was looked at."""
 
 
+class Padding(RecordBase, tag="padding"):
+    """How long the rows of some batches are, of the integer tensor of theirs that is least padded: 1 batch an entry."""
+
+    loader: int
+    rows: list[int]
+    width: list[int]
+    """Columns, the padded ones included."""
+    lengths: list[list[int]]
+    """Columns of a row before its padding; of wide batches for the first rows only."""
+
+
 class State(RecordBase, tag="state"):
     """Global torch settings, read once the loop runs.
 
     keys: torch, num_threads, interop_threads, anomaly, deterministic, omp_num_threads, matmul_precision,
-    profiler_active, cudnn_benchmark, default_dtype, devices (list of names), debug_env (list of names)
+    profiler_active, cudnn_benchmark, default_dtype, devices (list of names), debug_env (list of names),
+    accelerators (how many this torch could use, whether or not it does)
     """
 
     at_ns: int
@@ -278,6 +303,8 @@ Record = (
     | Resources
     | LoaderCpu
     | LockWaits
+    | OtherThreads
+    | Padding
     | State
     | Window
     | Source

@@ -84,25 +84,36 @@ def read_lines(
     if not annotated.steps:
         return (), "none", ["the annotated step has no operators"]
     step = annotated.steps[0]
-    basis, places = _sources(annotated, is_user)
+    placed, forward_of, basis = launch_sources(annotated, is_user)
     if basis == "none":
         return (), basis, ["the annotated step has no user source lines"]
-    sources = dict(zip(step.launches, _at_each(annotated, step.launches, places), strict=True))
-    forward_of = _forward_of(annotated, step.launches)
     timing = CleanTiming(annotated, clean, cost)
     members: dict[Source, tuple[list[int], list[int]]] = {}
     unplaced = 0
     for position in step.launches:
-        forward = forward_of.get(position)
-        source = sources[forward if forward is not None else position]
+        source = placed[position]
         if source is None:
             unplaced += 1
             continue
-        members.setdefault(source, ([], []))[forward is not None].append(position)
+        members.setdefault(source, ([], []))[position in forward_of].append(position)
     lines = [_line(annotated, timing, source, *positions) for source, positions in members.items()]
     lines.sort(key=lambda line: line.batched_ms - line.total_ms)
     notes = [f"{unplaced} operators of the annotated step were launched from no user line"] if unplaced else []
     return tuple(lines), basis, notes + timing.notes
+
+
+def launch_sources(
+    tree: OpTree, is_user: Callable[[str], bool]
+) -> tuple[dict[int, Source | None], dict[int, int], LinesBasis]:
+    """Of the first step's launches: the line of each, and for those of the backward engine what they differentiate.
+
+    A launch of the backward engine belongs to the line of the operator that it differentiates.
+    """
+    launches = tree.steps[0].launches
+    basis, places = _sources(tree, is_user)
+    at = dict(zip(launches, _at_each(tree, launches, places), strict=True))
+    forward_of = _forward_of(tree, launches)
+    return {position: at[forward_of.get(position, position)] for position in launches}, forward_of, basis
 
 
 def _line(tree: OpTree, timing: CleanTiming, source: Source, forward: list[int], backward: list[int]) -> SourceOps:

@@ -28,8 +28,8 @@ class Args(msgspec.Struct, gc=False):
     sync_stream: Number = msgspec.field(default=MISSING, name="wait_on_stream")
     sync_event: Number = msgspec.field(default=MISSING, name="wait_on_cuda_event_record_corr_id")
     input_dims: msgspec.Raw = msgspec.field(default=msgspec.Raw(), name="Input Dims")
-    input_dims_2021: msgspec.Raw = msgspec.field(default=msgspec.Raw(), name="Input dims")
     input_types: msgspec.Raw = msgspec.field(default=msgspec.Raw(), name="Input type")
+    input_dims_2021: msgspec.Raw = msgspec.field(default=msgspec.Raw(), name="Input dims")
     name: Any = None
     collective: Any = msgspec.field(default=None, name="Collective name")
     dtype: Any = None

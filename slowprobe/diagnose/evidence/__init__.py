@@ -8,12 +8,13 @@ from slowprobe.diagnose.evidence.kernels import KernelEvidence
 from slowprobe.diagnose.evidence.missing import EvidenceMissing
 from slowprobe.diagnose.evidence.pipeline import PipelineEvidence
 from slowprobe.diagnose.evidence.run_level import RunLevelEvidence
+from slowprobe.diagnose.evidence.step_tensors import StepTensorEvidence
 from slowprobe.timeline.replay import Replay
 
 __all__ = ["Evidence", "EvidenceMissing"]
 
 
-class Evidence(PipelineEvidence, KernelEvidence, RunLevelEvidence):
+class Evidence(PipelineEvidence, KernelEvidence, StepTensorEvidence, RunLevelEvidence):
     """All evidence of one run. Attributes raise `EvidenceMissing` with a reason where the run does not hold them."""
 
     @cached_property

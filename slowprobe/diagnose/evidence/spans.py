@@ -6,8 +6,9 @@ from functools import cached_property
 
 from slowprobe.diagnose.evidence.missing import EvidenceMissing
 from slowprobe.diagnose.evidence.recorded import RecordedRun
+from slowprobe.timeline.contention import OtherWork, other_work
 from slowprobe.timeline.facts import EvaluationFacts, SpanFacts, call_facts, evaluation_facts, span_facts
-from slowprobe.timeline.hotspots import LineTime, line_times
+from slowprobe.timeline.hotspots import LineTime, UserCode, line_times
 
 
 class SpanEvidence(RecordedRun):
@@ -57,6 +58,11 @@ class SpanEvidence(RecordedRun):
     def evaluation(self) -> EvaluationFacts:
         """The evaluations inside the training loop."""
         return evaluation_facts(self.recording, self.partition, self.labels, self.steps.count)
+
+    @cached_property
+    def other_threads(self) -> OtherWork | None:
+        """What other Python threads of the process did while the loop ran; None where none was at work."""
+        return other_work(self.recording, self.labels, UserCode(self.run.manifest))
 
     @cached_property
     def lines(self) -> list[LineTime]:

@@ -1,0 +1,69 @@
+"""What the other Python threads of the training process do: their stacks and CPU time, while they are at work."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+
+from slowprobe.capture.thread_clock import thread_cpu_clock
+
+# Where a thread that waits stands, as slowprobe's own does between two samples.
+_WAITING = ("threading.py", "queue.py", "selectors.py", "connection.py", "socket.py", "subprocess.py", "popen_fork.py")
+MAX_THREADS = 8  # of those at work in one sample; reading a clock and a stack takes some 5 µs each
+
+
+class OtherThreads:
+    """Merges samples of threads by stack; `number` gives a stack's number."""
+
+    def __init__(self, number: Callable[[FrameType], int]) -> None:
+        self._number = number
+        self._clocks: dict[int, Callable[[], int]] = {}
+        self._before: dict[int, int] = {}
+        self._rows: dict[int, list[int]] = {}
+
+    def sample(self, frames: dict[int, FrameType]) -> bool:
+        """Of the frames by thread, count those at work; whether there are any."""
+        self._clocks = {thread: clock for thread, clock in self._clocks.items() if thread in frames}
+        at_work = [(thread, frame) for thread, frame in frames.items() if not _waits(frame)]
+        for thread, frame in at_work[:MAX_THREADS]:
+            clock = self._clocks.get(thread)
+            if clock is None:
+                clock = self._clocks[thread] = thread_cpu_clock(thread)
+                self._before[thread] = clock()
+            now = clock()
+            row = self._rows.setdefault(self._number(frame), [0, 0])
+            row[0] += 1
+            row[1] += max(0, now - self._before[thread])
+            self._before[thread] = now
+        return bool(at_work)
+
+    def take(self) -> list[list[int]]:
+        """The rows since the last call."""
+        rows, self._rows = self._rows, {}
+        return [[stack, *row] for stack, row in rows.items()]
+
+
+def _waits(frame: FrameType) -> bool:
+    return frame.f_code.co_filename.endswith(_WAITING)
+
+
+class RunDelay:
+    """How long a thread was ready to run and had no core, as Linux counts it."""
+
+    def __init__(self, thread: int) -> None:
+        known = next((each.native_id for each in threading.enumerate() if each.ident == thread), None)
+        self._path = Path(f"/proc/self/task/{known}/schedstat")
+        self._before = self._read()
+
+    def _read(self) -> int | None:
+        try:
+            return int(self._path.read_text().split()[1])
+        except (OSError, ValueError, IndexError):
+            return None
+
+    def take(self) -> int:
+        """ns since the last call; −1 where it is not counted."""
+        before, self._before = self._before, self._read()
+        return -1 if before is None or self._before is None else max(0, self._before - before)

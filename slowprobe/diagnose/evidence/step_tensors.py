@@ -1,0 +1,50 @@
+"""What tensors the steps work on: batches as they arrive, operators by the shapes of their inputs."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+from slowprobe.diagnose.evidence.missing import EvidenceMissing
+from slowprobe.diagnose.evidence.spans import SpanEvidence
+from slowprobe.diagnose.evidence.windows import WindowEvidence
+from slowprobe.errors import SlowprobeError
+from slowprobe.timeline.hotspots import UserCode
+from slowprobe.timeline.op_doubles import DoubleWork, double_work
+from slowprobe.timeline.op_tables import DenseTable, dense_tables
+from slowprobe.timeline.op_tree import OpTree, build_tree
+from slowprobe.timeline.padding import PaddingFacts, padding_facts
+from slowprobe.trace.reader import read_trace
+
+
+class StepTensorEvidence(SpanEvidence, WindowEvidence):
+    """What tensors the steps work on: batches as they arrive, operators by the shapes of their inputs."""
+
+    @cached_property
+    def padding(self) -> dict[int, PaddingFacts]:
+        """How long the rows of batches are, by loader; without those whose batches are no sequences."""
+        return {
+            loader.id: facts
+            for loader in self.loaders
+            if (facts := padding_facts(self.recording, loader.id)) is not None
+        }
+
+    @cached_property
+    def double_work(self) -> list[DoubleWork] | None:
+        """Operators of the annotated step that compute in float64, by line; None without recorded types."""
+        return double_work(self.annotated_ops, UserCode(self.run.manifest))
+
+    @cached_property
+    def dense_tables(self) -> list[DenseTable] | None:
+        """Embedding tables whose gradients are made whole in the annotated step; None without recorded shapes."""
+        return dense_tables(self.annotated_ops, UserCode(self.run.manifest))
+
+    @cached_property
+    def annotated_ops(self) -> OpTree:
+        """The operators of the annotated step, with the shapes of their inputs."""
+        window = self.windows.get("annotated")
+        if window is None or window.path is None or not (self.run.folder / window.path).is_file():
+            raise EvidenceMissing("no step was recorded with shapes")
+        try:
+            return build_tree(read_trace(self.run.folder / window.path))
+        except SlowprobeError as error:
+            raise EvidenceMissing(str(error)) from None

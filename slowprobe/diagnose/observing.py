@@ -1,0 +1,116 @@
+"""Tells whether a statement of the training loop only observes: nothing it computes gets back into training."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from slowprobe.diagnose.turns import Turn
+
+_TRAINS = re.compile(r"\.backward\(|(?<!\benv)(?<!\benvs)\.step\(")
+# In-place methods of tensors, and what else changes a model: whoever calls them does not only look.
+_CHANGES = re.compile(r"\.(?!_)\w+[a-z]_\(|\.data\b|\.grad\s*=|\.load_state_dict\(|_foreach_\w+_\(")
+_LEAVES = (ast.Break, ast.Continue, ast.Return, ast.Raise)
+
+
+def only_observes(source: Any, turn: Turn) -> bool:
+    """Whether the statement's results, followed by name through the loop, reach no backward pass, step or branch.
+
+    Followed from turn to turn, too. Where the loop is not seen, or the statement changes tensors in place: no.
+    """
+    if turn.loop is None or not turn.trains or _text_matches(source, turn, turn.statement, _CHANGES, _TRAINS):
+        return False
+    statements = [node for node in _simple(turn.loop.body) if not _within(node, turn.statement)]
+    tainted = _bound(turn.statement)
+    while True:
+        reached = [node for node in statements if _reads(node) & tainted]
+        if any(_uses(source, turn, node) for node in reached):
+            return False
+        more = set().union(*(_bound(node) for node in reached)) if reached else set()
+        if more <= tainted:
+            return True
+        tainted |= more
+
+
+def changes_tensors(source: Any, file: str, line: int) -> bool:
+    """Whether the function around a line trains, or changes tensors in place."""
+    function = source.function_around(file, line)
+    if function is None:
+        return False
+    lines = source.lines(file)[function.lineno - 1 : function.end_lineno or function.lineno]
+    return any(_CHANGES.search(text) or _TRAINS.search(text) for text in lines)
+
+
+def _uses(source: Any, turn: Turn, node: ast.stmt) -> bool:
+    """Whether a statement that reads a followed name trains with it, or decides by it how the loop goes on."""
+    if isinstance(node, (ast.If, ast.While)):
+        return any(isinstance(part, _LEAVES) or _text_matches(source, turn, part, _TRAINS) for part in _simple([node]))
+    return isinstance(node, ast.Return) or _text_matches(source, turn, node, _TRAINS, _CHANGES)
+
+
+def _text_matches(source: Any, turn: Turn, node: ast.stmt, *patterns: re.Pattern[str]) -> bool:
+    lines = source.lines(turn.file)[node.lineno - 1 : node.end_lineno or node.lineno]
+    return any(pattern.search(text) for text in lines for pattern in patterns)
+
+
+def _simple(body: list[ast.stmt]) -> Iterator[ast.stmt]:
+    """The statements of a block and of the blocks inside it; of those inside functions defined there, none."""
+    for node in body:
+        yield node
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+            continue
+        for name in ("body", "orelse", "finalbody"):
+            yield from _simple(getattr(node, name, []))
+
+
+def _within(node: ast.stmt, whole: ast.stmt) -> bool:
+    return whole.lineno <= node.lineno <= (whole.end_lineno or whole.lineno)
+
+
+def _heads(node: ast.stmt) -> list[ast.AST]:
+    """The expressions of a statement, without the blocks in it."""
+    return [child for child in ast.iter_child_nodes(node) if not isinstance(child, (ast.stmt, ast.excepthandler))]
+
+
+def _reads(node: ast.stmt) -> set[str]:
+    found = {_name(part) for head in _heads(node) for part in ast.walk(head) if _is_read(part)}
+    return {name for name in found if name}
+
+
+def _is_read(part: ast.AST) -> bool:
+    return isinstance(part, (ast.Name, ast.Attribute)) and isinstance(part.ctx, ast.Load)
+
+
+def _bound(statement: ast.stmt) -> set[str]:
+    """The names a statement assigns to, or whose object it may fill: the owner of a method, what is subscripted."""
+    found: set[str] = set()
+    for node in _simple([statement]):
+        if isinstance(node, ast.Assign):
+            targets: list[ast.expr] = list(node.targets)
+        elif isinstance(node, (ast.AugAssign, ast.AnnAssign)):
+            targets = [node.target]
+        elif isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
+            targets = [node.value.func.value] if isinstance(node.value.func, ast.Attribute) else []
+        elif isinstance(node, (ast.For, ast.AsyncFor)) and node is not statement:
+            targets = [node.target]
+        else:
+            targets = []
+        found |= {name for target in targets for name in _owners(target)}
+    return found
+
+
+def _owners(target: ast.expr) -> set[str]:
+    if isinstance(target, (ast.Tuple, ast.List)):
+        return {name for part in target.elts for name in _owners(part)}
+    while isinstance(target, (ast.Subscript, ast.Starred, ast.Call)):
+        target = target.func if isinstance(target, ast.Call) else target.value
+    return {name} if (name := _name(target)) else set()
+
+
+def _name(node: ast.AST) -> str:
+    if isinstance(node, ast.Attribute):
+        owner = _name(node.value)
+        return f"{owner}.{node.attr}" if owner else ""
+    return node.id if isinstance(node, ast.Name) else ""

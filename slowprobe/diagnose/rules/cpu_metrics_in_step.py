@@ -1,0 +1,152 @@
+"""Metrics or statistics are computed on the CPU in every step.
+
+What it is: scikit-learn, SciPy or NumPy metrics of the batch, histograms of activations, norms of every parameter:
+figures that somebody may look at, and that training does without.
+
+Why it is slow: the training thread computes them while nothing is trained; such libraries check their arguments and
+sort in Python for milliseconds, whatever the batch. On an accelerator the values have to come back first.
+
+How it is seen: stack samples between the parts of the step, on lines that call such a library, are named like a
+metric, or read parameters one by one; where the source of the loop says that nothing they compute reaches a backward
+pass, an optimizer step or a decision. The fix is replayed: the same once in 50 steps.
+
+Saving: a fiftieth of it remains where that is the interval; up to a quarter where an epoch's figure has to be kept up
+with tensors meanwhile.
+
+Stays quiet when: it takes less than 3 % of loop time, stands under a condition like step % 100 == 0, its result is
+trained with (an augmentation, advantages, a scheduler), or it is part of a log call (logging-every-step).
+
+Fix: if step % 50 == 0: around the lines; for figures of a whole epoch, collect detached tensors and compute once at its
+end (torchmetrics); for norms of parameters, torch._foreach_norm.
+
+Sources: torchmetrics documentation; PyTorch Lightning (log_every_n_steps, 50 by default).
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from typing import Any
+
+from slowprobe.diagnose.finding import Fix
+from slowprobe.diagnose.hot_lines import (
+    BETWEEN_SPANS,
+    around_call,
+    editable,
+    holds,
+    may_wait_for_device,
+    sampled_lines,
+    scale_lines,
+    shares,
+)
+from slowprobe.diagnose.observing import changes_tensors, only_observes
+from slowprobe.diagnose.rule import Answer, Diagnosis, NotChecked, Passed, Rule
+from slowprobe.diagnose.turns import Turn, rarer, turn_of
+from slowprobe.run.record import Site
+from slowprobe.timeline.hotspots import LineTime
+from slowprobe.timeline.replay import Factor
+
+MIN_SHARE = 0.03  # of loop time, as for logging
+MIN_SAMPLES = 10  # a share from fewer is off by a third or more
+EVERY = 50  # Lightning's default interval
+REMAINING = Factor(1 / 100, 1 / EVERY, 1 / 4)  # see "Saving" above
+SYNCS = (".item(", ".cpu(", ".tolist(", ".numpy(")  # on a device: work that is waited for, not a metric
+PACKAGES = ("sklearn", "scipy", "numpy", "pandas", "evaluate", "seqeval", "sacrebleu", "rouge_score", "pycocotools")
+_LIBRARY = re.compile(r"\b(?:np|numpy|scipy|sklearn|pd)\.\w|\.numpy\(\)")
+_METRIC = re.compile(
+    r"metric|accuracy|\bacc\b|f1|auc|(?<![a-z])recall|precision(?!=)|confusion|bleu|rouge|(?<![a-z])(?:wer|cer|iou|mae)"
+    r"(?![a-z])|dice|perplexity|spearman|pearson|histogram|statistic|(?<![a-z])stats|grad_norm|r2_score",
+    re.IGNORECASE,
+)
+_OVER_PARAMETERS = re.compile(r"\bfor\b.+\bin\b.+parameters\(|state_dict\(\)")
+_STATISTIC = re.compile(r"\.(?:item|norm|std|var|mean|abs|histc|max|min|median|quantile|numpy|tolist)\(")
+
+RULE = Rule(
+    title="Metrics are computed on the CPU in every step",
+    bottleneck="host",
+    needs=("steps", "lines", "logs", "backwards", "partition", "source", "settings"),
+    closer_than=("python-bound", "python-param-loops", "tiny-op-loop", "external-wait"),
+)
+
+
+def check(run: Any) -> Answer:
+    """Add up what is computed at each step and only looked at."""
+    lines = [line for line in sampled_lines(run) if line.scope == "step" and line.bucket in BETWEEN_SPANS]
+    if not lines:
+        return NotChecked("no stack samples between the parts of a step")
+    syncs = SYNCS if may_wait_for_device(run) else ()
+    logged = [facts.where for facts in run.logs if facts.where is not None]
+    groups: dict[Site, dict[LineTime, None]] = defaultdict(dict)
+    trained_with = 0.0
+    for line in lines:
+        if not _measures(run, line) or holds(run, line, syncs) or _logs(run, line, logged):
+            continue
+        turn = turn_of(run.source, line.site)
+        if turn is None or turn.guard is not None:
+            continue
+        if _is_trained_with(run, turn, line):
+            trained_with += line.seconds
+            continue
+        members = around_call(run, lines, line.site, (), whole_helper=True)
+        groups[turn.site].update(dict.fromkeys(part for part in members if not holds(run, part, syncs)))
+    found = list(dict.fromkeys(line for members in groups.values() for line in members))
+    spent, loop_s = sum(line.seconds for line in found), run.partition.loop_s
+    if spent < MIN_SHARE * loop_s or sum(line.samples for line in found) < MIN_SAMPLES:
+        kept = f"; {trained_with / loop_s:.0%} in what training goes on with" if trained_with else ""
+        return Passed(f"metrics and statistics in the steps take {spent / loop_s:.1%} of loop time{kept}")
+    return _diagnose(run, groups, found, spent)
+
+
+def _measures(run: Any, line: LineTime) -> bool:
+    """Whether a line computes figures: by the library below it, its name, or a loop over parameters that it is in."""
+    first, last = run.source.statement(line.site)
+    text = " ".join(run.source.lines(line.file)[first - 1 : last]).partition("#")[0]
+    if line.package in PACKAGES or _LIBRARY.search(text) or _METRIC.search(f"{text} {line.function}"):
+        return True
+    around = run.source.loop_around(line.file, line.line)
+    head = run.source.line(line.file, around[0]) if around else ""
+    return bool(_STATISTIC.search(text) and (_OVER_PARAMETERS.search(head) or _OVER_PARAMETERS.search(text)))
+
+
+def _is_trained_with(run: Any, turn: Turn, line: LineTime) -> bool:
+    helper = turn.called and changes_tensors(run.source, line.file, line.line)
+    return helper or not only_observes(run.source, turn)
+
+
+def _logs(run: Any, line: LineTime, logged: list[Site]) -> bool:
+    first, last = run.source.statement(line.site)
+    return any(site.file == line.file and first <= site.line <= last for site in logged)
+
+
+def _diagnose(run: Any, groups: dict[Site, dict[LineTime, None]], found: list[LineTime], spent: float) -> Diagnosis:
+    loop_s = run.partition.loop_s
+    seconds: dict[Site, float] = defaultdict(float)
+    for line in found:
+        seconds[line.site] += line.seconds
+    top = max(found, key=lambda line: line.seconds)
+    calls = sorted(groups, key=lambda site: -sum(line.seconds for line in groups[site]))
+    sites: list[Site | None] = [*calls]
+    libraries = sorted({line.package for line in found if line.package in PACKAGES})
+    return Diagnosis(
+        summary=(
+            f"Figures that training does without take {spent / run.steps.count * 1000:.1f} ms of each step, "
+            f"{spent / loop_s:.0%} of loop time, most of it at {top.file.rsplit('/', 1)[-1]}:{top.line}"
+            f"{f' ({top.callee})' if top.callee else ''}."
+        ),
+        where=shares(seconds),
+        fix=Fix(
+            text=(
+                f"Compute them every {EVERY} steps. For a figure of the whole epoch, collect detached tensors and "
+                "compute it once at the end (torchmetrics)."
+            ),
+            diff=rarer(run.source, editable(run, sites), EVERY),
+        ),
+        changes=scale_lines(found, REMAINING),
+        covers=calls,
+        evidence={
+            "share of loop time": round(spent / loop_s, 4),
+            "ms a step": round(spent / run.steps.count * 1000, 3),
+            "samples": sum(line.samples for line in found),
+            "libraries": ", ".join(libraries) or "none seen below the lines",
+        },
+    )

@@ -1,0 +1,115 @@
+"""The model works on padding.
+
+What it is: the sequences of a batch are padded to one length, that of the longest or a fixed one, and a large part of
+each batch is padding.
+
+Why it is slow: the model computes on every column of a batch, padded or not, and attention on every pair of columns;
+masks take padding out of the result, not out of the work.
+
+How it is seen: the integer tensors of a few batches, as they arrive: runs of one value at one end of the rows, that
+occurs nowhere else. The annotated step tells which part of the model's operator time is work on tensors with a batch's
+rows and columns. The fix is replayed on that part of forward and backward.
+
+Saving: by the lengths that were seen. Expected is what grouping rows of like length leaves (padding to the longest row
+of each batch, where that is nearly as good), at best no padding at all, at worst half of that is gained: groups are
+shuffled, and some work does not shrink with its columns. That attention shrinks quadratically is not counted.
+
+Stays quiet when: less than 20 % of the columns are padding, packed or nested sequences are used, or the work does not
+depend on the columns.
+
+Fix: pad in collate_fn to the longest row of the batch (torch.nn.utils.rnn.pad_sequence), draw rows of like length
+together (a batch sampler over lengths; group_by_length in transformers), or pack sequences.
+
+Sources: lit-llama#396 (27 %); GLiNER#292; transformers documentation (dynamic padding, group_by_length).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from slowprobe.diagnose.edits import diff, place
+from slowprobe.diagnose.finding import Fix
+from slowprobe.diagnose.rule import Answer, Diagnosis, NotApplicable, NotChecked, Passed, Rule
+from slowprobe.timeline.loaders import LoaderFacts
+from slowprobe.timeline.padding import PaddingFacts, share_of_shapes
+from slowprobe.timeline.replay import Factor, Scale
+
+MIN_WASTE = 0.20  # of the columns: less is what grouping by length leaves anyway
+ENOUGH = 0.7  # of what grouping gains; where padding to the longest row alone gains that, it is advised alone
+GAINED = 0.5  # of the expected gain, at worst; see "Saving" above
+PACKED_OPS = ("_pack_padded_sequence", "_nested_", "varlen", "_embedding_bag")
+PACKED_WORDS = ("pack_padded_sequence(", "pack_sequence(", "torch.nested.", "cu_seqlens", "varlen", "flex_attention(")
+_BUCKETS = ("forward", "backward")
+
+RULE = Rule(
+    title="The model works on padding",
+    bottleneck="compute",
+    needs=("steps", "loaders", "padding", "annotated_ops", "partition", "source"),
+)
+
+
+def check(run: Any) -> Answer:
+    """Compare the lengths of rows with the columns of the batches they come in."""
+    seen = [(loader, run.padding[loader.id]) for loader in run.loaders if loader.primary and loader.id in run.padding]
+    if not seen:
+        return NotApplicable("the batches hold no padded sequences of integers")
+    loader, facts = seen[0]
+    waste = 1 - facts.packed
+    if waste < MIN_WASTE:
+        return Passed(f"{waste:.0%} of the batches' columns are padding")
+    tree = run.annotated_ops
+    if any(word in name for name in set(tree.names) for word in PACKED_OPS) or run.source.find(*PACKED_WORDS):
+        return Passed(f"{waste:.0%} of the batches' columns are padding, but packed sequences are used")
+    share = share_of_shapes(tree, facts.shapes)
+    if share is None:
+        return NotChecked("operators were recorded without shapes")
+    return _diagnose(run, loader, facts, share)
+
+
+def _diagnose(run: Any, loader: LoaderFacts, facts: PaddingFacts, share: float) -> Diagnosis:
+    gain = 1 - facts.by_length
+    alone = 1 - facts.to_longest >= ENOUGH * gain
+    expected = facts.to_longest if alone else facts.by_length
+    left = Factor(facts.packed, expected, 1 - GAINED * (1 - expected)).of_part(share)
+    seconds = {bucket: run.partition.bucket_s(bucket, "step") for bucket in _BUCKETS}
+    return Diagnosis(
+        title=f"{1 - facts.packed:.0%} of each batch is padding",
+        summary=(
+            f"Rows of {facts.mean_length:.0f} on average come in batches of {facts.width:.0f} columns: "
+            f"{1 - facts.packed:.0%} of what the model works on is padding. {share:.0%} of its operator time is work "
+            "on tensors of that shape."
+        ),
+        where=place(loader.where),
+        fix=Fix(text=_advice(facts, alone), diff=_edit(alone)),
+        changes=[Scale(bucket, "step", spent, left) for bucket, spent in seconds.items() if spent > 0],
+        basis="stated range",
+        evidence={
+            "batches looked at": facts.batches,
+            "rows": round(facts.rows, 1),
+            "columns": round(facts.width, 1),
+            "mean length": round(facts.mean_length, 1),
+            "padding": round(1 - facts.packed, 4),
+            "columns left, padded to the longest row of the batch": round(facts.to_longest, 4),
+            "columns left, rows of like length together": round(facts.by_length, 4),
+            "operator time on tensors of that shape": round(share, 4),
+        },
+    )
+
+
+def _advice(facts: PaddingFacts, alone: bool) -> str:
+    if alone:
+        return (
+            f"Pad in collate_fn, to the longest row of the batch, not to {facts.width:.0f}: that leaves "
+            f"{facts.to_longest:.0%} of the columns."
+        )
+    return (
+        f"Draw rows of like length together, shuffled group by group, and pad to the longest of the batch: that leaves "
+        f"{facts.by_length:.0%} of the columns. With transformers: group_by_length=True. Batches are then less random "
+        "in length; see that the loss does not mind."
+    )
+
+
+def _edit(alone: bool) -> str:
+    padded = "ids = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=pad)  # in collate_fn"
+    grouped = "batch_sampler = ...  # rows sorted by length within shuffled groups of some 50 batches"
+    return diff([], [padded] if alone else [grouped, padded])
