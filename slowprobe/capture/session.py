@@ -166,7 +166,14 @@ class Session:
             self._window = self._events.window = window
             self._guard("profiler", lambda: give_way_to_other_profilers(self._patches, window))
         self._torch = TorchProbes(
-            recorder, self._subjects, self._events, self._requests, self._enter_worker, self._add, self._adopt
+            recorder,
+            self._subjects,
+            self._events,
+            self._requests,
+            self._enter_worker,
+            self._add,
+            self._adopt,
+            self._journal.write,
         )
         self._add(ProcessProbe(self._sites, self.note))
         if self._calls is not None:

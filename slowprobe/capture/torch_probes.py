@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from slowprobe.capture.calibration import budget_s, calibrate
+from slowprobe.capture.gradient_use import GradientWatch
 from slowprobe.capture.loader_cpu import LoaderCpuMeter
 from slowprobe.capture.loop_events import LoopEvents
 from slowprobe.capture.machine import usable_cores
@@ -35,6 +36,7 @@ class TorchProbes:
         enter_worker: Callable[[Any, int], WorkerEntry | None],
         add: Callable[[Any], None],
         adopt: Callable[[], bool],
+        write: Callable[[Any], None],
     ) -> None:
         import torch
 
@@ -43,9 +45,12 @@ class TorchProbes:
         self.forward = events.forward = ForwardProbe(recorder, subjects, is_compiling)
         self.loaders = LoaderProbe(requests, subjects, enter_worker, requests.meter.transforms)
         self.optimizers = OptimizerProbe(recorder, subjects, is_compiling, events)
+        own = span_key(KIND["slowprobe"], subjects.number("slowprobe", "slowprobe", "slowprobe"))
+        watch = GradientWatch(recorder, own, write, self.forward.models, self.optimizers.made.keys)
+        self.optimizers.watch = events.watch = watch
         add(self.loaders)
         add(self.optimizers)
-        add(BackwardProbe(recorder, subjects, is_compiling, events.backward, adopt))
+        add(BackwardProbe(recorder, subjects, is_compiling, events.backward, adopt, watch))
         add(self.forward)
         add(CompileProbe(recorder, subjects, self.forward))
 

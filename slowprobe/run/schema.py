@@ -17,6 +17,7 @@ from typing import Literal
 
 import msgspec
 
+from slowprobe.run.gradient_record import GradientUse
 from slowprobe.run.record import RecordBase, Site
 from slowprobe.run.worker_records import (
     ItemDigests,
@@ -279,6 +280,7 @@ Record = (
     | LockWaits
     | State
     | Window
+    | GradientUse
     | Source
     | Calibration
     | Note

@@ -9,6 +9,7 @@ from threading import get_ident
 from typing import Any
 
 from slowprobe.capture.by_identity import ByIdentity
+from slowprobe.capture.gradient_use import GradientWatch
 from slowprobe.capture.loop_events import LoopEvents
 from slowprobe.capture.patches import Patches
 from slowprobe.capture.probes.wrapping import like, timed_method
@@ -35,6 +36,9 @@ class OptimizerProbe:
         self._sites = ByIdentity[Site]()
         self._hooks: list[Any] = []
         self._in_hook = False
+        self.made = ByIdentity[bool]()
+        """Every optimizer that was made or has stepped since recording began."""
+        self.watch: GradientWatch | None = None
         self._latest: Attributes = {}
         self._described: dict[int, Attributes] = {}
 
@@ -85,6 +89,7 @@ class OptimizerProbe:
             except Exception as error:
                 self._recorder.fail(error)
             original(optimizer, *args, **kwargs)
+            self.made.set(optimizer, True)
 
         return like(__init__, original)
 
@@ -93,6 +98,8 @@ class OptimizerProbe:
             return None
         try:
             key = self._key(optimizer)
+            if self.watch is not None and self.watch.active:
+                self.watch.step(optimizer)
             self._recorder.open(key)
             if "closure" in kwargs:
                 return args, {**kwargs, "closure": self._timed(kwargs["closure"], key)}
@@ -144,6 +151,7 @@ class OptimizerProbe:
             )
             key = span_key(OPTIMIZER, number)
             self._keys.set(optimizer, key)
+            self.made.set(optimizer, True)
             self._described[number] = self._latest
         return key
 
@@ -152,6 +160,8 @@ class OptimizerProbe:
         return self._latest
 
     def _zero_grad(self, owner: Any) -> int:
+        if self.watch is not None and self.watch.active:
+            self.watch.zero_grad(owner)
         name = type(owner).__name__
         key = self._zero_grad_keys.get(name)
         if key is None:

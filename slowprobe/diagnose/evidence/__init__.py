@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from functools import cached_property
 
+from slowprobe.diagnose.evidence.autograd import AutogradEvidence
 from slowprobe.diagnose.evidence.missing import EvidenceMissing
 from slowprobe.diagnose.evidence.pipeline import PipelineEvidence
-from slowprobe.diagnose.evidence.windows import WindowEvidence
 from slowprobe.timeline.replay import Replay
 
 __all__ = ["Evidence", "EvidenceMissing"]
 
 
-class Evidence(PipelineEvidence, WindowEvidence):
+class Evidence(PipelineEvidence, AutogradEvidence):
     """All evidence of one run. Attributes raise `EvidenceMissing` with a reason where the run does not hold them."""
 
     @cached_property
