@@ -45,7 +45,10 @@ def read_graph(roots: Any) -> GradientGraph | None:
     tensors = roots if isinstance(roots, (list, tuple)) else [roots]
     waiting = [tensor.grad_fn for tensor in tensors if getattr(tensor, "grad_fn", None) is not None]
     numbers: dict[Any, int] = {}
-    names, order, children, leaves = [], [], [], {}
+    names: list[str] = []
+    order: list[int] = []
+    children: list[list[int]] = []
+    leaves: dict[int, int] = {}
 
     def number(node: Any) -> int:
         if node not in numbers:

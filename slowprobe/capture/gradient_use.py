@@ -167,7 +167,9 @@ class GradientWatch:
                     row = counted.setdefault((_module(model, name), reason), [0, 0])
                     row[0] += 1
                     row[1] += param.numel()
-        record.wasted = [(module, reason, *numbers) for (module, reason), numbers in counted.items()]
+        record.wasted = [
+            (module, reason, tensors, elements) for (module, reason), (tensors, elements) in counted.items()
+        ]
         return record
 
     def _guarded(self, work: Callable[[], None]) -> None:

@@ -1,7 +1,7 @@
 """The backward pass computes gradients that no optimizer uses.
 
-What it is: parameters that want gradients, but are in no optimizer (a frozen backbone that was only left out of it), have
-a learning rate of 0, or get gradients that are cleared before their optimizer steps (the discriminator's, in the
+What it is: parameters that want gradients, but are in no optimizer (a frozen backbone that was only left out of it),
+have a learning rate of 0, or get gradients that are cleared before their optimizer steps (the discriminator's, in the
 generator's step).
 
 Why it is slow: each weight's gradient is a product as large as the forward pass of its layer, and below the lowest
