@@ -111,6 +111,7 @@ class Session:
         self._guard("flush", lambda: self._flush(ended_ns))
         detached_ns = time.perf_counter_ns() - self._origin_ns
         self._guard("costs", lambda: self._write_costs(detached_ns - ended_ns))
+        self._guard("compilations", self._write_compilations)
         self._guard("calibration", lambda: self._calibrate(ended_ns))
         detached_ns = time.perf_counter_ns() - self._origin_ns
         self._journal.write(End(at_ns=ended_ns, detached_ns=detached_ns, exception=exception), vital=True)
@@ -234,6 +235,13 @@ class Session:
             self._torch_compiling, self.recorder.closed, samples, cpu_ns, self._attached_ns, detach_ns
         )
         self._journal.write(costs, vital=True)
+
+    def _write_compilations(self) -> None:
+        from slowprobe.capture.compilations import read_compilations
+
+        found = read_compilations()
+        if found is not None:
+            self._journal.write(found, vital=True)
 
     def _calibrate(self, elapsed_ns: int) -> None:
         if self._torch is None or not self._events.trained or self._journal.fault is not None:

@@ -17,6 +17,7 @@ from typing import Literal
 
 import msgspec
 
+from slowprobe.run.compile_record import Compilations
 from slowprobe.run.gradient_record import GradientUse
 from slowprobe.run.record import RecordBase, Site
 from slowprobe.run.worker_records import (
@@ -281,6 +282,7 @@ Record = (
     | State
     | Window
     | GradientUse
+    | Compilations
     | Source
     | Calibration
     | Note

@@ -32,7 +32,7 @@ class OptimizerProbe:
         self._is_compiling = is_compiling
         self._events = events
         self._keys = ByIdentity[int]()
-        self._zero_grad_keys: dict[str, int] = {}
+        self._zero_grad_keys: dict[tuple[str, bool], int] = {}
         self._sites = ByIdentity[Site]()
         self._hooks: list[Any] = []
         self._in_hook = False
@@ -57,7 +57,7 @@ class OptimizerProbe:
             patches.replace(
                 owner,
                 "zero_grad",
-                lambda original: timed_method(original, recorder, self._zero_grad, is_compiling),
+                self._zero_grad_of,
             )
         scaler = torch.amp.GradScaler
         for name in ("unscale_", "update"):
@@ -159,13 +159,29 @@ class OptimizerProbe:
         self._latest = describe(optimizer)
         return self._latest
 
-    def _zero_grad(self, owner: Any) -> int:
+    def _zero_grad_of(self, original: Callable[..., Any]) -> Callable[..., Any]:
+        recorder, is_compiling = self._recorder, self._is_compiling
+
+        def zero_grad(owner: Any, *args: Any, **kwargs: Any) -> Any:
+            if is_compiling() or get_ident() != recorder.thread:
+                return original(owner, *args, **kwargs)
+            key = self._zero_grad(owner, bool(args[0] if args else kwargs.get("set_to_none", True)))
+            recorder.open(key)
+            try:
+                return original(owner, *args, **kwargs)
+            finally:
+                recorder.close(key)
+
+        return like(zero_grad, original)
+
+    def _zero_grad(self, owner: Any, to_none: bool) -> int:
         if self.watch is not None and self.watch.active:
             self.watch.zero_grad(owner)
-        name = type(owner).__name__
+        name = type(owner).__name__, to_none
         key = self._zero_grad_keys.get(name)
         if key is None:
-            key = span_key(KIND["zero_grad"], self._subjects.number("zero_grad", name, name))
+            attrs: Attributes = {"class": name[0], "set_to_none": to_none}
+            key = span_key(KIND["zero_grad"], self._subjects.number("zero_grad", name, name[0], lambda: attrs, depth=2))
             self._zero_grad_keys[name] = key
         return key
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import cached_property
 
 from slowprobe.diagnose.evidence.autograd import AutogradEvidence
+from slowprobe.diagnose.evidence.compiled import CompiledEvidence
 from slowprobe.diagnose.evidence.missing import EvidenceMissing
 from slowprobe.diagnose.evidence.pipeline import PipelineEvidence
 from slowprobe.timeline.replay import Replay
@@ -12,7 +13,7 @@ from slowprobe.timeline.replay import Replay
 __all__ = ["Evidence", "EvidenceMissing"]
 
 
-class Evidence(PipelineEvidence, AutogradEvidence):
+class Evidence(PipelineEvidence, AutogradEvidence, CompiledEvidence):
     """All evidence of one run. Attributes raise `EvidenceMissing` with a reason where the run does not hold them."""
 
     @cached_property
