@@ -5,7 +5,7 @@ import time
 import torch
 from torch import nn
 
-STEPS = 100
+STEPS = 30
 
 
 def main():
