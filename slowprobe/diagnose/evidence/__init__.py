@@ -6,6 +6,7 @@ from functools import cached_property
 
 from slowprobe.diagnose.evidence.autograd import AutogradEvidence
 from slowprobe.diagnose.evidence.compiled import CompiledEvidence
+from slowprobe.diagnose.evidence.memory import MemoryEvidence
 from slowprobe.diagnose.evidence.missing import EvidenceMissing
 from slowprobe.diagnose.evidence.pipeline import PipelineEvidence
 from slowprobe.timeline.replay import Replay
@@ -13,7 +14,7 @@ from slowprobe.timeline.replay import Replay
 __all__ = ["Evidence", "EvidenceMissing"]
 
 
-class Evidence(PipelineEvidence, AutogradEvidence, CompiledEvidence):
+class Evidence(PipelineEvidence, AutogradEvidence, CompiledEvidence, MemoryEvidence):
     """All evidence of one run. Attributes raise `EvidenceMissing` with a reason where the run does not hold them."""
 
     @cached_property
