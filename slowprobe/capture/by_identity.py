@@ -23,3 +23,7 @@ class ByIdentity(Generic[V]):
         """Keep `value` for `key`."""
         number, entries = id(key), self._entries
         entries[number] = (weakref.ref(key, lambda _: entries.pop(number, None)), value)
+
+    def keys(self) -> list[Any]:
+        """The objects that still live."""
+        return [key for reference, _ in list(self._entries.values()) if (key := reference()) is not None]

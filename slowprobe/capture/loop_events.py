@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from slowprobe.capture.gradient_use import GradientWatch
 from slowprobe.capture.machine import read_state
 from slowprobe.capture.probes.module import ForwardProbe
 from slowprobe.capture.recorder import Recorder
@@ -39,6 +40,7 @@ class LoopEvents:
         self.backwards = 0
         self.forward: ForwardProbe | None = None
         self.window: WindowProbe | None = None
+        self.watch: GradientWatch | None = None
 
     @property
     def ends_in_training(self) -> bool:
@@ -83,16 +85,22 @@ class LoopEvents:
         if self._recorder.crowded:
             self._recorder.fail(MemoryError("the disk is too slow for what is recorded"))
 
+    @property
+    def _watching(self) -> bool:
+        return self.watch is not None and self.watch.active
+
     def _on_turn(self) -> None:
         if self._turns.count == self._turns.first_count + _STATE_TURNS:
             self._guard("state", lambda: self._write(read_state(self._recorder.origin_ns)))
         if self._recorder.stack:
             return  # a closure inside optimizer.step: not between two steps
         self._check_log()
+        if self.watch is not None and not self.watch.done:
+            self.watch.turn()  # over before the first window can open
         if self._steps is not None and self._turns.count >= self._steps:
             self._end()
         elif self.window is not None:
             self.window.turn()
         if self._turns.count > self._turns.first_count + _STATE_TURNS and self._steps is None:
             learning = self.forward is not None and self.forward.learning
-            self.listening = learning or not (self.window is None or self.window.done)
+            self.listening = learning or self._watching or not (self.window is None or self.window.done)

@@ -112,6 +112,7 @@ class Session:
         self._guard("flush", lambda: self._flush(ended_ns))
         detached_ns = time.perf_counter_ns() - self._origin_ns
         self._guard("costs", lambda: self._write_costs(detached_ns - ended_ns))
+        self._guard("compilations", self._write_compilations)
         self._guard("calibration", lambda: self._calibrate(ended_ns))
         self._guard("calibration of products", lambda: self._try_kernels(ended_ns))
         detached_ns = time.perf_counter_ns() - self._origin_ns
@@ -168,7 +169,14 @@ class Session:
             self._window = self._events.window = window
             self._guard("profiler", lambda: give_way_to_other_profilers(self._patches, window))
         self._torch = TorchProbes(
-            recorder, self._subjects, self._events, self._requests, self._enter_worker, self._add, self._adopt
+            recorder,
+            self._subjects,
+            self._events,
+            self._requests,
+            self._enter_worker,
+            self._add,
+            self._adopt,
+            self._journal.write,
         )
         self._add(ProcessProbe(self._sites, self.note))
         if self._calls is not None:
@@ -229,6 +237,13 @@ class Session:
             self._torch_compiling, self.recorder.closed, samples, cpu_ns, self._attached_ns, detach_ns
         )
         self._journal.write(costs, vital=True)
+
+    def _write_compilations(self) -> None:
+        from slowprobe.capture.compilations import read_compilations
+
+        found = read_compilations()
+        if found is not None:
+            self._journal.write(found, vital=True)
 
     def _calibrate(self, elapsed_ns: int) -> None:
         if self._torch is None or not self._events.trained or self._journal.fault is not None:

@@ -7,6 +7,7 @@ from typing import Any
 
 from slowprobe.capture import kernel_trials
 from slowprobe.capture.calibration import budget_s, calibrate
+from slowprobe.capture.gradient_use import GradientWatch
 from slowprobe.capture.kernel_shapes import KernelTimes
 from slowprobe.capture.loader_cpu import LoaderCpuMeter
 from slowprobe.capture.loop_events import LoopEvents
@@ -37,6 +38,7 @@ class TorchProbes:
         enter_worker: Callable[[Any, int], WorkerEntry | None],
         add: Callable[[Any], None],
         adopt: Callable[[], bool],
+        write: Callable[[Any], None],
     ) -> None:
         import torch
 
@@ -45,9 +47,12 @@ class TorchProbes:
         self.forward = events.forward = ForwardProbe(recorder, subjects, is_compiling)
         self.loaders = LoaderProbe(requests, subjects, enter_worker, requests.meter.transforms)
         self.optimizers = OptimizerProbe(recorder, subjects, is_compiling, events)
+        own = span_key(KIND["slowprobe"], subjects.number("slowprobe", "slowprobe", "slowprobe"))
+        watch = GradientWatch(recorder, own, write, self.forward.models, self.optimizers.made.keys)
+        self.optimizers.watch = events.watch = watch
         add(self.loaders)
         add(self.optimizers)
-        add(BackwardProbe(recorder, subjects, is_compiling, events.backward, adopt))
+        add(BackwardProbe(recorder, subjects, is_compiling, events.backward, adopt, watch))
         add(self.forward)
         add(CompileProbe(recorder, subjects, self.forward))
 

@@ -17,6 +17,8 @@ from typing import Literal
 
 import msgspec
 
+from slowprobe.run.compile_record import Compilations
+from slowprobe.run.gradient_record import GradientUse
 from slowprobe.run.kernels import Kernels
 from slowprobe.run.record import RecordBase, Site
 from slowprobe.run.worker_records import (
@@ -307,6 +309,8 @@ Record = (
     | Padding
     | State
     | Window
+    | GradientUse
+    | Compilations
     | Source
     | Calibration
     | Kernels

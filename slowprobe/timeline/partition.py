@@ -67,7 +67,8 @@ class Partition:
     @property
     def loop_s(self) -> float:
         """The training loop: its steps and what happens between them, without slowprobe's own windows and probes."""
-        return self.scope_s("step", "off_step") - self.bucket_s("slowprobe", "off_step")
+        own_s = self.bucket_s("slowprobe", "step") + self.bucket_s("slowprobe", "off_step")
+        return self.scope_s("step", "off_step") - own_s
 
     @property
     def unaccounted_share(self) -> float:

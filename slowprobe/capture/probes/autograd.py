@@ -6,10 +6,11 @@ from collections.abc import Callable
 from threading import get_ident
 from typing import Any
 
+from slowprobe.capture.gradient_use import GradientWatch
 from slowprobe.capture.patches import Patches
 from slowprobe.capture.probes.wrapping import like
 from slowprobe.capture.recorder import KIND, Recorder
-from slowprobe.capture.span_key import span_key
+from slowprobe.capture.span_key import span_key, subject_of
 from slowprobe.capture.subjects import Subjects
 
 BACKWARD = KIND["backward"]
@@ -29,12 +30,14 @@ class BackwardProbe:
         is_compiling: Callable[[], bool],
         on_backward: Callable[[], None],
         adopt: Callable[[], bool],
+        watch: GradientWatch | None = None,
     ) -> None:
         self._recorder = recorder
         self._subjects = subjects
         self._is_compiling = is_compiling
         self._on_backward = on_backward
         self._adopt = adopt
+        self._watch = watch
 
     def attach(self, patches: Patches) -> None:
         """Wrap both functions."""
@@ -45,13 +48,16 @@ class BackwardProbe:
 
     def _wrap(self, api: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
         recorder, subjects, is_compiling = self._recorder, self._subjects, self._is_compiling
-        adopt, on_backward = self._adopt, self._on_backward
+        adopt, on_backward, watch = self._adopt, self._on_backward, self._watch
+        watched = watch if api == "backward" else None
 
         def make(original: Callable[..., Any]) -> Callable[..., Any]:
             def wrapper(*args: Any, **kwargs: Any) -> Any:
                 if is_compiling() or not (get_ident() == recorder.thread or adopt()) or recorder.inside(BACKWARD):
                     return original(*args, **kwargs)
                 key = span_key(BACKWARD, subjects.at_caller("backward", api, 1))
+                if watched is not None and watched.active:
+                    watched.backward(args, kwargs, subject_of(key))
                 recorder.open(key)
                 try:
                     result = original(*args, **kwargs)

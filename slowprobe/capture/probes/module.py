@@ -48,6 +48,10 @@ class ForwardProbe:
         self._grad_enabled = torch.is_grad_enabled
         self.learn()
 
+    def models(self) -> list[Any]:
+        """The modules that were seen outermost and live."""
+        return [module for reference, _ in list(self._keys.values()) if (module := reference()) is not None]
+
     def learn(self) -> None:
         """Look at every module call for the next few batches."""
         self._left = LEARNING_REQUESTS

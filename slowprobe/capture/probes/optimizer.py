@@ -9,6 +9,7 @@ from threading import get_ident
 from typing import Any
 
 from slowprobe.capture.by_identity import ByIdentity
+from slowprobe.capture.gradient_use import GradientWatch
 from slowprobe.capture.loop_events import LoopEvents
 from slowprobe.capture.patches import Patches
 from slowprobe.capture.probes.wrapping import like, timed_method
@@ -31,10 +32,13 @@ class OptimizerProbe:
         self._is_compiling = is_compiling
         self._events = events
         self._keys = ByIdentity[int]()
-        self._zero_grad_keys: dict[str, int] = {}
+        self._zero_grad_keys: dict[tuple[str, bool], int] = {}
         self._sites = ByIdentity[Site]()
         self._hooks: list[Any] = []
         self._in_hook = False
+        self.made = ByIdentity[bool]()
+        """Every optimizer that was made or has stepped since recording began."""
+        self.watch: GradientWatch | None = None
         self._latest: Attributes = {}
         self._described: dict[int, Attributes] = {}
 
@@ -53,7 +57,7 @@ class OptimizerProbe:
             patches.replace(
                 owner,
                 "zero_grad",
-                lambda original: timed_method(original, recorder, self._zero_grad, is_compiling),
+                self._zero_grad_of,
             )
         scaler = torch.amp.GradScaler
         for name in ("unscale_", "update"):
@@ -85,6 +89,7 @@ class OptimizerProbe:
             except Exception as error:
                 self._recorder.fail(error)
             original(optimizer, *args, **kwargs)
+            self.made.set(optimizer, True)
 
         return like(__init__, original)
 
@@ -93,6 +98,8 @@ class OptimizerProbe:
             return None
         try:
             key = self._key(optimizer)
+            if self.watch is not None and self.watch.active:
+                self.watch.step(optimizer)
             self._recorder.open(key)
             if "closure" in kwargs:
                 return args, {**kwargs, "closure": self._timed(kwargs["closure"], key)}
@@ -144,6 +151,7 @@ class OptimizerProbe:
             )
             key = span_key(OPTIMIZER, number)
             self._keys.set(optimizer, key)
+            self.made.set(optimizer, True)
             self._described[number] = self._latest
         return key
 
@@ -151,11 +159,29 @@ class OptimizerProbe:
         self._latest = describe(optimizer)
         return self._latest
 
-    def _zero_grad(self, owner: Any) -> int:
-        name = type(owner).__name__
+    def _zero_grad_of(self, original: Callable[..., Any]) -> Callable[..., Any]:
+        recorder, is_compiling = self._recorder, self._is_compiling
+
+        def zero_grad(owner: Any, *args: Any, **kwargs: Any) -> Any:
+            if is_compiling() or get_ident() != recorder.thread:
+                return original(owner, *args, **kwargs)
+            key = self._zero_grad(owner, bool(args[0] if args else kwargs.get("set_to_none", True)))
+            recorder.open(key)
+            try:
+                return original(owner, *args, **kwargs)
+            finally:
+                recorder.close(key)
+
+        return like(zero_grad, original)
+
+    def _zero_grad(self, owner: Any, to_none: bool) -> int:
+        if self.watch is not None and self.watch.active:
+            self.watch.zero_grad(owner)
+        name = type(owner).__name__, to_none
         key = self._zero_grad_keys.get(name)
         if key is None:
-            key = span_key(KIND["zero_grad"], self._subjects.number("zero_grad", name, name))
+            attrs: Attributes = {"class": name[0], "set_to_none": to_none}
+            key = span_key(KIND["zero_grad"], self._subjects.number("zero_grad", name, name[0], lambda: attrs, depth=2))
             self._zero_grad_keys[name] = key
         return key
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from functools import cached_property
 
+from slowprobe.diagnose.evidence.autograd import AutogradEvidence
+from slowprobe.diagnose.evidence.compiled import CompiledEvidence
 from slowprobe.diagnose.evidence.kernels import KernelEvidence
+from slowprobe.diagnose.evidence.memory import MemoryEvidence
 from slowprobe.diagnose.evidence.missing import EvidenceMissing
 from slowprobe.diagnose.evidence.pipeline import PipelineEvidence
 from slowprobe.diagnose.evidence.run_level import RunLevelEvidence
@@ -14,7 +17,15 @@ from slowprobe.timeline.replay import Replay
 __all__ = ["Evidence", "EvidenceMissing"]
 
 
-class Evidence(PipelineEvidence, KernelEvidence, StepTensorEvidence, RunLevelEvidence):
+class Evidence(
+    PipelineEvidence,
+    KernelEvidence,
+    StepTensorEvidence,
+    AutogradEvidence,
+    CompiledEvidence,
+    MemoryEvidence,
+    RunLevelEvidence,
+):
     """All evidence of one run. Attributes raise `EvidenceMissing` with a reason where the run does not hold them."""
 
     @cached_property

@@ -30,6 +30,11 @@ class SpanEvidence(RecordedRun):
         return span_facts(self.recording, self.partition, "backward")
 
     @cached_property
+    def zero_grads(self) -> list[SpanFacts]:
+        """zero_grad by class of its owner and by set_to_none."""
+        return span_facts(self.recording, self.partition, "zero_grad")
+
+    @cached_property
     def saves(self) -> list[SpanFacts]:
         """Checkpoint calls by user line."""
         return call_facts(self.recording, self.partition, self.labels, "save")

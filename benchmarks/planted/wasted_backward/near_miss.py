@@ -1,0 +1,40 @@
+"""All layers learn, in two optimizers, one of which steps every other time."""
+
+import time
+
+import torch
+from torch import nn
+
+STEPS = 150
+
+
+class Classifier(nn.Module):
+    def __init__(self):
+        super().__init__()
+        layers = [layer for _ in range(8) for layer in (nn.Linear(512, 512), nn.GELU())]
+        self.backbone = nn.Sequential(*layers)
+        self.head = nn.Linear(512, 10)
+
+    def forward(self, inputs):
+        return self.head(self.backbone(inputs))
+
+
+def main():
+    torch.manual_seed(0)
+    model = Classifier()
+    inputs, targets = torch.randn(256, 512), torch.randint(10, (256,))
+    optimizer = torch.optim.SGD(model.head.parameters(), lr=0.1)
+    slow_learner = torch.optim.SGD(model.backbone.parameters(), lr=0.01)
+    begin = time.perf_counter()
+    for step in range(STEPS):
+        optimizer.zero_grad()
+        loss = nn.functional.cross_entropy(model(inputs), targets)
+        loss.backward()
+        optimizer.step()
+        if step % 2:
+            slow_learner.step()
+            slow_learner.zero_grad()
+    print(f"loop_seconds={time.perf_counter() - begin:.4f}")
+
+
+main()

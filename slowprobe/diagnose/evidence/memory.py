@@ -1,0 +1,25 @@
+"""The memory of the training process."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+from slowprobe.diagnose.evidence.missing import EvidenceMissing
+from slowprobe.diagnose.evidence.recorded import RecordedRun
+from slowprobe.run.schema import Resources
+from slowprobe.timeline.memory_growth import MemoryGrowth, memory_growth
+
+
+class MemoryEvidence(RecordedRun):
+    """The memory of the training process."""
+
+    @cached_property
+    def memory_growth(self) -> MemoryGrowth:
+        """How it grows from the first step to the last, those of the warm-up left out."""
+        starts = self.steps.start_s[self.steps.steady]
+        if not len(starts):
+            raise EvidenceMissing("no steady step was recorded")
+        found = memory_growth(self.run.of(Resources), float(starts[0]), float(starts[-1]))
+        if found is None:
+            raise EvidenceMissing("the loop is too short to see memory grow")
+        return found

@@ -1,0 +1,120 @@
+"""torch.compile compiles the same function again and again.
+
+What it is: compiled code holds for the shapes, types and Python values it was compiled with. Where one of them changes
+(a string, a flag, a Python number, the sizes of a padded batch), the function is compiled anew, up to a limit; then it
+runs uncompiled, with one line in the log to say so.
+
+Why it is slow: a compilation takes seconds, in the middle of training; past the limit, nothing of it is used.
+
+How it is seen: torch._dynamo's own notes: which function was compiled how often, why, in how many seconds.
+
+Stays quiet when: compilations after the first of a function take less than 2 % of the loop. One or two are usual:
+a second shape makes a dimension dynamic, and that serves all others.
+
+Fix: what the reason names. Sizes: torch._dynamo.mark_dynamic, torch.compile(dynamic=True), drop_last=True, padding to a
+few lengths. Python values: keep them out of the compiled function, or hand them over as tensors.
+
+Sources: PyTorch documentation on recompilation (programming model of torch.compile); pytorch#188150.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+from slowprobe.diagnose.edits import diff
+from slowprobe.diagnose.finding import Fix, Risk, Where
+from slowprobe.diagnose.rule import Answer, Diagnosis, NotApplicable, Passed, Rule
+from slowprobe.timeline.replay import Factor, Scale
+
+MIN_SHARE = 0.02  # of loop time: a compilation is over once and for all, so less than that is forgotten in a longer run
+USUAL = (
+    2  # recompilations of a function: each makes what changed dynamic (a batch's size, a sequence's length) for good
+)
+LEFT = Factor(0.0, 0.1, 0.4)  # a dynamic kernel is compiled once more, and takes longer to compile than a static one
+
+RULE = Rule(
+    title="torch.compile compiles the same function again and again",
+    bottleneck="compile",
+    needs=("steps", "compilations", "compile_loop_s", "compiles", "partition"),
+)
+
+
+def check(run: Any) -> Answer:
+    """Add up the compilations after the first of each function."""
+    noted = run.compilations
+    if noted is None:
+        return NotApplicable("torch.compile was not used")
+    times = Counter(_frame(row) for row in noted.rows if row[5])
+    again = [row for row in noted.rows if row[5] and times[_frame(row)] > USUAL]
+    total = sum(row[4] for row in noted.rows)
+    if not again or not total:
+        return Passed(f"no function was compiled anew more than {max(times.values(), default=0)} times")
+    # The first compilations come first, perhaps before the loop: what the others took is in it as far as there is room.
+    compile_s = sum(facts.seconds for facts in run.compiles)
+    again_s = min(run.compile_loop_s, compile_s * sum(row[4] for row in again) / total)
+    share = again_s / run.partition.loop_s
+    gave_up = {_frame(row) for row in again if row[6]}
+    if share < MIN_SHARE and not gave_up:
+        return Passed(f"{len(again)} recompilations take {share:.1%} of loop time")
+    return _diagnose(run, again, again_s, share, gave_up)
+
+
+def _diagnose(run: Any, again: list[Any], again_s: float, share: float, gave_up: set[str]) -> Diagnosis:
+    noted = run.compilations
+    frames: dict[str, list[Any]] = {}
+    for row in again:
+        frames.setdefault(_frame(row), []).append(row)
+    worst = max(frames, key=lambda frame: (frame in gave_up, sum(row[4] for row in frames[frame])))
+    first = next((row for row in noted.rows if _frame(row) == worst and row[2]), again[0])
+    function, file, line = first[1], first[2], first[3]
+    reason = frames[worst][-1][5]
+    ended = f" After {noted.limit} of them torch.compile gave up: it runs uncompiled now." if worst in gave_up else ""
+    return Diagnosis(
+        title=f"{function} is compiled again and again",
+        summary=(
+            f"It was compiled anew {sum(not row[6] for row in frames[worst])} times, because this changed: {reason}. "
+            f"Recompilations take {again_s:.1f} s, {share:.0%} of loop time.{ended}"
+        ),
+        where=[Where(file, line, function)] if file else [],
+        fix=_fix(reason),
+        changes=[
+            Scale("compile", scope, again_s * seconds / run.compile_loop_s, LEFT)
+            for scope, seconds in _scopes(run).items()
+            if seconds > 0
+        ],
+        evidence={
+            "recompilations": len(again),
+            "seconds": round(again_s, 3),
+            "limit": noted.limit,
+            "why": {
+                "columns": ["number", "function", "seconds", "what changed"],
+                "rows": [[row[0], row[1] or function, round(row[4], 3), row[5]] for row in again[:20]],
+            },
+        },
+        risk=Risk("medium", f"{function} runs uncompiled from here on") if worst in gave_up else None,
+    )
+
+
+def _frame(row: Any) -> str:
+    return str(row[0]).partition("/")[0]
+
+
+def _scopes(run: Any) -> dict[str, float]:
+    return {scope: sum(facts.scopes.get(scope, 0.0) for facts in run.compiles) for scope in ("step", "off_step")}
+
+
+def _fix(reason: str) -> Fix:
+    if "size mismatch" in reason or "stride mismatch" in reason or ".size()" in reason:
+        return Fix(
+            text="Tell torch.compile which sizes change, or keep them the same: drop_last=True, a few padded lengths.",
+            diff=diff(
+                [], ["torch._dynamo.mark_dynamic(batch, 0)  # before the compiled call; the dimension that changes"]
+            ),
+        )
+    return Fix(
+        text=(
+            "Keep the value that changes out of the compiled function: decide on it outside, or hand a number over as "
+            "a tensor."
+        ),
+    )
