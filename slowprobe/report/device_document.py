@@ -226,6 +226,8 @@ class DeviceMemory(msgspec.Struct, kw_only=True):
     device_mallocs: int
     device_frees: int
     device_malloc_us: float
+    steps_us: list[float] = []
+    """Starts of the steps within the span, on the same clock as `time_us`; none where they are too many to mark."""
 
 
 class Device(msgspec.Struct, kw_only=True):

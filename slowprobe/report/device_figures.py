@@ -114,6 +114,7 @@ def memory_curve(memory: DeviceMemory) -> Figure:
             "margin": {"l": 52, "r": 12, "t": 8, "b": 40},
             "hovermode": "x unified",
             "legend": {"orientation": "h", "y": 1.12, "x": 0},
+            "shapes": [_step_mark(us) for us in memory.steps_us],
             "xaxis": {
                 "title": {"text": "ms from the first allocation seen", "standoff": 6},
                 "zeroline": False,
@@ -122,3 +123,10 @@ def memory_curve(memory: DeviceMemory) -> Figure:
             "yaxis": {"title": {"text": unit}, "rangemode": "tozero"},
         },
     }
+
+
+def _step_mark(start_us: float) -> Figure:
+    """A line where a step begins."""
+    x = round(start_us / 1e3, 3)
+    line = {"width": 1, "color": "var(--line)"}
+    return {"type": "line", "yref": "paper", "x0": x, "x1": x, "y0": 0, "y1": 1, "layer": "below", "line": line}

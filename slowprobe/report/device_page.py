@@ -30,6 +30,7 @@ from slowprobe.report.device_words import (
     short_kernel,
     short_site,
 )
+from slowprobe.report.document import Time
 from slowprobe.report.quantities import NOTHING, fact, figures, memory, milliseconds, percent, rounded, seconds
 
 __all__ = [
@@ -46,6 +47,7 @@ __all__ = [
 ]
 
 OPEN_KERNELS = 12
+MEMORY_ROWS = 24
 TENSOR_CORE_CLASSES = ("matmul", "convolution", "attention")
 
 
@@ -159,6 +161,24 @@ def same_device(job: DeviceRanks) -> str:
     """The device that all ranks have, if it is one kind."""
     kinds = {rank.device for rank in job.ranks}
     return kinds.pop() if len(kinds) == 1 else ""
+
+
+def is_split_above(device: Device, time: Time) -> bool:
+    """Whether the report has split its time by what the device did already, as that of a trace with steps has."""
+    shown = {bucket.id for bucket in time.buckets}
+    return device.steps is not None and any(part.group == "compute" and part.id in shown for part in device.parts)
+
+
+def memory_rows(curve: DeviceMemory) -> list[tuple[str, str, str]]:
+    """The curve as a table: time, allocated, reserved; the largest of each stretch."""
+    points = list(zip(curve.time_us, curve.allocated_bytes, curve.reserved_bytes, strict=False))
+    stretch = max(1, math.ceil(len(points) / MEMORY_ROWS))
+    rows = []
+    for at in range(0, len(points), stretch):
+        times, allocated, reserved = zip(*points[at : at + stretch], strict=True)
+        most = max(reserved)
+        rows.append((seconds(times[0] / 1e6), memory(max(allocated)), memory(most) if most >= 0 else NOTHING))
+    return rows
 
 
 def memory_tiles(curve: DeviceMemory) -> list[tuple[str, str]]:

@@ -13,11 +13,12 @@ from slowprobe.timeline.device.facts import DeviceFacts
 from slowprobe.timeline.device.memory import MemoryCurve
 from slowprobe.timeline.device.partition import DevicePartition
 from slowprobe.timeline.ranks.facts import Ranks
-from slowprobe.trace.reader import Trace
+from slowprobe.trace.reader import Ints, Trace
 
 MOST_STEPS = 120  # bars of the chart; of more steps, neighbours are averaged
 MOST_KERNELS = 40
 MEMORY_POINTS = 240
+MOST_MARKS = 60  # of steps in the chart of the memory: more would hide the curve
 _TENSOR_CORE_CLASSES = ("matmul", "convolution", "attention")
 
 
@@ -56,7 +57,9 @@ def device_section(trace: Trace, facts: DeviceFacts, ranks: Ranks | None = None)
         syncs=syncs(facts),
         collectives=collectives(facts),
         ranks=device_ranks(ranks) if ranks is not None else None,
-        memory=_memory(facts.memory) if facts.memory is not None and len(facts.memory.time_ns) > 1 else None,
+        memory=_memory(facts.memory, facts.steps.start_ns)
+        if facts.memory is not None and len(facts.memory.time_ns) > 1
+        else None,
         host={
             "operators": _rounded(host.ops_per_step),
             "launches": _rounded(host.launches_per_step),
@@ -127,12 +130,15 @@ def _queue(facts: DeviceFacts) -> dict[str, float | None]:
     }
 
 
-def _memory(curve: MemoryCurve) -> doc.DeviceMemory:
+def _memory(curve: MemoryCurve | None, steps_ns: Ints) -> doc.DeviceMemory | None:
     """The largest value of each of many equal stretches, so that the peak is on the curve."""
+    if curve is None or len(curve.time_ns) < 2:
+        return None
     first, last = int(curve.time_ns[0]), int(curve.time_ns[-1])
     edges = np.unique(np.linspace(first, last + 1, min(MEMORY_POINTS, len(curve.time_ns)) + 1).astype(np.int64))
     at = np.unique(np.searchsorted(curve.time_ns, edges[:-1]))
     at = at[at < len(curve.time_ns)]
+    marks_ns = steps_ns[(steps_ns >= first) & (steps_ns <= last)]
     return doc.DeviceMemory(
         time_us=[_us(ns - first) for ns in curve.time_ns[at].tolist()],
         allocated_bytes=np.maximum.reduceat(curve.allocated_bytes, at).tolist(),
@@ -150,6 +156,7 @@ def _memory(curve: MemoryCurve) -> doc.DeviceMemory:
         device_mallocs=int(curve.device_mallocs),
         device_frees=int(curve.device_frees),
         device_malloc_us=_us(curve.device_malloc_ns),
+        steps_us=[_us(ns - first) for ns in marks_ns.tolist()] if len(marks_ns) <= MOST_MARKS else [],
     )
 
 

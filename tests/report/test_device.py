@@ -6,9 +6,10 @@ import json as stdlib_json
 import re
 from itertools import pairwise
 
+import msgspec
 import pytest
 
-from slowprobe.report import device_page, device_words, figures, html, json, markdown, palette, text
+from slowprobe.report import device_page, device_words, figures, html, json, markdown, palette, quantities, text
 from slowprobe.report.device_figures import by_step, device_figures, memory_curve
 from slowprobe.report.device_timeline import timeline
 from slowprobe.report.untrusted import cleaned
@@ -190,3 +191,18 @@ def test_hostile_device_stays_text() -> None:
     assert not set("<>&") & set(written)
     assert "device-step" in drawn
     assert not re.search(r"<(?!/?b>|br>|/?extra>)", stdlib_json.dumps(drawn))
+
+
+def test_the_table_of_the_memory_has_the_largest_values_and_survives_short_columns():
+    curve = device_samples.memory()
+    rows = device_page.memory_rows(curve)
+    assert len(rows) <= device_page.MEMORY_ROWS
+    assert quantities.memory(curve.peak_bytes) in {allocated for _, allocated, _ in rows}
+    assert device_page.memory_rows(msgspec.structs.replace(curve, allocated_bytes=[])) == []
+    unknown = msgspec.structs.replace(curve, reserved_bytes=[-1] * 100)
+    assert {reserved for *_, reserved in device_page.memory_rows(unknown)} == {quantities.NOTHING}
+
+
+def test_the_memory_chart_marks_steps():
+    curve = msgspec.structs.replace(device_samples.memory(), steps_us=[1e3, 5e5])
+    assert [mark["x0"] for mark in memory_curve(curve)["layout"]["shapes"]] == [1.0, 500.0]

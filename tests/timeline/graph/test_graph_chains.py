@@ -11,6 +11,7 @@ import pytest
 from slowprobe.timeline.device.rows import device_rows
 from slowprobe.timeline.graph.build import build_graph
 from slowprobe.timeline.graph.chains import Placing, Times
+from slowprobe.timeline.graph.kinds import HOST_KINDS, LAUNCH
 from slowprobe.timeline.graph.nodes import Graph
 from slowprobe.trace.reader import MISSING, read_trace
 
@@ -66,3 +67,44 @@ def test_chains_give_the_times_of_a_walk_over_every_node(name):
         times = edits(graph, seed)
         start_ns, end_ns = placing.placed(times)
         assert (start_ns.tolist(), end_ns.tolist()) == walked(graph, times), seed
+
+
+def in_lockstep(launches: int) -> Graph:
+    """Each launch waits for the row of the one before: every node is a chain of its own."""
+    count = 2 * launches
+    node = np.arange(count)
+    on_device = node % 2 == 1
+    none = np.full(count, MISSING)
+    no_time = np.zeros(count, dtype=np.int64)
+    waiting = node[2::2]
+    return Graph(
+        kind=np.where(on_device, len(HOST_KINDS), LAUNCH).astype(np.int8),
+        row=node,
+        thread=np.where(on_device, MISSING, 0),
+        class_id=none.astype(np.int8),
+        copy_kind=no_time.astype(np.int8),
+        name_id=none,
+        names=(),
+        start_ns=10 * node,
+        duration_ns=np.full(count, 10),
+        operator_ns=no_time,
+        before=np.where(node >= 2, node - 2, MISSING),
+        gap_ns=no_time,
+        launch=np.where(on_device, node - 1, MISSING),
+        lag_ns=np.where(on_device, 10, 0),
+        delay_ns=no_time,
+        waiting=waiting,
+        awaited=waiting - 1,
+        period_ns=np.zeros(len(waiting), dtype=np.int64),
+        origin_ns=0,
+        launch_cost_ns=10,
+        latency_ns=10,
+    )
+
+
+def test_more_chains_than_the_root_of_32_bits():
+    graph = in_lockstep(40_000)
+    times = edits(graph, 0)
+    start_ns, end_ns = Placing(graph).placed(times)
+    assert (start_ns.tolist(), end_ns.tolist()) == walked(graph, times)
+    assert graph.replay().end_ns.tolist() == graph.end_ns.tolist()
