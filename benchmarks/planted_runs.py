@@ -74,12 +74,10 @@ def planted_lines(folder: Path) -> tuple[str, set[tuple[str, int]]]:
 def ended(command: list[str], cwd: Path, limit_s: float, **variables: str) -> tuple[str, str]:
     """What the command printed and how it failed, if it did.
 
-    A session of its own, so that workers and launchers end with it. OMP_NUM_THREADS is taken away: a script that
-    wants less than all cores says so itself, as the scripts of users do.
+    A session of its own, so that workers and launchers end with it. OMP_NUM_THREADS is handed on: with other work on
+    the cores, threads that wait for each other make loops several times as slow, and 1 is the better choice.
     """
     environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", **variables}
-    if "OMP_NUM_THREADS" not in variables:
-        environment.pop("OMP_NUM_THREADS", None)
     with subprocess.Popen(
         command,
         cwd=cwd,

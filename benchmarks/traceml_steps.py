@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import runpy
 import sys
+from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from typing import Any
 import torch
 import traceml_ai
 from torch.optim.optimizer import register_optimizer_step_post_hook
-from torch.utils.data.dataloader import _BaseDataLoaderIter
+from torch.utils.data import DataLoader
 
 
 class Steps:
@@ -48,17 +49,22 @@ class Steps:
             self.begin()
 
     def watch(self) -> None:
-        """Hook into loaders and optimizers."""
-        fetch = _BaseDataLoaderIter.__next__
+        """Hook into loaders, outside what TraceML hooked in to time their batches, and into optimizers."""
+        timed = DataLoader.__iter__
 
-        def handed_over(iterator: Any) -> Any:
+        def batches(loader: Any) -> Iterator[Any]:
             self._has_loader = True
-            self.end()
-            batch = fetch(iterator)
-            self.begin()
-            return batch
+            passing = iter(timed(loader))
+            while True:
+                self.end()
+                try:
+                    batch = next(passing)
+                except StopIteration:
+                    return
+                self.begin()
+                yield batch
 
-        _BaseDataLoaderIter.__next__ = handed_over
+        DataLoader.__iter__ = batches
         register_optimizer_step_post_hook(self.optimized)
 
 
