@@ -207,7 +207,10 @@ def main() -> None:
         return
     loops = sorted((PLANTED / HEALTHY).glob("*.py")) if not only or HEALTHY in only else []
     threads = os.environ.get("OMP_NUM_THREADS", "not set")
-    print(f"{os.cpu_count()} CPU cores, OMP_NUM_THREADS {threads}, {rounds} rounds of bare timings\n\n{HEADER}\n{ALIGN}", flush=True)
+    print(
+        f"{os.cpu_count()} CPU cores, OMP_NUM_THREADS {threads}, {rounds} rounds of bare timings\n\n{HEADER}\n{ALIGN}",
+        flush=True,
+    )
     done = []
     with ThreadPoolExecutor(arguments.jobs) as pool:
         for triple in pool.map(lambda folder: examine(folder, results, rounds, arguments.timeout), folders):
