@@ -30,7 +30,8 @@ from slowprobe.diagnose.engine import discover
 
 QUICK = ("python_bound", "optimizer_forloop", "logging_every_step", "collate_heavy")
 PLANTED_RATIO = 1.1  # below, what is planted is within what two runs of one script differ by
-HEADER = "| planted | class | top finding | cause | line | predicted | measured | error | unaccounted | fixed: alarms | near miss: alarms |"
+COLUMNS = ("planted", "class", "top finding", "cause", "line", "predicted", "measured", "error", "unaccounted")
+HEADER = "| " + " | ".join([*COLUMNS, "fixed: alarms", "near miss: alarms"]) + " |"
 ALIGN = "|---|---|---|---|---|---:|---:|---:|---:|---|---|"
 
 
@@ -140,26 +141,36 @@ def summary(done: list[Triple], healthy: dict[str, Outcome], classes: dict[str, 
     """What the rows add up to; every triple that was run is in every count, planted on this machine or not."""
     if done:
         count = len(done)
+        causes, lines = sum(t.cause_right for t in done), sum(t.line_right for t in done)
         same = sum(t.top is not None and t.top["bottleneck"] == classes.get(t.rule) for t in done)
-        yield f"- Cause right: {sum(t.cause_right for t in done)} of {count}; bottleneck class right: {same} of {count}; line right: {sum(t.line_right for t in done)} of {count}."
+        yield f"Cause right: {causes} of {count}; bottleneck class right: {same} of {count}; line right: {lines}."
         errors = sorted(abs(t.error) for t in done if t.error is not None)
         if errors:
-            high = errors[min(len(errors) - 1, round(0.9 * (len(errors) - 1)))]
-            yield f"- Error of the predicted speed-up over {len(errors)} right causes: median {statistics.median(errors):.0%}, 90th percentile {high:.0%}."
-        unplanted = [t.name for t in done if not t.is_planted]
-        yield f"- Not planted on this machine (slow over fixed below {PLANTED_RATIO}): {', '.join(unplanted) or 'none'}."
+            high = errors[round(0.9 * (len(errors) - 1))]
+            median = statistics.median(errors)
+            yield f"Error of the prediction, {len(errors)} right causes: median {median:.0%}, 90th percentile {high:.0%}."
+        yield _counted("Not planted on this machine", [t.name for t in done if not t.is_planted], count)
         for kind in ("fixed", "near_miss"):
-            alarms = [f"{t.name} ({', '.join(found)})" for t in done if (found := serious(t.runs[kind]))]
-            yield f"- False alarms on {kind} loops: {len(alarms)} of {count}{': ' * bool(alarms)}{'; '.join(alarms)}."
+            yield _alarms(kind, {t.name: t.runs[kind] for t in done})
         shares = [t.runs["slow"]["unaccounted"] for t in done if "unaccounted" in t.runs["slow"]]
         if shares:
-            yield f"- Unaccounted share of the slow runs: median {statistics.median(shares):.2%}, largest {max(shares):.2%}."
+            yield f"Unaccounted in slow runs: median {statistics.median(shares):.2%}, largest {max(shares):.2%}."
     if healthy:
-        alarms = [f"{name} ({', '.join(found)})" for name, run in healthy.items() if (found := serious(run))]
-        yield f"- False alarms on healthy loops: {len(alarms)} of {len(healthy)}{': ' * bool(alarms)}{'; '.join(alarms)}."
+        yield _alarms(HEALTHY, healthy)
     failures = [f"{t.name}: {failure}" for t in done for failure in t.failures]
     failures += [f"{HEALTHY}: {failure}" for failure in _failures(healthy)]
-    yield f"- Runs that failed or errors in rules: {len(failures)}{': ' * bool(failures)}{'; '.join(failures)}."
+    yield _counted("Runs that failed, or errors in rules", failures)
+
+
+def _alarms(kind: str, runs: dict[str, Outcome]) -> str:
+    """High and medium findings where there ought to be none."""
+    found = [f"{name} ({', '.join(rules)})" for name, run in runs.items() if (rules := serious(run))]
+    return _counted(f"False alarms on {kind} loops", found, sum("findings" in run for run in runs.values()))
+
+
+def _counted(what: str, items: list[str], of: int | None = None) -> str:
+    count = f"{len(items)} of {of}" if of is not None else f"{len(items)}"
+    return f"{what}: {count}" + (f": {'; '.join(items)}." if items else ".")
 
 
 def compare(folders: list[Path], results: Results, arguments: argparse.Namespace, classes: dict[str, str]) -> None:
@@ -220,7 +231,7 @@ def main() -> None:
         healthy = {script.stem: run for script, run in zip(loops, runs, strict=True)}
     print()
     for line in summary(done, healthy, classes):
-        print(line)
+        print(f"- {line}")
 
 
 if __name__ == "__main__":
