@@ -147,8 +147,8 @@ def summary(done: list[Triple], healthy: dict[str, Outcome], classes: dict[str, 
         errors = sorted(abs(t.error) for t in done if t.error is not None)
         if errors:
             high = errors[round(0.9 * (len(errors) - 1))]
-            median = statistics.median(errors)
-            yield f"Error of the prediction, {len(errors)} right causes: median {median:.0%}, 90th percentile {high:.0%}."
+            half = statistics.median(errors)
+            yield f"Error of predictions, {len(errors)} causes: median {half:.0%}, 90th percentile {high:.0%}."
         yield _counted("Not planted on this machine", [t.name for t in done if not t.is_planted], count)
         for kind in ("fixed", "near_miss"):
             yield _alarms(kind, {t.name: t.runs[kind] for t in done})
