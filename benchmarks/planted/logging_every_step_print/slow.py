@@ -16,7 +16,7 @@ log.setLevel(logging.INFO)
 
 def report(step, loss, model):
     statistics = [f"{name}: {p.mean().item():+.4f} {p.std().item():.4f}" for name, p in model.named_parameters()]
-    log.info("step %d loss %.5f | %s", step, loss.item(), " | ".join(statistics))
+    log.info("step %d loss %.5f | %s", step, loss.item(), " | ".join(statistics))  # slowprobe: rule=logging-every-step
 
 
 def run(steps):

@@ -35,7 +35,7 @@ def train(loader, inputs, passes=1, width=64):
 
 
 def main():
-    loader = DataLoader(
+    loader = DataLoader(  # slowprobe: rule=spawn-pickle
         Phrases(400_000),
         batch_size=16,
         num_workers=2,
