@@ -15,9 +15,11 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
+import torch
 import traceml_ai
 from torch.optim.optimizer import register_optimizer_step_post_hook
 from torch.utils.data import DataLoader
+from traceml_ai.instrumentation.patches.forward_auto_timer_patch import _TLS
 
 
 class Steps:
@@ -25,13 +27,15 @@ class Steps:
 
     def __init__(self) -> None:
         self._open: AbstractContextManager[None] | None = None
+        self._model = torch.nn.Linear(1, 1)  # only asked for its device
         self._stepped = self._has_loader = False
 
     def begin(self) -> None:
         """Open a step unless one is open."""
         if self._open is None:
-            self._open = traceml_ai.trace_step(None)  # with no model named, each outermost module counts
+            self._open = traceml_ai.trace_step(self._model)
             self._open.__enter__()
+            _TLS._traceml_forward_target_ids = set()  # each outermost module counts, not one model's calls only
 
     def end(self) -> None:
         """Close the step in which an optimizer stepped."""

@@ -12,7 +12,7 @@ class Stream(IterableDataset):
     def __init__(self, lines):
         self.lines = lines
 
-    def __iter__(self):
+    def __iter__(self):  # slowprobe: rule=iterable-unsharded
         for number in range(self.lines):  # slowprobe: rule=iterable-unsharded
             rng = np.random.default_rng(number)
             time.sleep(0.0005)
