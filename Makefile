@@ -64,7 +64,7 @@ check: setup
 	$(BIN)/python -m pytest -q tests/test_architecture.py
 
 bench: setup
-	for script in benchmarks/examples.py benchmarks/accuracy.py benchmarks/overhead.py benchmarks/trace_reading.py; do $(BIN)/python $$script || exit 1; done
+	for script in benchmarks/examples.py benchmarks/accuracy.py benchmarks/diagnosis.py benchmarks/overhead.py benchmarks/trace_reading.py; do $(BIN)/python $$script || exit 1; done
 
 docs: setup
 	$(BIN)/python docs/build_rules.py

@@ -1,0 +1,47 @@
+"""Trains a classifier and keeps a confusion matrix after every batch."""
+
+import time
+
+import torch
+from torch import nn
+
+CLASSES = 20
+
+
+class ConfusionMatrix:
+    """Counts (truth, guess) pairs."""
+
+    def __init__(self):
+        self.counts = [[0] * CLASSES for _ in range(CLASSES)]
+
+    def update(self, truth, guess):
+        for row, column in zip(truth.tolist(), guess.tolist(), strict=True):
+            self.counts[row][column] += 1
+
+    def accuracy(self):
+        total = sum(sum(row) for row in self.counts)
+        return sum(self.counts[k][k] for k in range(CLASSES)) / total
+
+
+def train(steps=400):
+    torch.manual_seed(1)
+    features, labels = torch.randn(40_000, 32), torch.randint(CLASSES, (40_000,))
+    model = nn.Sequential(nn.Linear(32, 64), nn.Tanh(), nn.Linear(64, CLASSES))
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.05, fused=True)
+    matrix = ConfusionMatrix()
+    for step in range(steps):
+        rows = torch.randint(len(features), (8_192,))
+        scores = model(features[rows])
+        loss = nn.functional.cross_entropy(scores, labels[rows])
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        if step % 100 == 99:
+            matrix.update(labels[rows], scores.argmax(1))
+    return matrix.accuracy()
+
+
+if __name__ == "__main__":
+    began = time.perf_counter()
+    print(f"accuracy {train():.3f}")
+    print(f"loop_seconds={time.perf_counter() - began:.4f}")
