@@ -4,6 +4,7 @@ import pytest
 from synthetic import SyntheticRun
 
 from diagnose.asking import ask
+from slowprobe.timeline.neighbours import Neighbours
 
 SOURCE = """\
 for step, batch in enumerate(loader):
@@ -86,6 +87,17 @@ def test_short_sleeps_pass(tmp_path):
 def test_busy_lines_on_a_crowded_machine_pass(tmp_path):
     """Near miss: off the CPU for 60 % of its time, because other processes want it."""
     assert ask(RULE, record(tmp_path, busy_ms=5.0).evidence()).status == "passed"
+
+
+def test_a_thread_without_a_core_does_not_wait_for_anything(tmp_path):
+    """Near miss: off the CPU all the time, while other processes keep all cores busy. Sleeps are still sleeps."""
+    evidence = record(tmp_path / "lines", lock_ms=4.0).evidence()
+    assert ask(RULE, evidence).status == "found"
+    vars(evidence)["neighbours"] = Neighbours(busy=0.97, others=0.6)
+    assert ask(RULE, evidence).status == "passed"
+    evidence = record(tmp_path / "sleep", sleep_ms=5.0).evidence()
+    vars(evidence)["neighbours"] = Neighbours(busy=0.97, others=0.6)
+    assert ask(RULE, evidence).status == "found"
 
 
 def test_writes_are_left_to_the_logging_rule(tmp_path):

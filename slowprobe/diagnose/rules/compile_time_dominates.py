@@ -11,7 +11,8 @@ Stays quiet when: compilations inside the loop take less than 10 % of it, or are
 rule of their own.
 
 Saving: a stated range. A warm cache on disk spares the code generation, not the tracing; compiling only the block that
-repeats spares all copies of it but one. Neither spares everything, and a run that goes on much longer needs neither.
+repeats spares all copies of it but one. Neither spares everything, and a run that goes on much longer needs neither: in
+a loop of less than five minutes, which may be a trial, the severity is low, and the verdict is about the rest.
 
 Fix: keep the caches (TORCHINDUCTOR_CACHE_DIR on a disk that outlives the job), compile the repeated block instead of
 the whole model, or leave torch.compile out of short runs.
@@ -30,6 +31,7 @@ from slowprobe.timeline.replay import Factor, Scale
 
 MIN_SHARE = 0.10  # of the loop; below, an ordinary training has not even begun to be long
 MIN_S = 2.0  # nobody rearranges a script for less
+TRIAL_S = 300.0  # of the loop; a shorter run may be a trial of one in which compiling is soon forgotten
 MOSTLY = 0.5  # of the compilations' time in recompilations: then these are what to mend
 LEFT = Factor(0.2, 0.5, 1.0)  # of compile time, see "Saving"
 
@@ -68,6 +70,7 @@ def check(run: Any) -> Answer:
         ),
         changes=[Scale("compile", scope, spent, LEFT) for scope, spent in scopes.items() if spent > 0],
         basis="stated range",
+        offer=loop_s < TRIAL_S,
         evidence={
             "seconds": round(seconds, 3),
             "share of loop time": round(share, 4),

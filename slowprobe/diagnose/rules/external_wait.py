@@ -10,7 +10,7 @@ lines whose thread used the CPU for less than a fifth of their time. The fix is 
 
 Stays quiet when: it takes less than 2 % of loop time; inside a dataset (that is the cost of making a batch); on lines
 that log, write or save (other rules); and, for lines without a span, where there is a device or another rank to wait
-for.
+for, or other processes kept all cores busy, so that the thread was off the CPU for want of one.
 
 Fix: take the sleep out; start the subprocess without waiting for it; hand network calls to a thread.
 
@@ -52,17 +52,18 @@ ENDING_WORKERS = "DataLoaderIter.__del__"  # a pass given up: see loader-recreat
 RULE = Rule(
     title="The loop waits for something outside training",
     bottleneck="external",
-    needs=("steps", "sleeps", "externals", "backwards", "lines", "partition", "source", "settings"),
+    needs=("steps", "sleeps", "externals", "backwards", "lines", "partition", "source", "settings", "neighbours"),
 )
 
 
 def check(run: Any) -> Answer:
     """Find waits that are no part of training."""
     loop_s = run.partition.loop_s
+    starved = run.neighbours is not None and run.neighbours.in_the_way  # off the CPU for want of a core
     found = [
         _of_spans(run, [facts for facts in run.sleeps if facts.loop_s > 0], GONE),
         _of_spans(run, [facts for facts in run.externals if facts.loop_s > 0], HANDED_OVER),
-        _of_lines(run, [line for line in sampled_lines(run) if _waits(run, line)]),
+        None if starved else _of_lines(run, [line for line in sampled_lines(run) if _waits(run, line)]),
     ]
     diagnoses = [diagnosis for diagnosis in found if diagnosis is not None]
     if diagnoses:

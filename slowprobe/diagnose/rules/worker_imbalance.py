@@ -65,7 +65,7 @@ def _diagnosis(run: Any, supply: Supply, model: LoaderModel) -> Diagnosis:
     rows = _rows(supply)
     most = max(rows, key=lambda row: row[2])
     imbalance = loader.making.imbalance or 1.0
-    site = run.source.find("get_worker_info")
+    site = run.source.find("get_worker_info(")
     return Diagnosis(
         summary=(
             f"Worker {most[0]} of {loader.num_workers} makes {most[1]} of {sum(row[1] for row in rows)} batches, "
