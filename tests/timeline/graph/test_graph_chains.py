@@ -80,6 +80,7 @@ def in_lockstep(launches: int) -> Graph:
     return Graph(
         kind=np.where(on_device, len(HOST_KINDS), LAUNCH).astype(np.int8),
         row=node,
+        rank=np.zeros(count, dtype=np.int16),
         thread=np.where(on_device, MISSING, 0),
         class_id=none.astype(np.int8),
         copy_kind=no_time.astype(np.int8),
