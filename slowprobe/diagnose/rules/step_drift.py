@@ -42,7 +42,7 @@ RULE = Rule(
     title="Steps get slower as the run goes on",
     bottleneck="host",
     needs=("steps", "drift", "line_growth", "backwards", "source", "loaders"),
-    closer_than=("python-bound",),
+    closer_than=("python-bound", "cpu-metrics-in-step"),
 )
 
 
