@@ -108,3 +108,13 @@ def test_without_samples_it_is_not_checked(tmp_path):
         run.forward(4.0, 7)
         run.backward(8.0, 9)
     assert ask(RULE, run.evidence()).status == "not-checked"
+
+
+def test_too_few_samples_are_not_judged(tmp_path):
+    run = SyntheticRun(tmp_path, TEMPLATE.format(statement="ranks.append(np.mean(loss.numpy()))", after="pass"))
+    for _ in range(8):
+        run.forward(4.0, 7)
+        run.python(5.0, 8)
+        run.backward(8.0, 9)
+        run.optimizer(1.0, 10)
+    assert ask(RULE, run.evidence()).status == "not-checked"

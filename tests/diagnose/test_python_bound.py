@@ -89,3 +89,14 @@ def test_a_trainers_own_python_is_not_judged(tmp_path):
     verdict = ask(RULE, with_ops(run.evidence(), [forward], 33.0))
     assert verdict.status == "not-checked"
     assert "inside the library" in verdict.outcome.reason
+
+
+def test_where_hardly_a_sample_was_taken_nothing_is_said(tmp_path):
+    """Near miss: half of each step is Python, and four steps were sampled every 10 ms."""
+    run = SyntheticRun(tmp_path, SOURCE)
+    for _ in range(4):
+        run.forward(4.0, 5)
+        run.backward(8.0, 6)
+        run.optimizer(1.0, 7)
+        run.python(9.0, 2, "metrics")
+    assert ask(RULE, with_ops(run.evidence(), [FORWARD], 22.0)).status == "not-checked"

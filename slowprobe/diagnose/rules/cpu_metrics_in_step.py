@@ -91,7 +91,10 @@ def check(run: Any) -> Answer:
         groups[turn.site].update(dict.fromkeys(part for part in members if not holds(run, part, syncs)))
     found = list(dict.fromkeys(line for members in groups.values() for line in members))
     spent, loop_s = sum(line.seconds for line in found), run.partition.loop_s
-    if spent < MIN_SHARE * loop_s or sum(line.samples for line in found) < MIN_SAMPLES:
+    sampled = sum(line.samples for line in found)
+    if spent >= MIN_SHARE * loop_s and sampled < MIN_SAMPLES:
+        return NotChecked(f"{spent / loop_s:.0%} of loop time, but by {sampled} stack samples only: too few to tell")
+    if spent < MIN_SHARE * loop_s:
         kept = f"; {trained_with / loop_s:.0%} in what training goes on with" if trained_with else ""
         return Passed(f"metrics and statistics in the steps take {spent / loop_s:.1%} of loop time{kept}")
     return _diagnose(run, groups, found, spent)

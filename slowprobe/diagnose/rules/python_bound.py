@@ -33,6 +33,7 @@ from slowprobe.timeline.replay import Factor, Scale
 
 MIN_SHARE = 0.05  # of loop time
 MIN_SAMPLES = 10  # of a line; a share from fewer is off by a third or more
+FEW_SAMPLES = 30  # of all lines: below, a line of a tenth of the step is seen three times, give or take two
 MIN_PYTHON = 0.6  # of a line's time; below, it is its operators that cost
 MAX_WAITING = 0.5  # off the CPU, beyond what a busy machine does to every line; above, the line waits for something
 MAX_PLACES = 5
@@ -80,6 +81,9 @@ def check(run: Any) -> Answer:
         return NotChecked(
             f"{trainers_s / loop_s:.0%} of loop time is Python inside the library that runs the training loop"
         )
+    sampled = sum(line.samples for line in run.lines if line.scope == "step")
+    if not found and sampled < FEW_SAMPLES:
+        return NotChecked(f"only {sampled} stack samples in the steps: too few to see Python's lines")
     if total < MIN_SHARE * loop_s:
         return Passed(f"Python outside operators takes {total / loop_s:.1%} of loop time")
     return _diagnose(run, sorted(found, key=lambda entry: -entry[1]), total, loop_s)
