@@ -41,7 +41,8 @@ class Timing:
         else:
             self.latency_ns = int(since_launch_ns[since_launch_ns > 0].min(initial=_LATENCY_NS))
         calls_ns = (end_ns - self._start_ns)[launch[rows]]
-        after_call_ns = max(self.latency_ns - int(np.median(calls_ns)), 0)
+        returned_ns = calls_ns[calls_ns > 0]  # of one that stays until its work is done, nothing comes before the wait
+        after_call_ns = max(self.latency_ns - int(np.median(returned_ns)), 0) if len(returned_ns) else 0
         likely_ns = np.maximum(self.latency_ns, calls_ns + after_call_ns)  # a call that took longer submitted later
         queued = ready_ns[rows] > self._start_ns[launch[rows]] + likely_ns
         self.lag_ns[rows] = np.where(queued, np.minimum(since_launch_ns, likely_ns), since_launch_ns)
