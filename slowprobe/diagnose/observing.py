@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from slowprobe.diagnose.turns import Turn
 
 _TRAINS = re.compile(r"\.backward\(|(?<!\benv)(?<!\benvs)\.step\(")
-# In-place methods of tensors, and what else changes a model: whoever calls them does not only look.
-_CHANGES = re.compile(r"\.(?!_)\w+[a-z]_\(|\.data\b|\.grad\s*=|\.load_state_dict\(|_foreach_\w+_\(")
+# In-place methods and functions, and what else changes a model: whoever calls them does not only look.
+_CHANGES = re.compile(r"\b(?!_)\w+[a-z]_\(|\.data\b|\.grad\s*=|\.load_state_dict\(|_foreach_\w+_\(")
 _LEAVES = (ast.Break, ast.Continue, ast.Return, ast.Raise)
 
 
@@ -32,6 +32,66 @@ def only_observes(source: Any, turn: Turn) -> bool:
         if more <= tainted:
             return True
         tainted |= more
+
+
+def is_read_by_none_but(source: Any, turn: Turn, readers: Sequence[ast.stmt]) -> bool:
+    """Whether what a statement of the loop computes is read by `readers` in the same turn, and by nothing else.
+
+    Followed through plain assignments. What is kept beyond the turn (appended, added up, read after the loop) is not.
+    """
+    loop = turn.loop
+    if loop is None or not isinstance(turn.statement, ast.Assign) or not only_observes(source, turn):
+        return False
+    names = _plain_targets(turn.statement)
+    first = {reader.lineno for reader in readers}
+    statements = [node for node in _simple(loop.body) if not _within(node, turn.statement)]
+    read = False
+    while names is not None:
+        reached = [node for node in statements if _reads(node) & names]
+        inside = [node for node in reached if any(_within(node, reader) for reader in readers)]
+        read = read or any(node.lineno in first for node in inside)
+        more: set[str] = set()
+        for node in reached:
+            if node in inside:
+                continue
+            targets = _plain_targets(node) if isinstance(node, ast.Assign) else None
+            if targets is None or targets & _reads(node):  # a running mean wants every turn
+                return False
+            more |= targets
+        if more <= names:
+            return read and not _read_outside(source, turn, names)
+        names |= more
+    return False
+
+
+def _plain_targets(statement: ast.Assign) -> set[str] | None:
+    """The local names an assignment binds; None where it binds anything else, too."""
+    parts = [part for target in statement.targets for part in _parts(target)]
+    return {part.id for part in parts if isinstance(part, ast.Name)} if all(map(_is_local, parts)) else None
+
+
+def _parts(target: ast.expr) -> Iterator[ast.expr]:
+    if isinstance(target, (ast.Tuple, ast.List)):
+        for part in target.elts:
+            yield from _parts(part)
+    else:
+        yield target
+
+
+def _is_local(target: ast.expr) -> bool:
+    return isinstance(target, ast.Name)
+
+
+def _read_outside(source: Any, turn: Turn, names: set[str]) -> bool:
+    """Whether a name is read in the same file outside the loop, as by what is returned or printed at the end."""
+    assert turn.loop is not None
+    first, last = turn.loop.lineno, turn.loop.end_lineno or turn.loop.lineno
+    around = source.function_around(turn.file, first)
+    for node in ast.walk(around if around is not None else source.tree(turn.file)):
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load) and node.id in names:
+            if not first <= node.lineno <= last:
+                return True
+    return False
 
 
 def changes_tensors(source: Any, file: str, line: int) -> bool:

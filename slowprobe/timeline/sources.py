@@ -34,6 +34,10 @@ class SourceText:
         except (SyntaxError, ValueError, RecursionError):
             return None
 
+    def tree(self, file: str) -> ast.Module:
+        """The syntax tree of a file; an empty one where there is none."""
+        return self._tree(file) or ast.Module(body=[], type_ignores=[])
+
     def line(self, file: str, line: int) -> str:
         """One line without its indentation; empty where unknown."""
         lines = self.lines(file)
@@ -66,7 +70,7 @@ class SourceText:
         found = [
             (file, node)
             for file in sorted(self._texts)
-            for node in ast.walk(self._tree(file) or ast.Module([], []))
+            for node in ast.walk(self.tree(file))
             if isinstance(node, ast.ClassDef) and node.name == name
         ]
         return found[0] if len(found) == 1 else None
@@ -75,7 +79,7 @@ class SourceText:
         """The innermost function around a line; None where there is none."""
         functions = [
             node
-            for node in ast.walk(self._tree(file) or ast.Module([], []))
+            for node in ast.walk(self.tree(file))
             if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
             and node.lineno <= line <= (node.end_lineno or node.lineno)
         ]

@@ -90,20 +90,90 @@ def test_plain_writes_count_without_any_log_call(tmp_path):
     assert verdict.saved_s == pytest.approx(STEPS * 0.003 * 49 / 50, rel=0.01)
 
 
-def test_a_log_call_in_a_helper_is_changed_where_the_loop_calls_it(tmp_path):
-    source = SOURCE.replace('        log.info("step %d loss %f", step, loss.item())\n', "        report(step, loss)\n")
+def record_helper(tmp_path, called="report(step, loss)", helper=None, after="total += loss"):
+    """A helper that computes for 2 ms and logs for 3, called in the loop."""
+    source = SOURCE.replace('log.info("step %d loss %f", step, loss.item())', called).replace("total += loss", after)
+    if helper is not None:
+        source = source.replace("norm = sum(p.grad.norm() for p in model.parameters())", helper)
     run = SyntheticRun(tmp_path, source)
     loader = run.loader(None)
     with run.epoch(loader):
         for _ in range(50):
             run.batch(loader, 0.5)
             run.train()
-            run.python(2.0, run.line("norm ="), "report")
+            run.python(2.0, 5, "report")
             run.log(3.0, run.line("print(step"), "report")
-    verdict = ask(RULE, run.evidence())
-    assert verdict.lines == [6]
-    assert verdict.saved_s == pytest.approx(50 * 0.003 * 49 / 50, rel=0.01), "what the helper computes may be needed"
+    return run.evidence()
+
+
+def test_a_helper_that_only_logs_is_changed_where_the_loop_calls_it(tmp_path):
+    evidence = record_helper(tmp_path)
+    verdict = ask(RULE, evidence)
+    assert verdict.lines == [6, 5]
+    assert verdict.saved_s == pytest.approx(50 * 0.005 * 49 / 50, rel=0.01)
     assert verdict.diagnosis.fix.diff == ("-report(step, loss)\n+if step % 50 == 0:\n+    report(step, loss)")
+    assert ask("cpu-metrics-in-step", evidence).status == "passed", "one cause, one finding"
+
+
+@pytest.mark.parametrize(
+    ("called", "helper", "after"),
+    [
+        ("scale = report(step, loss)", None, "(loss * scale).backward()"),
+        ("report(step, loss)", "norm = clip_grad_norm_(model.parameters(), 1.0)", "total += loss"),
+    ],
+)
+def test_what_a_helper_that_logs_computes_may_be_needed(tmp_path, called, helper, after):
+    """Near miss: training goes on with the helper's result, or with what it changes."""
+    verdict = ask(RULE, record_helper(tmp_path, called, helper, after))
+    assert verdict.lines == [6]
+    assert verdict.saved_s == pytest.approx(50 * 0.003 * 49 / 50, rel=0.01)
+
+
+def record_beside(tmp_path, uses='print(f"{accuracy:.2f}")', after="pass", end="pass"):
+    """NumPy for 4 ms, and a message of 0.4 ms."""
+    source = (
+        "for step, (x, y) in enumerate(loader):\n"
+        "    loss = model(x)\n"
+        "    loss.backward()\n"
+        "    optimizer.step()\n"
+        "    right = np.equal(scores.argmax(1), y)\n"
+        "    accuracy = right.mean()\n"
+        f"    {uses}\n"
+        f"    {after}\n"
+        f"{end}\n"
+    )
+    run = SyntheticRun(tmp_path, source)
+    for _ in range(50):
+        run.forward(4.0, 2)
+        run.backward(8.0, 3)
+        run.optimizer(1.0, 4)
+        run.python(4.0, 5, "<module>")
+        run.log(0.4, 7, "<module>")
+    return run.evidence()
+
+
+def test_what_only_the_log_call_reads_is_loggings(tmp_path):
+    evidence = record_beside(tmp_path)
+    verdict = ask(RULE, evidence)
+    assert verdict.lines == [5, 7]
+    assert verdict.saved_s == pytest.approx(49 * 0.0044 * 49 / 50, rel=0.01), "the last message comes after the loop"
+    assert verdict.diagnosis.fix.diff == (
+        '-right = np.equal(scores.argmax(1), y)\n-print(f"{accuracy:.2f}")\n'
+        '+if step % 50 == 0:\n+    right = np.equal(scores.argmax(1), y)\n'
+        '+if step % 50 == 0:\n+    print(f"{accuracy:.2f}")'
+    )
+    assert ask("cpu-metrics-in-step", evidence).status == "passed"
+
+
+@pytest.mark.parametrize(
+    ("after", "end"),
+    [("history.append(accuracy)", "pass"), ("mean = 0.9 * mean + 0.1 * accuracy", "pass"), ("pass", "print(accuracy)")],
+)
+def test_a_metric_that_is_kept_as_well_is_no_matter_of_logging(tmp_path, after, end):
+    """Near miss: logged less often, it would still be computed."""
+    evidence = record_beside(tmp_path, after=after, end=end)
+    assert ask(RULE, evidence).status == "passed"
+    assert ask("cpu-metrics-in-step", evidence).lines == [5]
 
 
 def test_on_a_device_reading_a_value_for_the_log_is_not_its_cost(tmp_path):

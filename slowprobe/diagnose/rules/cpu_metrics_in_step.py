@@ -14,7 +14,8 @@ Saving: a fiftieth of it remains where that is the interval; up to a quarter whe
 with tensors meanwhile.
 
 Stays quiet when: it takes less than 3 % of loop time, stands under a condition like step % 100 == 0, its result is
-trained with (an augmentation, advantages, a scheduler), or it is part of a log call (logging-every-step).
+trained with (an augmentation, advantages, a scheduler), or it is only for what is logged at each step
+(logging-every-step).
 
 Fix: if step % 50 == 0: around the lines; for figures of a whole epoch, collect detached tensors and compute once at its
 end (torchmetrics); for norms of parameters, torch._foreach_norm.
@@ -41,6 +42,7 @@ from slowprobe.diagnose.hot_lines import (
 )
 from slowprobe.diagnose.observing import changes_tensors, only_observes
 from slowprobe.diagnose.rule import Answer, Diagnosis, NotChecked, Passed, Rule
+from slowprobe.diagnose.rules._every_step import every_step_log
 from slowprobe.diagnose.turns import Turn, rarer, turn_of
 from slowprobe.run.record import Site
 from slowprobe.timeline.hotspots import LineTime
@@ -76,6 +78,8 @@ def check(run: Any) -> Answer:
         return NotChecked("no stack samples between the parts of a step")
     syncs = SYNCS if may_wait_for_device(run) else ()
     logged = [facts.where for facts in run.logs if facts.where is not None]
+    of_logging = set(every_step_log(run).lines)
+    lines = [line for line in lines if line not in of_logging]
     groups: dict[Site, dict[LineTime, None]] = defaultdict(dict)
     trained_with = 0.0
     for line in lines:

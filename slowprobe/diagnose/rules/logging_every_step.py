@@ -6,8 +6,9 @@ every other one) of the training loop.
 Why it is slow: formatting, encoding and flushing run on the training thread while nothing is trained. Printing tensors,
 histograms of all parameters and flush=True cost milliseconds each.
 
-How it is seen: spans around the logging calls, by the user's line; stack samples of the same statements, and of lines
-that write or flush to a file. The fix is replayed: the same once in 50 steps.
+How it is seen: spans around the logging calls, by the user's line; stack samples of the same statements, of lines that
+write or flush to a file, and of lines that compute what is logged and nothing else: in the same helper, or with results
+that only the log call reads. The fix is replayed: the same once in 50 steps.
 
 Stays quiet when: logging takes less than 3 % of loop time, happens in fewer than half of the steps, stands under a
 condition like step % 100 == 0, or belongs to an evaluation or to the turn of an epoch. Histograms and images are left
@@ -24,53 +25,45 @@ from collections import defaultdict
 from typing import Any
 
 from slowprobe.diagnose.finding import Fix, Where
-from slowprobe.diagnose.hot_lines import (
-    around_call,
-    editable,
-    holds,
-    may_wait_for_device,
-    sampled_lines,
-    scale_lines,
-    shares,
-)
-from slowprobe.diagnose.rule import Answer, Diagnosis, NotApplicable, Passed, Rule
-from slowprobe.diagnose.rules._media import is_media
-from slowprobe.diagnose.turns import beside, rarer, turn_of
+from slowprobe.diagnose.hot_lines import editable, scale_lines, shares
+from slowprobe.diagnose.rule import Answer, Diagnosis, NotApplicable, NotChecked, Passed, Rule
+from slowprobe.diagnose.rules._every_step import WRITES, every_step_log
+from slowprobe.diagnose.turns import beside, rarer
 from slowprobe.run.record import Site
 from slowprobe.timeline.facts import SpanFacts
 from slowprobe.timeline.hotspots import LineTime
 from slowprobe.timeline.replay import Factor, Scale
 
 MIN_SHARE = 0.03  # of loop time; below, logging costs less than steps differ from one another
-MIN_CALLS_PER_STEP = 0.5  # rarer is an interval somebody has chosen
+MIN_COMPUTING = 10  # samples, where the finding rests on them; a share from fewer is off by a third or more
 EVERY = 50  # Lightning's default interval
 REMAINING = Factor(1 / 100, 1 / EVERY, 1 / 10)  # whoever follows the advice picks something between 10 and 100 steps
-MIN_SAMPLES = 5  # for a line without a span: about 50 ms of samples
-SYNCS = (".item(", ".cpu(", ".tolist(", ".numpy(")  # on a device: work that is waited for, not logging
-WRITES = (".write(", ".writelines(", ".writerow(", ".flush(", "fsync(", "json.dump(", ".to_csv(")
 
 RULE = Rule(
     title="Logging in every step",
     bottleneck="logging",
     needs=("steps", "logs", "backwards", "lines", "partition", "source", "settings"),
+    closer_than=("python-bound", "python-param-loops", "tiny-op-loop", "external-wait"),
 )
 
 
 def check(run: Any) -> Answer:
     """Add up what is logged or written at each step."""
-    frequent = [facts for facts in run.logs if _is_frequent(run, facts) and not is_media(run, facts)]
-    lines = sampled_lines(run)
-    written = _writes(run, lines, frequent)
-    if not run.logs and not written:
+    log = every_step_log(run)
+    frequent = log.calls
+    if not run.logs and not log.written:
         return NotApplicable("nothing is printed, logged or written in the loop")
     seconds: dict[Site, float] = defaultdict(float)
     for facts in frequent:
         seconds[facts.where or Site("", 0, "")] += facts.scopes["step"]
-    for line in written:
+    for line in log.lines:
         seconds[_site_of(run, line, frequent)] += line.seconds
     spent, loop_s = sum(seconds.values()), run.partition.loop_s
     if spent < MIN_SHARE * loop_s:
         return Passed(f"logging in the steps takes {spent / loop_s:.1%} of loop time")
+    computing_s, samples = sum(line.seconds for line in log.computed), sum(line.samples for line in log.computed)
+    if spent - computing_s < MIN_SHARE * loop_s and samples < MIN_COMPUTING:
+        return NotChecked(f"{spent / loop_s:.0%} of loop time, but by {samples} stack samples only: too few to tell")
     where = shares(seconds)
     calls = sum(facts.calls for facts in frequent) / run.steps.count
     count = f"{calls:.0f} calls a step" if calls >= 1.5 else "a call a step" if calls else "writes to files in the step"
@@ -86,18 +79,22 @@ def check(run: Any) -> Answer:
         ),
         changes=[
             *(Scale("log", "step", facts.scopes["step"], REMAINING) for facts in frequent),
-            *scale_lines(written, REMAINING),
+            *scale_lines(log.lines, REMAINING),
         ],
+        covers=[line.site for line in log.lines],
         evidence={
             "log calls a step": round(calls, 2),
             "in log calls, ms a step": round(sum(f.scopes["step"] for f in frequent) / run.steps.count * 1000, 3),
-            "around them and in plain writes, ms a step": round(
-                sum(line.seconds for line in written) / run.steps.count * 1000, 3
-            ),
+            "around them and in plain writes, ms a step": _ms_a_step(run, log.written),
+            "computing what is logged, ms a step": _ms_a_step(run, log.computed),
             "share of loop time": round(spent / loop_s, 4),
             "called through": ", ".join(sorted({facts.name for facts in frequent})) or "file writes",
         },
     )
+
+
+def _ms_a_step(run: Any, lines: list[LineTime]) -> float:
+    return round(sum(line.seconds for line in lines) / float(run.steps.count) * 1000, 3)
 
 
 def _together(run: Any, where: list[Where], frequent: list[SpanFacts]) -> list[Site]:
@@ -114,34 +111,6 @@ def _together(run: Any, where: list[Where], frequent: list[SpanFacts]) -> list[S
     ]
     simple = [site for site in beside_it if run.source.statement(site)[0] == site.line]
     return [*sites, *simple]
-
-
-def _is_frequent(run: Any, facts: SpanFacts) -> bool:
-    return facts.scopes.get("step", 0.0) > 0 and facts.calls >= MIN_CALLS_PER_STEP * run.steps.count
-
-
-def _writes(run: Any, lines: list[LineTime], frequent: list[SpanFacts]) -> list[LineTime]:
-    """Sampled time in the statements of the log calls, and in lines that write to files at each step."""
-    in_step = [line for line in lines if (line.scope, line.bucket) == ("step", "python")]
-    # In a helper only the statements of its log calls count: what else it computes may be needed.
-    syncs = SYNCS if may_wait_for_device(run) else ()
-    of_calls = [
-        line
-        for facts in frequent
-        if facts.where is not None
-        for line in around_call(run, in_step, facts.where, WRITES, whole_helper=False)
-        if not holds(run, line, syncs)
-    ]
-    plain = [
-        line for line in in_step if line.samples >= MIN_SAMPLES and holds(run, line, WRITES) and _each_step(run, line)
-    ]
-    return list(dict.fromkeys([*of_calls, *plain]))
-
-
-def _each_step(run: Any, line: LineTime) -> bool:
-    """Whether the source says that a line runs at every turn of the loop."""
-    turn = turn_of(run.source, line.site)
-    return turn is not None and turn.guard is None
 
 
 def _site_of(run: Any, line: LineTime, frequent: list[SpanFacts]) -> Site:
