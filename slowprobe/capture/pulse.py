@@ -44,20 +44,22 @@ class Pulse(threading.Thread):
         sampling = flushing = True
         began = time.monotonic()
         next_flush = began + FLUSH_PERIOD_S
-        cost_s = 0.0
+        cost_s, before_s = 0.0, time.thread_time()
         while True:
             pause_s = period_s(cost_s, time.monotonic() - began) * (0.5 + self._random.random())
             due_ns = time.perf_counter_ns() + int(pause_s * 1e9)
             if self._stopping.acquire(timeout=pause_s):
                 break
             if sampling:
-                begin = time.thread_time()  # what passes while the training thread has the interpreter costs nothing
                 sampling = self._guarded("sampler", partial(self._sample, due_ns))
-                cost_s += 0.1 * (time.thread_time() - begin - cost_s)
+                now_s = time.thread_time()  # what passes while the training thread has the interpreter costs nothing
+                cost_s += 0.1 * (now_s - before_s - cost_s)
+                before_s = now_s
             if flushing and time.monotonic() >= next_flush:
                 now = time.monotonic()
                 next_flush = now + (FLUSH_PERIOD_S if now - began < EARLY_S else LATER_FLUSH_S)
                 flushing = self._guarded("flush", self._flush)
+                before_s = time.thread_time()
         self.cpu_ns = time.thread_time_ns()
 
     def _guarded(self, topic: str, work: Callable[[], None]) -> bool:

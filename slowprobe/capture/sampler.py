@@ -147,7 +147,7 @@ def _read_places(thread: int, others: OtherThreads) -> tuple[list[tuple[CodeType
         threads = sys._current_frames()
         frame = threads.pop(thread, None)
         threads.pop(threading.get_ident(), None)
-        return _places(frame), others.sample(threads)
+        return _places(frame), bool(threads) and others.sample(threads)
     finally:
         if collecting:
             gc.enable()

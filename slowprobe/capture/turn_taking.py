@@ -33,10 +33,10 @@ class TurnTaking:
         self._users = sys.getswitchinterval()
         self._change(ALONE_S)
 
-    def adapt(self, contended: bool) -> None:
-        """Follow whether other Python threads are at work."""
+    def adapt(self, contended: bool, measures: bool) -> None:
+        """Follow whether other Python threads are at work; measures: whether to find out what they would wait."""
         self._beats += 1
-        self.natural = not contended and self._beats % NATURAL_EVERY == 0
+        self.natural = measures and not contended and self._beats % NATURAL_EVERY == 0
         self._change(self._users if self.natural else SHARED_S if contended else ALONE_S)
 
     def restore(self) -> None:

@@ -8,13 +8,16 @@ from collections.abc import Callable
 from slowprobe.capture.loader_cpu import LoaderCpuMeter
 from slowprobe.capture.lock_waits import LockWaitLog
 from slowprobe.capture.machine import ResourceMeter
-from slowprobe.capture.recorder import Recorder
+from slowprobe.capture.recorder import KIND, Recorder
 from slowprobe.capture.sampler import StackSampler
 from slowprobe.capture.sources import Sources
+from slowprobe.capture.span_key import SUBJECT_BITS
 from slowprobe.capture.subjects import Subjects
 from slowprobe.capture.totals import Totals
 from slowprobe.capture.turn_taking import TurnTaking
 from slowprobe.run.writer import JournalWriter
+
+MAKING = (KIND["fetch"], KIND["collate"])
 
 
 class Upkeep:
@@ -41,6 +44,7 @@ class Upkeep:
         self._next_chunk_ns = 0
         self._noted_fault: str | None = None
         self.turn_taking = TurnTaking()
+        self._makes_batches = False  # only then is it of use how long the interpreter lock is waited for
 
     def sample(self, due_ns: int) -> None:
         """Read the training thread's stack once, or note by how much this comes later than `due_ns`."""
@@ -48,14 +52,16 @@ class Upkeep:
             self._lock_waits.add(due_ns, time.perf_counter_ns())
         else:
             self.sampler.sample()
-        self.turn_taking.adapt(self.sampler.contended)
+        self.turn_taking.adapt(self.sampler.contended, self._makes_batches)
 
     def _context(self) -> tuple[int, bool]:
         stack = self._recorder.stack
         try:
-            return stack[-1], True
+            key = stack[-1]
         except IndexError:
             return self._recorder.last_key, False
+        self._makes_batches = self._makes_batches or key >> SUBJECT_BITS in MAKING
+        return key, True
 
     def flush(self, final_ns: int | None = None) -> None:
         """Write what was recorded since the last time; `final_ns` is when the recording ended."""

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from slowprobe.capture.turn_taking import WORKER_S, SamplingBursts
+from slowprobe.capture.turn_taking import ALONE_S, NATURAL_EVERY, SHARED_S, WORKER_S, SamplingBursts, TurnTaking
 
 
 @pytest.fixture(autouse=True)
@@ -37,3 +37,21 @@ def test_what_the_user_sets_between_bursts_is_kept() -> None:
     sys.setswitchinterval(2e-3)
     assert bursts.now() and not bursts.now()
     assert sys.getswitchinterval() == pytest.approx(2e-3, rel=0.1)
+
+
+def test_every_beat_samples_unless_the_lock_is_to_be_measured() -> None:
+    """A beat that waits for the lock as any thread would cannot sample: only where batches are made does one serve."""
+    sys.setswitchinterval(5e-3)
+    taking = TurnTaking()
+    taking.start()
+    for measures in (False, True):
+        natural = []
+        for _ in range(4 * NATURAL_EVERY):
+            taking.adapt(contended=False, measures=measures)
+            natural.append(taking.natural)
+            assert sys.getswitchinterval() == pytest.approx(5e-3 if taking.natural else ALONE_S, rel=0.1)
+        assert sum(natural) == (4 if measures else 0)
+    taking.adapt(contended=True, measures=True)
+    assert not taking.natural and sys.getswitchinterval() == pytest.approx(SHARED_S, rel=0.1)
+    taking.restore()
+    assert sys.getswitchinterval() == pytest.approx(5e-3, rel=0.1)
