@@ -304,11 +304,12 @@ class SyntheticRun:
         above: Sequence[tuple[str, int, str]] = (),
         digest: int = 0,
         take_ms: float = 0.0,
+        collect_ms: float = 0.0,
     ) -> None:
         """A batch is asked for. The lines (line → ms) say where in fetch and collate the samples fall; the rest is a
         library's; `below` has frames below a line, `above` such as are above all. With workers, who makes it when
         follows from the queue; a worker takes no core from the step. `worker`: who makes it where the data are divided
-        among workers. It is taken over in `take_ms`.
+        among workers. It is taken over in `take_ms`, of which collections take `collect_ms`.
         """
         fetch = [(line, function, ms) for line, ms in (fetch_lines or {}).items()]
         collate = [(line, collate_function, ms) for line, ms in (collate_lines or {}).items()]
@@ -347,7 +348,10 @@ class SyntheticRun:
                 row = loader.sampled.setdefault((worker, bucket, frames), [0, 0, 0])
                 for index, value in enumerate((1, round(ms * 1e6), round(ms * cpu * 1e6))):
                     row[index] += value
-        self.span("data_wait", loader.subject, max(0, loader.free_ns[worker] - self.now_ns) / 1e6 + take_ms)
+        with self.inside("data_wait", loader.subject):
+            self.spend(max(0, loader.free_ns[worker] - self.now_ns) / 1e6 + take_ms - collect_ms)
+            if collect_ms:
+                self.collect(collect_ms)
         loader.taken_ns.append(self.now_ns)
 
     def _spend_on(

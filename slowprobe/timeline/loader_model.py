@@ -183,6 +183,12 @@ class LoaderModel:
     def _shape(self, plan: Plan) -> Shape:
         return Shape(plan.settings, self.length, self.loader.passes)
 
+    def starts_saved_s(self, num_workers: int) -> float:
+        """Seconds of the run that so many workers instead of the recorded ones would save by being started only."""
+        settings = replace(self.recorded.settings, num_workers=num_workers)
+        fewer = self._start_s(replace(self.recorded, settings=settings), ends=True)
+        return (self._start_s(self.recorded, ends=True) - fewer) * self.loader.batches
+
     def _start_s(self, plan: Plan, ends: bool) -> float:
         """Starting and ending workers, seconds a batch."""
         loader, workers = self.loader, plan.settings.num_workers

@@ -17,14 +17,26 @@ RULE = "cpu-oversubscribed"
 BATCHES = 120
 
 
-def record(tmp_path, *, cores=4, threads=4, workers=4, fetch_ms=80.0, cpu=0.5, delayed=0.5, step_ms=40.0, used=3.0):
+def record(
+    tmp_path,
+    *,
+    cores=4,
+    threads=4,
+    workers=4,
+    fetch_ms=80.0,
+    cpu=0.5,
+    delayed=0.5,
+    step_ms=40.0,
+    used=3.0,
+    start_ms=0.1,
+):
     run = SyntheticRun(tmp_path, SOURCE, cores=cores)
     run.settings(num_threads=threads)
     loader = run.loader(2, num_workers=workers, persistent_workers=True)
     made_ms = BATCHES * fetch_ms / workers
     loader.gained = {"run_delay_ns": None if delayed is None else round(delayed * made_ms * 1e6)}
     run.stepped(loader, used)
-    with run.epoch(loader):
+    with run.epoch(loader, start_ms=start_ms):
         for _ in range(BATCHES):
             run.batch(loader, fetch_ms, fetch_cpu=cpu)
             run.train(0.4 * step_ms, 0.5 * step_ms, 0.1 * step_ms)
@@ -61,6 +73,12 @@ def test_serial_steps_pass(tmp_path):
     """Near miss: more processes than cores, but no parallel operator that they could hold up."""
     verdict = ask(RULE, record(tmp_path, used=1.0))
     assert verdict.status == "passed"
+
+
+def test_a_dear_start_of_the_workers_is_another_cause(tmp_path):
+    """Near miss: one worker less would save a second of starting it, and nothing of the steps."""
+    verdict = ask(RULE, record(tmp_path, used=1.0, start_ms=8_000.0))
+    assert verdict.status == "passed" and "are expected to gain 0%" in verdict.outcome.reason
 
 
 def test_workers_that_are_started_anew_are_another_cause(tmp_path):

@@ -159,7 +159,7 @@ def test_what_only_the_log_call_reads_is_loggings(tmp_path):
     assert verdict.saved_s == pytest.approx(49 * 0.0044 * 49 / 50, rel=0.01), "the last message comes after the loop"
     assert verdict.diagnosis.fix.diff == (
         '-right = np.equal(scores.argmax(1), y)\n-print(f"{accuracy:.2f}")\n'
-        '+if step % 50 == 0:\n+    right = np.equal(scores.argmax(1), y)\n'
+        "+if step % 50 == 0:\n+    right = np.equal(scores.argmax(1), y)\n"
         '+if step % 50 == 0:\n+    print(f"{accuracy:.2f}")'
     )
     assert ask("cpu-metrics-in-step", evidence).status == "passed"

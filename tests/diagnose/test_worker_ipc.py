@@ -19,7 +19,16 @@ IMAGES = {"payload": 500, "size": 80_000_000}
 
 
 def record(
-    tmp_path, take_ms=5.0, give_ms=6.0, payload=1_000_000, size=0, fetch_ms=2.0, workers=2, known=True, cpu_ms=None
+    tmp_path,
+    take_ms=5.0,
+    give_ms=6.0,
+    payload=1_000_000,
+    size=0,
+    fetch_ms=2.0,
+    workers=2,
+    known=True,
+    cpu_ms=None,
+    collect_ms=0.0,
 ):
     """The loop waits `take_ms` for each batch, in which it is handed over."""
     run = SyntheticRun(tmp_path, SOURCE, cores=8)
@@ -31,7 +40,7 @@ def record(
         run.batch_bytes(loader, size)
     with run.epoch(loader):
         for _ in range(BATCHES):
-            run.batch(loader, fetch_ms, take_ms=take_ms if workers else 0.0)
+            run.batch(loader, fetch_ms, take_ms=take_ms if workers else 0.0, collect_ms=collect_ms)
             run.train(4.0, 8.0, 1.0)
     return run.evidence()
 
@@ -42,6 +51,21 @@ def test_slow_names_the_loader_the_cause_and_saves_the_receiving(tmp_path, batch
     assert verdict.lines == [1]
     assert said in verdict.diagnosis.summary
     assert BATCHES * 0.0025 * 0.8 < verdict.saved_s < BATCHES * 0.005
+
+
+def test_what_unpickled_objects_set_off_in_the_collector_is_the_hand_overs(tmp_path):
+    evidence = record(tmp_path, take_ms=12.0, collect_ms=7.0)
+    verdict = ask(RULE, evidence)
+    assert verdict.saved_s == pytest.approx(BATCHES * (0.012 - 0.001) * 0.9, rel=0.1), "a collection counts as step"
+    assert "Collections while it unpickles take 28% of loop time" in verdict.diagnosis.summary
+    other = ask("gc-pause", evidence)
+    assert other.status == "passed" and "beside 28% that handing batches over sets off" in other.outcome.reason
+
+
+def test_collections_beside_tensors_are_left_to_gc_pause(tmp_path):
+    """Near miss: the collector runs while batches are taken over, but few objects come with them."""
+    evidence = record(tmp_path, take_ms=8.0, cpu_ms=8.0, collect_ms=7.0, **IMAGES)
+    assert ask("gc-pause", evidence).saved_s == pytest.approx(BATCHES * 0.007 * 0.95, rel=0.12)
 
 
 def test_waiting_for_the_handles_of_idle_workers_counts(tmp_path):

@@ -15,7 +15,7 @@ from slowprobe.timeline.input_curve import InputCurve, input_curve, most_workers
 from slowprobe.timeline.loader_model import LoaderModel
 from slowprobe.timeline.lock_waits import lock_wait_s
 from slowprobe.timeline.making_stacks import StackTime, making_stacks
-from slowprobe.timeline.receiving import receiving
+from slowprobe.timeline.receiving import collecting, receiving
 from slowprobe.timeline.repeated_items import RepeatedItems, repeated_items
 from slowprobe.timeline.uncontended import Machine
 from slowprobe.timeline.worker_memory import PrivateGrowth, private_growth
@@ -38,6 +38,11 @@ class PipelineEvidence(SpanEvidence):
     def receiving(self) -> dict[int, float]:
         """CPU seconds in which the training thread takes a batch from a worker, by loader."""
         return receiving(self.recording, self.loaders)
+
+    @cached_property
+    def collecting(self) -> dict[int, dict[str, float]]:
+        """Seconds of collections while the training thread takes batches from workers, by loader and scope."""
+        return collecting(self.recording, self.labels, self.partition, self.loaders)
 
     @cached_property
     def private_growth(self) -> dict[int, PrivateGrowth]:

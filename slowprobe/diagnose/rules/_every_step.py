@@ -60,7 +60,9 @@ def _written(run: Any, lines: list[LineTime], calls: list[SpanFacts], syncs: Seq
         for line in around_call(run, lines, facts.where, WRITES, whole_helper=False)
         if not holds(run, line, syncs)
     ]
-    plain = [line for line in lines if line.samples >= MIN_SAMPLES and holds(run, line, WRITES) and _each_step(run, line)]
+    plain = [
+        line for line in lines if line.samples >= MIN_SAMPLES and holds(run, line, WRITES) and _each_step(run, line)
+    ]
     return list(dict.fromkeys([*of_calls, *plain]))
 
 
@@ -82,7 +84,11 @@ def _computed(
         if line in written or holds(run, line, syncs):
             continue
         turn = turn_of(run.source, line.site)
-        if turn is None or turn.guard is not None or (turn.called and changes_tensors(run.source, line.file, line.line)):
+        if (
+            turn is None
+            or turn.guard is not None
+            or (turn.called and changes_tensors(run.source, line.file, line.line))
+        ):
             continue
         same_loop = [each.statement for each in logging if (each.file, _first(each)) == (turn.file, _first(turn))]
         of_the_call = any(statement.lineno == turn.statement.lineno for statement in same_loop)

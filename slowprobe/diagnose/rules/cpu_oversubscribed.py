@@ -10,8 +10,9 @@ to run and had no core, as the kernel counts it. The recorded batches and steps 
 fewer workers, and with both; the best is recommended.
 
 Stays quiet when: workers wait for a core for less than a fifth of their time, everything fits on the cores, a replay
-gains less than 10 % or may lose, workers are started anew in each pass at a price, or other programs took the
-cores.
+gains less than 10 % or may lose (what fewer workers save only because fewer are started does not count: see
+spawn-pickle and worker-restart-each-epoch), workers are started anew in each pass at a price, or other programs took
+the cores.
 
 Fix: torch.set_num_threads(n) in the training process, or fewer workers.
 
@@ -97,8 +98,9 @@ def _best(run: Any, loader: LoaderFacts, model: LoaderModel, delay: float, wante
         return Passed(f"{threads} thread and {workers} worker are the least there can be")
     plan = min(outlooks, key=lambda each: outlooks[each].expected_s)
     outlook = outlooks[plan]
-    if outlook.saved_s < MIN_SAVING * outlook.before_s or outlook.worst_s > outlook.before_s:
-        gain = outlook.saved_s / outlook.before_s if outlook.before_s > 0 else 0.0
+    steady_s = outlook.saved_s - model.starts_saved_s(plan[1])
+    if steady_s < MIN_SAVING * outlook.before_s or outlook.worst_s > outlook.before_s:
+        gain = max(0.0, steady_s) / outlook.before_s if outlook.before_s > 0 else 0.0
         return Passed(
             f"workers and step want {wanted:.1f} of {run.cores_per_rank:.1f} cores, but fewer of either are expected "
             f"to gain {gain:.0%}, and may lose"

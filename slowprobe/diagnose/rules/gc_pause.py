@@ -7,7 +7,8 @@ Why it is slow: the training thread stands still meanwhile; in a distributed job
 
 How it is seen: the collector's own callbacks, each pause timed on the training thread.
 
-Stays quiet when: pauses take less than 1 % of loop time; those while torch.compile is at work are not counted.
+Stays quiet when: pauses take less than 1 % of loop time; those while torch.compile is at work are not counted, nor
+those that a hand-over of Python objects from workers sets off (worker-ipc).
 Reference counting frees tensors; the collector only finds cycles, and most training loops make none.
 
 Fix: freeze what exists once everything is built, switch automatic collection off, and collect at the end of each epoch.
@@ -24,6 +25,7 @@ import numpy as np
 from slowprobe.diagnose.edits import diff, place
 from slowprobe.diagnose.finding import Fix
 from slowprobe.diagnose.rule import Answer, Diagnosis, Passed, Rule
+from slowprobe.diagnose.rules.worker_ipc import hands_objects_over
 from slowprobe.timeline.recording import KIND
 from slowprobe.timeline.replay import Factor, Scale
 
@@ -33,7 +35,7 @@ LEFT = Factor(0.0, 0.05, 0.3)  # a collection an epoch remains, over what has be
 RULE = Rule(
     title="Garbage collection stops the training thread",
     bottleneck="host",
-    needs=("steps", "partition", "loaders", "forwards", "recording", "labels"),
+    needs=("steps", "partition", "loaders", "forwards", "recording", "labels", "collecting"),
 )
 
 
@@ -41,14 +43,24 @@ def check(run: Any) -> Answer:
     """Add up the pauses inside the loop."""
     loop_s = run.partition.loop_s
     compiling = _while_compiling(run)
+    handed = [run.collecting.get(loader.id, {}) for loader in run.loaders if hands_objects_over(loader)]
     paused = {
-        scope: max(0.0, run.partition.bucket_s("gc", scope) - compiling.get(scope, 0.0))
+        scope: max(
+            0.0,
+            run.partition.bucket_s("gc", scope)
+            - compiling.get(scope, 0.0)
+            - sum(each.get(scope, 0.0) for each in handed),
+        )
         for scope in ("step", "off_step")
     }
     total = sum(paused.values())
     longest, counted = _in_loop(run)
     if total < MIN_SHARE * loop_s:
-        return Passed(f"collections take {total / loop_s:.2%} of loop time; the longest {longest * 1000:.1f} ms")
+        handing = sum(sum(each.values()) for each in handed) / loop_s
+        beside = f", beside {handing:.0%} that handing batches over sets off" if handing >= MIN_SHARE else ""
+        return Passed(
+            f"collections take {total / loop_s:.2%} of loop time{beside}; the longest {longest * 1000:.1f} ms"
+        )
     sites = [loader.where for loader in run.loaders if loader.primary] or [facts.where for facts in run.forwards[:1]]
     calls = sum(number for number, _ in counted.values())
     return Diagnosis(

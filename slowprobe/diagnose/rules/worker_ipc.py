@@ -4,12 +4,13 @@ What it is: batches leave a worker as thousands of Python objects, as many small
 
 Why it is slow: a worker pickles what it made and the training thread unpickles it. Tensors go by shared memory, only
 their handles are pickled; Python objects go through a pipe, object by object, and the training thread pays for each,
-however many workers there are. Each tensor costs a file handle; a large one, a copy in the worker.
+however many workers there are; every 700 of them set the garbage collector off as well. Each tensor costs a file
+handle; a large one, a copy in the worker.
 
 How it is seen: the CPU time of the training thread while it asks for a batch (waiting for a worker takes none); the
-time of pickling in the workers and the size of a pickled batch; for many tensors, the wait that idle workers do not
-explain, at most a millisecond each. Where workers are at work all the time only because
-they pickle, that counts, too.
+time of pickling in the workers and the size of a pickled batch; collections meanwhile, where Python objects are handed
+over; for many tensors, the wait that idle workers do not explain, at most a millisecond each. Where workers are at work
+all the time only because they pickle, that counts, too.
 
 Saving: the waits of the recorded loop without most of that, never more than the wait itself; the millisecond that a
 batch of a few tensors costs is left out of it. Measured on torch 2.13, both ends together, for the same values: 2.9 MB
@@ -50,12 +51,13 @@ OBJECTS_SHARE = 0.1  # of a batch's bytes; below, the tensors are the batch
 HANDLE_BYTES = 70  # of one pickled tensor: its handle and size; 64 of them were 4.4 KB
 HANDLE_S = 0.001  # to ask its worker for one: measured 0.3-1.1 ms; the worker's interpreter lock is waited for, too
 MANY, LARGE_BYTES = 16, 10_000_000  # tensors; copying 10 MB into new shared memory takes 3-10 ms
+MENTIONED = 0.01  # of loop time; fewer collections than gc-pause would report
 LEFT = Factor(0.0, 0.1, 0.5)  # see "Saving" above
 
 RULE = Rule(
     title="Handing batches over from workers holds up the loop",
     bottleneck="input",
-    needs=("loaders", "partition", "receiving", "source"),
+    needs=("loaders", "partition", "receiving", "collecting", "source"),
 )
 
 
@@ -80,29 +82,41 @@ def _diagnose(run: Any, loader: LoaderFacts) -> Diagnosis | None:
     period = run.partition.loop_s / max(loader.batches, 1)
     sending = ((loader.make_s or 0.0) + give) / loader.num_workers > BUSY * period and busy < BUSY
     sent = max(0.0, give - TAKE_S) / loader.num_workers if making.workers and sending else 0.0
-    taken = max(0.0, take - TAKE_S)
+    collecting = run.collecting.get(loader.id, {}) if cause == "objects" else {}
+    collecting_s = sum(collecting.values())
+    taken = max(0.0, take - TAKE_S - collecting_s / max(loader.batches, 1))
     if cause == "tensors" and busy < BUSY and making.workers:  # the thread also sleeps until the worker sends handles
         handles_s = (making.payload_bytes or 0.0) / HANDLE_BYTES * HANDLE_S
         supply_s = (loader.make_s or 0.0) / loader.num_workers - (period - wait)
         taken = max(taken, min(handles_s, wait - TAKE_S - max(0.0, supply_s)))
-    held_up = max(0.0, min(wait - TAKE_S, taken + sent))
-    seconds = held_up * loader.batches
+    held_up = max(0.0, min(wait - TAKE_S - collecting_s / max(loader.batches, 1), taken + sent))
+    in_wait_s = held_up * loader.batches
+    seconds = in_wait_s + collecting_s
     if cause is None or seconds * (1 - LEFT.expected) < MIN_SAVING * run.partition.loop_s:
         return None
+    collected = (
+        f" Collections while it unpickles take {collecting_s / run.partition.loop_s:.0%} of loop time."
+        if collecting_s >= MENTIONED * run.partition.loop_s
+        else ""
+    )
     return Diagnosis(
         summary=(
             f"Taking a batch over costs the training thread {take * 1000:.1f} ms, sending it its worker "
             f"{give * 1000:.1f} ms: {seconds / run.partition.loop_s:.0%} of loop time is the hand-over, for "
-            f"{_what(loader, cause)}. More workers do not help."
+            f"{_what(loader, cause)}.{collected} More workers do not help."
         ),
         where=_where(run, loader),
         fix=Fix(text=_advice(loader, cause)),
-        changes=[Scale("data_wait", "step", seconds, LEFT)],
+        changes=[
+            Scale("data_wait", "step", in_wait_s, LEFT),
+            *(Scale("gc", scope, spent, LEFT) for scope, spent in collecting.items()),
+        ],
         basis="stated range",
         evidence={
             "taking a batch over, ms of the training thread": round(take * 1000, 3),
             "pickling a batch, ms of a worker": round(give * 1000, 3),
             "pickled, KB a batch": round((making.payload_bytes or 0.0) / 1e3, 1),
+            "collecting garbage meanwhile, ms a batch": round(collecting_s / max(loader.batches, 1) * 1000, 3),
             "tensors, KB a batch": round((making.batch_bytes or 0.0) / 1e3, 1),
             "waiting for a batch, ms": round(wait * 1000, 3),
             "workers busy": round(busy, 3) if making.workers else "unknown",
@@ -114,6 +128,11 @@ def _diagnose(run: Any, loader: LoaderFacts) -> Diagnosis | None:
 def _mean(values: np.ndarray[Any, np.dtype[np.float64]]) -> float:
     known = values[~np.isnan(values)]
     return float(known.mean()) if len(known) else 0.0
+
+
+def hands_objects_over(loader: LoaderFacts) -> bool:
+    """Whether batches come from workers as Python objects: then what is collected meanwhile is the hand-over's."""
+    return loader.num_workers > 0 and loader.role == "training" and not loader.watched and _cause(loader) == "objects"
 
 
 def _cause(loader: LoaderFacts) -> Cause | None:
