@@ -87,11 +87,9 @@ def _read_outside(source: Any, turn: Turn, names: set[str]) -> bool:
     assert turn.loop is not None
     first, last = turn.loop.lineno, turn.loop.end_lineno or turn.loop.lineno
     around = source.function_around(turn.file, first)
-    for node in ast.walk(around if around is not None else source.tree(turn.file)):
-        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load) and node.id in names:
-            if not first <= node.lineno <= last:
-                return True
-    return False
+    nodes = ast.walk(around if around is not None else source.tree(turn.file))
+    reads = (node for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load))
+    return any(node.id in names and not first <= node.lineno <= last for node in reads)
 
 
 def changes_tensors(source: Any, file: str, line: int) -> bool:

@@ -6,6 +6,7 @@ import pytest
 from synthetic import SyntheticRun
 
 from diagnose.asking import ask
+from diagnose.operators import line_ops, with_ops
 
 SOURCE = """\
 def save_checkpoint(path, step):
@@ -44,7 +45,7 @@ def train(run, loader):
     run.python(1.0)
 
 
-def record(tmp_path, *, every=1, copy_ms=2.0, save_ms=10.0, replace_ms=0.0):
+def record(tmp_path, *, every=1, copy_ms=2.0, save_ms=10.0, replace_ms=0.0, **sampling):
     run = SyntheticRun(tmp_path, SOURCE)
     loader = run.loader(None)
     with run.epoch(loader):
@@ -53,7 +54,7 @@ def record(tmp_path, *, every=1, copy_ms=2.0, save_ms=10.0, replace_ms=0.0):
             if step % every == 0:
                 run.python(copy_ms, run.line("deepcopy"), "save_checkpoint")
                 run.save(save_ms, run.line("torch.save"), "save_checkpoint")
-                run.python(replace_ms, run.line("os.replace"), "save_checkpoint")
+                run.python(replace_ms, run.line("os.replace"), "save_checkpoint", **sampling)
     return run.evidence()
 
 
@@ -70,6 +71,18 @@ def test_slow_names_the_save_and_what_stands_around_it(tmp_path):
         '-save_checkpoint("last.pt", step)\n+if step % 100 == 0:\n+    save_checkpoint("last.pt", step)'
     )
     assert "every step" in verdict.diagnosis.summary
+
+
+def test_waiting_for_the_rename_is_the_checkpoints_alone(tmp_path):
+    evidence = record(tmp_path, replace_ms=5.0, cpu_ms=0.2)
+    assert ask(RULE, evidence).lines == [3, 4, 2]
+    assert ask("external-wait", evidence).status == "passed"
+
+
+def test_python_of_the_helper_that_saves_is_the_checkpoints_alone(tmp_path):
+    evidence = with_ops(record(tmp_path, copy_ms=8.0), [line_ops(11, 3, op="aten::mm", function="main", forward_ms=4.0, left_ms=4.0)], 32.0)
+    assert ask(RULE, evidence).lines == [3, 2]
+    assert ask("python-bound", evidence).status == "passed"
 
 
 def test_an_interval_that_is_too_short_is_raised(tmp_path):

@@ -102,7 +102,7 @@ def _first(turn: Turn) -> int:
 
 
 def _observer(run: Any, site: Site) -> Turn | None:
-    """The statement of the loop that leads to a log call at each step; None where it also does something for training."""
+    """The statement of the loop that leads to a log call at each step; None where training needs it, too."""
     turn = turn_of(run.source, site)
     if turn is None or turn.guard is not None or not only_observes(run.source, turn):
         return None

@@ -25,20 +25,18 @@ from collections import defaultdict
 from typing import Any
 
 from slowprobe.diagnose.finding import Fix
-from slowprobe.diagnose.hot_lines import around_call, editable, sampled_lines, scale_lines, shares
+from slowprobe.diagnose.hot_lines import editable, scale_lines, shares
 from slowprobe.diagnose.intervals import times_rarer
 from slowprobe.diagnose.rule import Answer, Diagnosis, NotApplicable, Passed, Rule
+from slowprobe.diagnose.rules._saving import lines_of_saves, saves_in_loop, seconds_of
 from slowprobe.diagnose.turns import rarer
 from slowprobe.run.record import Site
-from slowprobe.timeline.facts import SpanFacts
-from slowprobe.timeline.hotspots import LineTime
 from slowprobe.timeline.replay import Factor, Scale
 
 MIN_SHARE = 0.03  # of loop time; an interval that costs less is a fair price for not losing work
 TARGET_SHARE = 0.015  # of loop time, what the recommended interval leaves: the middle of 1-2 %
 MAIN_PART = 0.2  # of the checkpoints' time: a line with less does not set how often there is one
 WRITE_VARIES = 2.0  # assumed, not measured: a rarer write may find the page cache full and wait for the disk
-AROUND = ("deepcopy(", "state_dict(", ".cpu(", "os.replace(", "os.rename(", ".rename(", "fsync(", ".flush(", "shutil.")
 
 RULE = Rule(
     title="Checkpoints block the loop",
@@ -50,20 +48,20 @@ RULE = Rule(
 
 def check(run: Any) -> Answer:
     """Weigh checkpoints against training."""
-    saves = [facts for facts in run.saves if _seconds(facts) > 0]
+    saves = saves_in_loop(run)
     if not saves:
         return NotApplicable("no checkpoint is written inside the training loop")
-    lines = _lines_around(run, saves)
+    lines = lines_of_saves(run)
     seconds: dict[Site, float] = defaultdict(float)
     for facts in saves:
-        seconds[facts.where or Site("", 0, "")] += _seconds(facts)
+        seconds[facts.where or Site("", 0, "")] += seconds_of(facts)
     for line in lines:
         seconds[line.site] += line.seconds
     spent, loop_s = sum(seconds.values()), run.partition.loop_s
     if spent < MIN_SHARE * loop_s:
         return Passed(f"checkpoints take {spent / loop_s:.1%} of loop time")
-    saving = sum(map(_seconds, saves))
-    count = max(facts.occasions for facts in saves if _seconds(facts) >= MAIN_PART * saving)
+    saving = sum(map(seconds_of, saves))
+    count = max(facts.occasions for facts in saves if seconds_of(facts) >= MAIN_PART * saving)
     steps_between = run.steps.count / count
     times = times_rarer(spent, loop_s - spent, TARGET_SHARE)
     if times < 2:
@@ -88,7 +86,7 @@ def check(run: Any) -> Answer:
             diff=rarer(run.source, editable(run, [saves[0].where]), times),
         ),
         changes=[
-            *(Scale("checkpoint", "off_step", _seconds(facts), factor) for facts in saves),
+            *(Scale("checkpoint", "off_step", seconds_of(facts), factor) for facts in saves),
             *scale_lines(lines, factor),
         ],
         evidence={
@@ -101,19 +99,3 @@ def check(run: Any) -> Answer:
             "recommended steps between two": interval,
         },
     )
-
-
-def _seconds(facts: SpanFacts) -> float:
-    """Inside the loop, and not a part of an evaluation."""
-    return max(0.0, facts.loop_s - facts.evaluation_s)
-
-
-def _lines_around(run: Any, saves: list[SpanFacts]) -> list[LineTime]:
-    lines = sampled_lines(run)
-    found = [
-        line
-        for facts in saves
-        if facts.where is not None
-        for line in around_call(run, lines, facts.where, AROUND, whole_helper=True)
-    ]
-    return list(dict.fromkeys(found))

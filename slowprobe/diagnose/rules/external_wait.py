@@ -9,8 +9,8 @@ How it is seen: spans around sleeps, subprocesses and network calls, by the user
 lines whose thread used the CPU for less than a fifth of their time. The fix is replayed: the wait is gone.
 
 Stays quiet when: it takes less than 2 % of loop time; inside a dataset (that is the cost of making a batch); on lines
-that log, write or save (other rules); and, for lines without a span, where there is a device or another rank to wait
-for, or other processes kept all cores busy, so that the thread was off the CPU for want of one.
+that log, write or save, or work for that (other rules); and, for lines without a span, where there is a device or
+another rank to wait for, or other processes kept all cores busy, so that the thread was off the CPU for want of one.
 
 Fix: take the sleep out; start the subprocess without waiting for it; hand network calls to a thread.
 
@@ -26,6 +26,7 @@ from slowprobe.diagnose.edits import diff, statement_lines
 from slowprobe.diagnose.finding import Fix
 from slowprobe.diagnose.hot_lines import holds, in_trainer, may_wait_for_device, sampled_lines, scale_lines, shares
 from slowprobe.diagnose.rule import Answer, Diagnosis, Passed, Rule
+from slowprobe.diagnose.rules._spoken_for import spoken_for
 from slowprobe.timeline.facts import SpanFacts
 from slowprobe.timeline.hotspots import LineTime
 from slowprobe.timeline.replay import GONE, Factor, Scale
@@ -52,7 +53,19 @@ ENDING_WORKERS = "DataLoaderIter.__del__"  # a pass given up: see loader-recreat
 RULE = Rule(
     title="The loop waits for something outside training",
     bottleneck="external",
-    needs=("steps", "sleeps", "externals", "backwards", "lines", "partition", "source", "settings", "neighbours"),
+    needs=(
+        "steps",
+        "sleeps",
+        "externals",
+        "saves",
+        "logs",
+        "backwards",
+        "lines",
+        "partition",
+        "source",
+        "settings",
+        "neighbours",
+    ),
 )
 
 
@@ -60,10 +73,13 @@ def check(run: Any) -> Answer:
     """Find waits that are no part of training."""
     loop_s = run.partition.loop_s
     starved = run.neighbours is not None and run.neighbours.in_the_way  # off the CPU for want of a core
+    others = spoken_for(run)
     found = [
         _of_spans(run, [facts for facts in run.sleeps if facts.loop_s > 0], GONE),
         _of_spans(run, [facts for facts in run.externals if facts.loop_s > 0], HANDED_OVER),
-        None if starved else _of_lines(run, [line for line in sampled_lines(run) if _waits(run, line)]),
+        None
+        if starved
+        else _of_lines(run, [line for line in sampled_lines(run) if line not in others and _waits(run, line)]),
     ]
     diagnoses = [diagnosis for diagnosis in found if diagnosis is not None]
     if diagnoses:

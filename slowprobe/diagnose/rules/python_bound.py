@@ -9,9 +9,9 @@ How it is seen: stack samples give the time of each line in the unprofiled run, 
 the same line; the difference is Python.
 
 Stays quiet when: it comes to less than 5 % of loop time, the time is spent off the CPU (that is waiting: external-wait,
-checkpoint-blocking), the line logs or writes (logging-every-step), or it belongs to a loop of small operators
-(tiny-op-loop, python-param-loops). Where one line is the whole training loop (model.fit of a trainer), the Python is
-the trainer's own, and the rule says that it does not judge it.
+checkpoint-blocking), the line logs, writes or saves, or works for that (logging-every-step, checkpoint-blocking), or it
+belongs to a loop of small operators (tiny-op-loop, python-param-loops). Where one line is the whole training loop
+(model.fit of a trainer), the Python is the trainer's own, and the rule says that it does not judge it.
 
 Fix: vectorise with torch or NumPy, do it every N steps, or move it into the dataset's workers.
 
@@ -28,6 +28,7 @@ from slowprobe.diagnose.finding import Fix, Where
 from slowprobe.diagnose.hot_lines import stretched, trainer_lines
 from slowprobe.diagnose.op_loops import op_loops
 from slowprobe.diagnose.rule import Answer, Diagnosis, NotChecked, Passed, Rule
+from slowprobe.diagnose.rules._spoken_for import spoken_for
 from slowprobe.timeline.hotspots import LineTime
 from slowprobe.timeline.replay import Factor, Scale
 
@@ -45,7 +46,18 @@ _MODULE_CALL = "Module._wrapped_call_impl"
 RULE = Rule(
     title="Python work on the training thread holds the step up",
     bottleneck="host",
-    needs=("steps", "ops", "lines", "source", "partition", "optimizers", "backwards", "settings"),
+    needs=(
+        "steps",
+        "ops",
+        "lines",
+        "source",
+        "partition",
+        "optimizers",
+        "backwards",
+        "settings",
+        "saves",
+        "logs",
+    ),
 )
 
 
@@ -58,14 +70,14 @@ def check(run: Any) -> Answer:
     operators_s = {
         (line.file, line.line): (line.forward_ms + line.launch_gap_ms) * like_it / 1000 for line in run.ops.lines
     }
-    on_cpu = 1 - stretched(run)
+    on_cpu, others = 1 - stretched(run), spoken_for(run)
     found: list[tuple[LineTime, float]] = []
     trainers, trainers_s = trainer_lines(run), 0.0
     for line in run.lines:
         key = (line.file, line.line)
         if line.scope != "step" or line.bucket not in _BUCKETS or key in elsewhere or line.samples < MIN_SAMPLES:
             continue
-        if line.callee == _MODULE_CALL:
+        if line in others or line.callee == _MODULE_CALL:
             continue  # a layer of torch's own: its time is its operators', whatever the one recorded step says
         if 1 - line.waiting < (1 - MAX_WAITING) * on_cpu or _WRITES.search(run.source.line(*key)):
             continue
