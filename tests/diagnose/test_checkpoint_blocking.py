@@ -80,7 +80,11 @@ def test_waiting_for_the_rename_is_the_checkpoints_alone(tmp_path):
 
 
 def test_python_of_the_helper_that_saves_is_the_checkpoints_alone(tmp_path):
-    evidence = with_ops(record(tmp_path, copy_ms=8.0), [line_ops(11, 3, op="aten::mm", function="main", forward_ms=4.0, left_ms=4.0)], 32.0)
+    evidence = with_ops(
+        record(tmp_path, copy_ms=8.0),
+        [line_ops(11, 3, op="aten::mm", function="main", forward_ms=4.0, left_ms=4.0)],
+        32.0,
+    )
     assert ask(RULE, evidence).lines == [3, 2]
     assert ask("python-bound", evidence).status == "passed"
 

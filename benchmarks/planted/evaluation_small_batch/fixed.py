@@ -19,13 +19,13 @@ def evaluate(model, loader):
 def main():
     """Train."""
     torch.manual_seed(0)
-    points = torch.randn(9_000, 64)
+    points = torch.randn(4_000, 64)
     labels = points[:, :10].argmax(dim=1)
-    held_out = TensorDataset(points[8_000:], labels[8_000:])
-    loader = DataLoader(TensorDataset(points[:8_000], labels[:8_000]), batch_size=256, shuffle=True)
+    held_out = TensorDataset(points[3_000:], labels[3_000:])
+    loader = DataLoader(TensorDataset(points[:3_000], labels[:3_000]), batch_size=256, shuffle=True)
     test_loader = DataLoader(held_out, batch_size=256)
-    layers = [layer for _ in range(8) for layer in (nn.Linear(256, 256), nn.LayerNorm(256), nn.GELU())]
-    model = nn.Sequential(nn.Linear(64, 256), *layers, nn.Linear(256, 10))
+    layers = [layer for _ in range(8) for layer in (nn.Linear(448, 448), nn.LayerNorm(448), nn.GELU())]
+    model = nn.Sequential(nn.Linear(64, 448), *layers, nn.Linear(448, 10))
     optimizer = torch.optim.SGD(model.parameters(), lr=0.05)
     began = time.perf_counter()
     for _ in range(4):

@@ -22,19 +22,23 @@ critic = nn.Sequential(
     nn.Flatten(),
     nn.Linear(64 * 16, 1),
 )
+generator, critic = (network.to(memory_format=torch.channels_last) for network in (generator, critic))
 of_generator = torch.optim.Adam(generator.parameters(), 2e-4, fused=True)
 of_critic = torch.optim.Adam(critic.parameters(), 2e-4, fused=True)
-pictures = torch.rand(2_000, 1, 16, 16)
+pictures = torch.rand(2_000, 1, 16, 16).contiguous(memory_format=torch.channels_last)
 start = time.perf_counter()
 for _ in range(60):
     real = pictures[torch.randint(len(pictures), (64,))]
     fake = generator(torch.randn(64, 32))
-    loss = (critic(fake.detach()) - critic(real)).mean() + 0.1 * critic(real).square().mean()
+    score = critic(real)
+    loss = (critic(fake.detach()) - score).mean() + 0.1 * score.square().mean()
     of_critic.zero_grad()
     loss.backward()
     of_critic.step()
+    critic.requires_grad_(False)
     loss = -critic(fake).mean()
     of_generator.zero_grad()
     loss.backward()
     of_generator.step()
+    critic.requires_grad_(True)
 print(f"loop_seconds={time.perf_counter() - start:.4f}")

@@ -21,7 +21,6 @@ class Mixtures(Dataset):
 
 def main():
     torch.manual_seed(7)
-    torch.set_num_threads(1)
     loader = DataLoader(Mixtures(), batch_size=32, num_workers=2, persistent_workers=True)
     model = nn.Sequential(
         nn.Conv1d(1, 64, 9),
