@@ -42,6 +42,19 @@ def test_a_step_without_python_passes(tmp_path):
     assert ask(RULE, with_ops(record(tmp_path, python_ms=0.2), [FORWARD], 13.2)).status == "passed"
 
 
+def test_lines_seen_too_seldom_are_not_judged(tmp_path):
+    """A busy machine: 14 % of the time on a line, but by nine samples."""
+    run = SyntheticRun(tmp_path, SOURCE)
+    for step in range(STEPS):
+        run.forward(4.0, 5)
+        run.backward(38.0, 6)
+        run.optimizer(1.0, 7)
+        run.python(7.0 if step < 9 else 0.0, 2, "metrics")
+        run.now_ns += 0 if step < 9 else 7_000_000
+    verdict = ask(RULE, with_ops(run.evidence(), [FORWARD], 50.0))
+    assert verdict.status == "not-checked" and "9 stack samples" in verdict.outcome.reason
+
+
 def test_a_line_whose_time_is_its_operators_passes(tmp_path):
     """Near miss: the samples lie between the phases, but the line runs a large operator there."""
     lines = [FORWARD, line_ops(2, 1, op="aten::mm", function="metrics", forward_ms=9.5, left_ms=9.5)]

@@ -73,9 +73,10 @@ def check(run: Any) -> Answer:
     on_cpu, others = 1 - stretched(run), spoken_for(run)
     found: list[tuple[LineTime, float]] = []
     trainers, trainers_s = trainer_lines(run), 0.0
+    thin_s, thin_samples = 0.0, 0
     for line in run.lines:
         key = (line.file, line.line)
-        if line.scope != "step" or line.bucket not in _BUCKETS or key in elsewhere or line.samples < MIN_SAMPLES:
+        if line.scope != "step" or line.bucket not in _BUCKETS or key in elsewhere:
             continue
         if line in others or line.callee == _MODULE_CALL:
             continue  # a layer of torch's own: its time is its operators', whatever the one recorded step says
@@ -85,7 +86,9 @@ def check(run: Any) -> Answer:
         if python_s < MIN_PYTHON * line.seconds:
             continue
         if key in trainers:
-            trainers_s += python_s
+            trainers_s += python_s if line.samples >= MIN_SAMPLES else 0.0
+        elif line.samples < MIN_SAMPLES:
+            thin_s, thin_samples = thin_s + python_s, thin_samples + line.samples
         else:
             found.append((line, python_s))
     total = sum(seconds for _, seconds in found)
@@ -96,6 +99,10 @@ def check(run: Any) -> Answer:
     sampled = sum(line.samples for line in run.lines if line.scope == "step")
     if not found and sampled < FEW_SAMPLES:
         return NotChecked(f"only {sampled} stack samples in the steps: too few to see Python's lines")
+    if total < MIN_SHARE * loop_s <= total + thin_s and thin_samples < FEW_SAMPLES:
+        return NotChecked(
+            f"{(total + thin_s) / loop_s:.0%} of loop time, most of it by {thin_samples} stack samples: too few to tell"
+        )
     if total < MIN_SHARE * loop_s:
         return Passed(f"Python outside operators takes {total / loop_s:.1%} of loop time")
     return _diagnose(run, sorted(found, key=lambda entry: -entry[1]), total, loop_s)
