@@ -13,6 +13,7 @@ LONGEST_PERIOD_S = 0.1
 EARLY_S = 20.0
 EARLY_SHARE = 0.004  # of the time goes to sampling at first, while short runs are decided
 LATER_SHARE = 0.002  # then lines are known, and the samples only keep their shares up to date
+SETTLING_S = 0.3  # by when a new cost counts: stacks of imports take ten times as long as those of the loop after them
 FLUSH_PERIOD_S = 1.0
 LATER_FLUSH_S = 2.0  # what a kill loses at most, once a run is no longer a short one
 
@@ -44,22 +45,21 @@ class Pulse(threading.Thread):
         sampling = flushing = True
         began = time.monotonic()
         next_flush = began + FLUSH_PERIOD_S
-        cost_s, before_s = 0.0, time.thread_time()
+        cost_s = 0.0
         while True:
-            pause_s = period_s(cost_s, time.monotonic() - began) * (0.5 + self._random.random())
+            last = time.monotonic()
+            pause_s = period_s(cost_s, last - began) * (0.5 + self._random.random())
             due_ns = time.perf_counter_ns() + int(pause_s * 1e9)
             if self._stopping.acquire(timeout=pause_s):
                 break
             if sampling:
+                begin = time.thread_time()  # what passes while the training thread has the interpreter costs nothing
                 sampling = self._guarded("sampler", partial(self._sample, due_ns))
-                now_s = time.thread_time()  # what passes while the training thread has the interpreter costs nothing
-                cost_s += 0.1 * (now_s - before_s - cost_s)
-                before_s = now_s
+                cost_s = settled(cost_s, time.thread_time() - begin, time.monotonic() - last)
             if flushing and time.monotonic() >= next_flush:
                 now = time.monotonic()
                 next_flush = now + (FLUSH_PERIOD_S if now - began < EARLY_S else LATER_FLUSH_S)
                 flushing = self._guarded("flush", self._flush)
-                before_s = time.thread_time()
         self.cpu_ns = time.thread_time_ns()
 
     def _guarded(self, topic: str, work: Callable[[], None]) -> bool:
@@ -77,6 +77,14 @@ class Pulse(threading.Thread):
             self._stopping.release()
         if self.is_alive() and threading.current_thread() is not self:
             self.join(timeout=5)
+
+
+def settled(cost_s: float, latest_s: float, gap_s: float) -> float:
+    """The cost of a sample as it is known after one of `latest_s`, `gap_s` after the one before.
+
+    By time and not by number: where samples are rare for their cost, a number of them would take seconds.
+    """
+    return cost_s + min(1.0, gap_s / SETTLING_S) * (latest_s - cost_s)
 
 
 def period_s(cost_s: float, elapsed_s: float) -> float:
