@@ -48,11 +48,13 @@ def turn_of(source: SourceText, site: Site | None) -> Turn | None:
     Where no loop is seen to train (the training is in another file), a condition on a step counter on the way counts,
     else the innermost loop around the line.
     """
-    if site is None:
-        return None
-    tree = _parse("\n".join(source.lines(site.file)))
-    trains = _Trains(source.lines(site.file), tree)
-    line, called, other = site.line, False, None
+    return None if site is None else _turn_at(site.file, "\n".join(source.lines(site.file)), site.line)
+
+
+@lru_cache(maxsize=4096)
+def _turn_at(file: str, text: str, line: int) -> Turn | None:
+    tree, trains = _parse(text), _trains_in(text)
+    called, other = False, None
     guard: ast.If | None = None
     for _ in range(MAX_CALLERS):
         around = _around(tree, line)
@@ -65,7 +67,7 @@ def turn_of(source: SourceText, site: Site | None) -> Turn | None:
         if loops and inner and not trains(inner[-1]):
             function = scope.name if scope is not None else "<module>"
             outermost = _outside_inner_loops(inner)
-            turn = Turn(site.file, loop or loops[-1], outermost, guard, called, function, loop is not None)
+            turn = Turn(file, loop or loops[-1], outermost, guard, called, function, loop is not None)
             if loop is not None:
                 return turn
             other = other or turn
@@ -77,7 +79,7 @@ def turn_of(source: SourceText, site: Site | None) -> Turn | None:
         line, called = caller, True
     if guard is not None and (other is None or other.guard is not guard):
         holder = _innermost_function(_around(tree, guard.lineno))
-        return Turn(site.file, None, guard, guard, True, holder.name if holder else "<module>", trains=False)
+        return Turn(file, None, guard, guard, True, holder.name if holder else "<module>", trains=False)
     return other
 
 
@@ -86,11 +88,11 @@ def loop_that_calls(source: SourceText, file: str, line: int) -> tuple[tuple[int
 
     First and last lines of both. None where a loop that trains calls it: there it runs once a step.
     """
-    tree = _parse("\n".join(source.lines(file)))
+    text = "\n".join(source.lines(file))
+    tree, trains = _parse(text), _trains_in(text)
     scope = _innermost_function(_around(tree, line))
     if scope is None:
         return None
-    trains = _Trains(source.lines(file), tree)
     for call in _calls(tree, scope.name, plain=True):
         around = _around(tree, call)
         holder = _innermost_function(around)
@@ -118,6 +120,11 @@ class _Trains:
 
     def _says_so(self, node: ast.stmt) -> bool:
         return any(_TRAINS.search(line) for line in self._lines[node.lineno - 1 : _end(node)])
+
+
+@lru_cache(maxsize=16)
+def _trains_in(text: str) -> _Trains:
+    return _Trains(text.splitlines(), _parse(text))
 
 
 def beside(source: SourceText, site: Site) -> list[tuple[int, int]]:
