@@ -64,6 +64,14 @@ def is_read_by_none_but(source: Any, turn: Turn, readers: Sequence[ast.stmt]) ->
     return False
 
 
+def keeps_a_total(source: Any, turn: Turn) -> bool:
+    """Whether a statement feeds an object that is read outside the loop: a figure of all batches needs each of them."""
+    statement = turn.statement
+    if turn.loop is None or not isinstance(statement, ast.Expr):
+        return False
+    return _read_outside(source, turn, _bound(statement))
+
+
 def _plain_targets(statement: ast.Assign) -> set[str] | None:
     """The local names an assignment binds; None where it binds anything else, too."""
     parts = [part for target in statement.targets for part in _parts(target)]
@@ -83,13 +91,17 @@ def _is_local(target: ast.expr) -> bool:
 
 
 def _read_outside(source: Any, turn: Turn, names: set[str]) -> bool:
-    """Whether a name is read in the same file outside the loop, as by what is returned or printed at the end."""
+    """Whether a name is read outside the loop, as by what is returned or printed at the end; an attribute, anywhere."""
     assert turn.loop is not None
     first, last = turn.loop.lineno, turn.loop.end_lineno or turn.loop.lineno
     around = source.function_around(turn.file, first)
-    nodes = ast.walk(around if around is not None else source.tree(turn.file))
-    reads = (node for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load))
-    return any(node.id in names and not first <= node.lineno <= last for node in reads)
+    tree = source.tree(turn.file)
+    for name in names:
+        within = tree if around is None or "." in name else around
+        reads = (node for node in ast.walk(within) if _is_read(node) and _name(node) == name)
+        if any(not first <= node.lineno <= last for node in reads):  # type: ignore[attr-defined]
+            return True
+    return False
 
 
 def changes_tensors(source: Any, file: str, line: int) -> bool:

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from slowprobe.diagnose.hot_lines import sampled_lines, trainer_lines
-from slowprobe.diagnose.turns import loop_that_calls
+from slowprobe.diagnose.turns import loop_that_calls, turn_of
+from slowprobe.run.record import Site
 from slowprobe.timeline.op_lines import SourceOps
 
 MIN_SAMPLES = 30  # of a loop; from fewer, its share is known to a fifth at best, and operator times are better
@@ -83,14 +84,23 @@ def in_libraries(run: Any) -> str:
 
 
 def _repeating(run: Any) -> list[SourceOps]:
-    """Lines that launch one operator many times a step."""
+    """Lines that launch one operator many times a step; not those under ``if step % 100 == 0``.
+
+    Of such a line the few recorded steps say nothing: they hold it by chance, or not.
+    """
     return [
         line
         for line in run.ops.lines
         if (most := line.most_repeated) is not None
         and most.count >= MIN_REPEATS
         and most.op_class not in _NOT_LAUNCHED_HERE
+        and not _is_rare(run, line)
     ]
+
+
+def _is_rare(run: Any, line: SourceOps) -> bool:
+    turn = turn_of(run.source, Site(line.file, line.line, ""))
+    return turn is not None and turn.guard is not None
 
 
 def is_over_parameters(loop: OpLoop, run: Any) -> bool:

@@ -69,6 +69,20 @@ def test_python_that_is_no_metric_is_left_to_python_bound(tmp_path):
     assert ask(RULE, evidence).status == "passed"
 
 
+@pytest.mark.parametrize(("read", "status"), [("print(matrix.accuracy())", "passed"), ("pass", "found")])
+def test_a_total_over_all_batches_is_not_to_skip_any(tmp_path, read, status):
+    """Near miss: pure Python counts each batch for a figure that is read after the loop."""
+    source = TEMPLATE.format(statement="matrix.update(loss, y)", after="pass").replace("def rank(", "def update(")
+    source = source.replace("order = np.argsort(-scores, axis=1)", "confusion = [s for s in scores]") + f"    {read}\n"
+    run = SyntheticRun(tmp_path, source)
+    for _ in range(STEPS):
+        run.forward(4.0, 7)
+        run.python(5.0, 3, "ConfusionMatrix.update")
+        run.backward(8.0, 9)
+        run.optimizer(1.0, 10)
+    assert ask(RULE, run.evidence()).status == status
+
+
 def test_statistics_of_every_parameter_count(tmp_path):
     statement = "stats = {n: p.abs().mean().item() for n, p in net.named_parameters()}"
     verdict = ask(RULE, record(tmp_path, statement, line=8, function="main"))

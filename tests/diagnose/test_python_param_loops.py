@@ -45,6 +45,18 @@ def test_slow_names_the_line_and_saves_what_foreach_was_measured_to(tmp_path):
     assert "_foreach_lerp_" in verdict.diagnosis.fix.diff
 
 
+@pytest.mark.parametrize("rule", [RULE, "tiny-op-loop"])
+def test_a_loop_that_a_recorded_step_holds_by_chance_is_not_judged(tmp_path, rule):
+    """Near miss: the profiler window met the one step in a hundred that reports on all parameters."""
+    source = SOURCE.replace("        update(model)", "        if step % 100 == 0: update(model)")
+    run = SyntheticRun(tmp_path, source)
+    for _ in range(STEPS):
+        run.forward(4.0, 6)
+        run.backward(8.0, 6)
+        run.optimizer(1.0, 7)
+    assert ask(rule, with_ops(run.evidence(), loop(), 20.0, costs=COSTS)).status != "found"
+
+
 def test_without_a_measurement_the_range_is_stated(tmp_path):
     assert ask(RULE, with_ops(record(tmp_path), loop(), 20.0, costs={})).diagnosis.basis == "stated range"
 

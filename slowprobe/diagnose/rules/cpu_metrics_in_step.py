@@ -14,8 +14,9 @@ Saving: a fiftieth of it remains where that is the interval; up to a quarter whe
 with tensors meanwhile.
 
 Stays quiet when: it takes less than 3 % of loop time, stands under a condition like step % 100 == 0, its result is
-trained with (an augmentation, advantages, a scheduler), or it is only for what is logged at each step
-(logging-every-step).
+trained with (an augmentation, advantages, a scheduler), it is only for what is logged at each step
+(logging-every-step), or Python of one's own adds it up over all batches for a figure that is read after the loop (what
+makes that quicker is python-bound's matter).
 
 Fix: if step % 50 == 0: around the lines; for figures of a whole epoch, collect detached tensors and compute once at its
 end (torchmetrics); for norms of parameters, torch._foreach_norm.
@@ -40,7 +41,7 @@ from slowprobe.diagnose.hot_lines import (
     scale_lines,
     shares,
 )
-from slowprobe.diagnose.observing import changes_tensors, only_observes
+from slowprobe.diagnose.observing import changes_tensors, keeps_a_total, only_observes
 from slowprobe.diagnose.rule import Answer, Diagnosis, NotChecked, Passed, Rule
 from slowprobe.diagnose.rules._every_step import every_step_log
 from slowprobe.diagnose.turns import Turn, rarer, turn_of
@@ -88,6 +89,8 @@ def check(run: Any) -> Answer:
         turn = turn_of(run.source, line.site)
         if turn is None or turn.guard is not None:
             continue
+        if not _by_library(run, line) and keeps_a_total(run.source, turn):
+            continue
         if _is_trained_with(run, turn, line):
             trained_with += line.seconds
             continue
@@ -104,11 +107,19 @@ def check(run: Any) -> Answer:
     return _diagnose(run, groups, found, spent)
 
 
+def _statement(run: Any, line: LineTime) -> str:
+    first, last = run.source.statement(line.site)
+    return " ".join(run.source.lines(line.file)[first - 1 : last]).partition("#")[0]
+
+
+def _by_library(run: Any, line: LineTime) -> bool:
+    return line.package in PACKAGES or _LIBRARY.search(_statement(run, line)) is not None
+
+
 def _measures(run: Any, line: LineTime) -> bool:
     """Whether a line computes figures: by the library below it, its name, or a loop over parameters that it is in."""
-    first, last = run.source.statement(line.site)
-    text = " ".join(run.source.lines(line.file)[first - 1 : last]).partition("#")[0]
-    if line.package in PACKAGES or _LIBRARY.search(text) or _METRIC.search(f"{text} {line.function}"):
+    text = _statement(run, line)
+    if _by_library(run, line) or _METRIC.search(f"{text} {line.function}"):
         return True
     around = run.source.loop_around(line.file, line.line)
     head = run.source.line(line.file, around[0]) if around else ""
