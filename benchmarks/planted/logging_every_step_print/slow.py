@@ -15,7 +15,10 @@ log.setLevel(logging.INFO)
 
 
 def report(step, loss, model):
-    statistics = [f"{name}: {p.mean().item():+.4f} {p.std().item():.4f}" for name, p in model.named_parameters()]
+    statistics = [  # slowprobe: rule=logging-every-step
+        f"{name}: {p.mean().item():+.4f} {p.std().item():.4f}"  # slowprobe: rule=logging-every-step
+        for name, p in model.named_parameters()  # slowprobe: rule=logging-every-step
+    ]
     log.info("step %d loss %.5f | %s", step, loss.item(), " | ".join(statistics))  # slowprobe: rule=logging-every-step
 
 
