@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
-SIZES = [400, 500, 380, 420]
+SIZES = [1_200, 1_500, 1_140, 1_260]
 
 
 class Files(IterableDataset):
