@@ -1,6 +1,6 @@
 """Runs a script inside `with gpuprof.profile()`, which finds steps by itself, and keeps the insights it prints.
 
-    python gpuprof_run.py script.py ANSWER.json
+python gpuprof_run.py script.py ANSWER.json
 """
 
 from __future__ import annotations
