@@ -215,7 +215,8 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="a few triples, one round")
     parser.add_argument("--tools", action="store_true", help="compare with other tools on the slow loops")
     for name in TOOLS:
-        parser.add_argument(f"--{name.lower()}", dest=name, metavar="PYTHON", help=f"an interpreter with {name} in it")
+        has_it = f"an interpreter with torch and {name}"
+        parser.add_argument(f"--{name.lower()}", dest=name, type=os.path.abspath, metavar="PYTHON", help=has_it)
     arguments = parser.parse_args()
     only = [name for name in arguments.only.split(",") if name] or (list(QUICK) if arguments.quick else [])
     rounds = 1 if arguments.quick else arguments.rounds

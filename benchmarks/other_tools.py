@@ -134,7 +134,10 @@ def _asked(
 
 def _run(command: list[str], folder: str, limit_s: float) -> str:
     """How the command failed, if it did."""
-    return ended(command, Path(folder), limit_s, PYTHONPATH=str(ROOT / "benchmarks"))[1]
+    try:
+        return ended(command, Path(folder), limit_s, PYTHONPATH=str(ROOT / "benchmarks"))[1]
+    except FileNotFoundError:
+        return f"no {Path(command[0]).name} there"
 
 
 def right_class(outcome: Outcome, expected: str) -> bool:

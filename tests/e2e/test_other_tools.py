@@ -44,6 +44,12 @@ def test_the_gravest_insight_of_gpuprof(tools: ModuleType) -> None:
     assert tools.gpuprof_answer({"insights": [nothing]}) == {"says": "no insight", "classes": []}
 
 
+def test_a_tool_that_is_not_there_is_said_to_be_missing(tools: ModuleType, tmp_path: Path) -> None:
+    for tool in tools.TOOLS.values():
+        answer = tool(str(tmp_path / "python"), BENCHMARKS / "planted" / "gc_pause" / "slow.py", 5.0)
+        assert answer["failure"].startswith("no ")
+
+
 class Told:
     """A tool that notes what it is told."""
 
