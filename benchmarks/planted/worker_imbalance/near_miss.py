@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
-SIZES = [1_200, 1_500, 1_140, 1_260]
+SIZES = [1_600, 2_000, 1_520, 1_680]
 
 
 class Files(IterableDataset):
