@@ -1,7 +1,7 @@
 """How right the diagnoses are on planted causes: loops that were written for this measure, with one cause each.
 
     python benchmarks/diagnosis.py [--rounds 3] [--jobs 1] [--results FILE.jsonl] [--quick | --only NAME,NAME]
-    python benchmarks/diagnosis.py --tools [--traceml PYTHON]
+    python benchmarks/diagnosis.py --tools [--traceml PYTHON] [--torch-tb-profiler PYTHON] [--gpuprof PYTHON]
 
 Each folder of benchmarks/planted holds a loop with a cause (slow.py, its line marked), the same work without it
 (fixed.py), and a loop that looks alike and is fine (near_miss.py); the folder healthy holds loops with nothing wrong.
@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from other_tools import TRACEML, right_class, traceml
+from other_tools import TOOLS, right_class
 from planted_runs import HEALTHY, PLANTED, Outcome, Results, bare, planted_lines, profiled, serious
 
 from slowprobe.diagnose.engine import discover
@@ -173,13 +173,16 @@ def _counted(what: str, items: list[str], of: int | None = None) -> str:
     return f"{what}: {count}" + (f": {'; '.join(items)}." if items else ".")
 
 
+def _with_tool(name: str, python: str, results: Results, limit_s: float, script: Path) -> Outcome:
+    return results.once(name, script, lambda: TOOLS[name](python, script, limit_s * 2))
+
+
 def compare(folders: list[Path], results: Results, arguments: argparse.Namespace, classes: dict[str, str]) -> None:
     """The slow loops through other tools: what each names first, and whether that is the planted class."""
     ways: dict[str, Any] = {"slowprobe": lambda script: _profile(script, results, arguments.timeout)}
-    if arguments.traceml:
-        ways[TRACEML] = lambda script: results.once(
-            TRACEML, script, lambda: traceml(arguments.traceml, script, arguments.timeout * 2)
-        )
+    for name in TOOLS:
+        if python := vars(arguments)[name]:
+            ways[name] = functools.partial(_with_tool, name, python, results, arguments.timeout)
     print("| planted | class |" + "".join(f" {name} says | right class |" for name in ways))
     print("|---|---|" + "---|---|" * len(ways))
     right = dict.fromkeys(ways, 0)
@@ -189,12 +192,16 @@ def compare(folders: list[Path], results: Results, arguments: argparse.Namespace
         for name, way in ways.items():
             outcome = way(folder / "slow.py")
             findings = outcome.get("findings")
-            said = outcome.get("says") or (findings[0]["rule"] if findings else outcome.get("failure", "nothing"))
+            said = outcome.get("says") or (findings[0]["rule"] if findings else _failed(outcome))
             fits = right_class(outcome, expected)
             right[name] += fits
             cells += [said, "yes" if fits else "no"]
         print("| " + " | ".join(cells) + " |", flush=True)
     print("\nRight class: " + ", ".join(f"{name} {count} of {len(folders)}" for name, count in right.items()))
+
+
+def _failed(outcome: Outcome) -> str:
+    return f"does not run: {outcome['failure']}" if "failure" in outcome else "nothing"
 
 
 def main() -> None:
@@ -207,7 +214,9 @@ def main() -> None:
     parser.add_argument("--only", default="", metavar="NAME,NAME", help=f"some triples, or {HEALTHY}")
     parser.add_argument("--quick", action="store_true", help="a few triples, one round")
     parser.add_argument("--tools", action="store_true", help="compare with other tools on the slow loops")
-    parser.add_argument("--traceml", metavar="PYTHON", help="an interpreter with torch and traceml-ai")
+    for name in TOOLS:
+        has_it = f"an interpreter with torch and {name}"
+        parser.add_argument(f"--{name.lower()}", dest=name, type=os.path.abspath, metavar="PYTHON", help=has_it)
     arguments = parser.parse_args()
     only = [name for name in arguments.only.split(",") if name] or (list(QUICK) if arguments.quick else [])
     rounds = 1 if arguments.quick else arguments.rounds

@@ -28,7 +28,7 @@ def main(every=10):
     with tempfile.TemporaryDirectory() as folder:
         checkpointer = Checkpointer(folder, every)
         start = time.perf_counter()
-        for step in range(1, 151):
+        for step in range(1, 231):
             loss = nn.functional.cross_entropy(model(torch.randint(300, (2_048, 30))), torch.randint(16, (2_048,)))
             optimizer.zero_grad()
             loss.backward()

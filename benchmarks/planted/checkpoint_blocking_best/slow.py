@@ -27,7 +27,7 @@ with torch.no_grad():
     y = teacher(x)
 with tempfile.TemporaryDirectory() as folder:
     best, start = float("inf"), time.perf_counter()
-    for _ in range(90):
+    for _ in range(130):
         loss = nn.functional.mse_loss(model(x), y)
         optimizer.zero_grad()
         loss.backward()

@@ -44,7 +44,7 @@ def train(loader, inputs, passes=1, width=64):
 
 
 def main():
-    train(DataLoader(Clouds(1_600), batch_size=32, shuffle=True, collate_fn=pad), LONGEST * 3)
+    train(DataLoader(Clouds(1_600), batch_size=32, shuffle=True, collate_fn=pad), LONGEST * 3, passes=16)
 
 
 if __name__ == "__main__":

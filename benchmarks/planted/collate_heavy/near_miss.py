@@ -44,7 +44,7 @@ def train(loader, inputs, passes=1, width=64):
 
 
 def main():
-    train(DataLoader(Clouds(1_600), batch_size=32, shuffle=True, collate_fn=pad), LONGEST * 3, passes=4, width=2_048)
+    train(DataLoader(Clouds(1_600), batch_size=32, shuffle=True, collate_fn=pad), LONGEST * 3, passes=36, width=2_048)
 
 
 if __name__ == "__main__":

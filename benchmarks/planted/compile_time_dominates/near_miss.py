@@ -12,7 +12,7 @@ def main():
     model = nn.Sequential(*(layer for _ in range(10) for layer in (nn.Linear(128, 128), nn.LayerNorm(128), nn.GELU())))
     loss = torch.compile(lambda outputs: outputs.square().mean(), backend="eager")
     optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
-    loader = DataLoader([torch.randn(64, 128)] * 200, batch_size=None)
+    loader = DataLoader([torch.randn(64, 128)] * 1_000, batch_size=None)
     begin = time.perf_counter()
     for inputs in loader:
         optimizer.zero_grad()

@@ -9,7 +9,7 @@ from torch.utils.data import DataLoader
 
 def main():
     torch.manual_seed(0)
-    model = nn.Sequential(*(layer for _ in range(10) for layer in (nn.Linear(128, 128), nn.LayerNorm(128), nn.GELU())))
+    model = nn.Sequential(*(layer for _ in range(30) for layer in (nn.Linear(128, 128), nn.LayerNorm(128), nn.GELU())))
     model = torch.compile(model, backend="aot_eager")
     optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
     loader = DataLoader([torch.randn(64, 128)] * 150, batch_size=None)

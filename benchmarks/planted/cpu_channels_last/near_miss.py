@@ -5,7 +5,7 @@ import time
 import torch
 from torch import nn
 
-STEPS, BATCH, CHANNELS, SIZE = 24, 16, 192, 14
+STEPS, BATCH, CHANNELS, SIZE = 30, 16, 192, 14
 
 
 def block():

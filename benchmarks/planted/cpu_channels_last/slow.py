@@ -5,7 +5,7 @@ import time
 import torch
 from torch import nn
 
-STEPS, BATCH, CHANNELS, SIZE = 24, 16, 64, 32
+STEPS, BATCH, CHANNELS, SIZE = 34, 16, 64, 32
 
 
 def block():

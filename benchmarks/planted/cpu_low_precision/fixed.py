@@ -5,7 +5,7 @@ import time
 import torch
 from torch import nn
 
-STEPS, BATCH, WIDTH = 30, 1024, 512
+STEPS, BATCH, WIDTH = 38, 1024, 512
 
 torch.manual_seed(0)
 model = nn.Sequential(

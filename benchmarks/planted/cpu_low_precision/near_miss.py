@@ -5,7 +5,7 @@ import time
 import torch
 from torch import nn
 
-STEPS, BATCH, WIDTH = 6000, 32, 24
+STEPS, BATCH, WIDTH = 9500, 32, 24
 
 torch.manual_seed(0)
 model = nn.Sequential(

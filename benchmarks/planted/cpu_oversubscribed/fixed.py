@@ -13,7 +13,7 @@ CORES = os.cpu_count() or 1
 
 class Simulated(Dataset):
     def __len__(self):
-        return 800
+        return 1_600
 
     def __getitem__(self, index):
         rng = np.random.default_rng()

@@ -1,4 +1,4 @@
-"""A point-wise network whose validation loop forgets no_grad and adds losses up with their graphs."""
+"""A small transformer whose validation loop forgets no_grad and adds losses up with their graphs."""
 
 import time
 
@@ -7,8 +7,15 @@ from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 
-def blocks(width, depth):
-    return [m for _ in range(depth) for m in (nn.Linear(width, width), nn.LayerNorm(width), nn.GELU())]
+class Distance(nn.Module):
+    def __init__(self, width=32):
+        super().__init__()
+        layer = nn.TransformerEncoderLayer(width, 4, 4 * width, batch_first=True)
+        self.embed, self.encoder = nn.Linear(3, width), nn.TransformerEncoder(layer, 3, enable_nested_tensor=False)
+        self.head = nn.Linear(width, 1)
+
+    def forward(self, points):
+        return self.head(self.encoder(self.embed(points)).mean(1))
 
 
 def validate(model, loader):
@@ -22,14 +29,14 @@ def validate(model, loader):
 
 def main():
     torch.manual_seed(18)
-    model = nn.Sequential(nn.Linear(3, 16), *blocks(16, 5), nn.Linear(16, 1))
+    model = Distance()
     optimizer = torch.optim.Adam(model.parameters(), fused=True)
-    held_out = DataLoader(TensorDataset(torch.randn(60, 8_000, 3), torch.randn(60, 8_000, 1)), batch_size=None)
+    held_out = DataLoader(TensorDataset(torch.randn(40, 64, 32, 3), torch.randn(40, 64, 1)), batch_size=None)
     started = time.perf_counter()
-    for epoch in range(3):
-        for _ in range(15):
-            points = torch.randn(8_000, 3)
-            loss = nn.functional.mse_loss(model(points), points.norm(dim=1, keepdim=True))
+    for epoch in range(7):
+        for _ in range(6):
+            points = torch.randn(64, 32, 3)
+            loss = nn.functional.mse_loss(model(points), points.norm(dim=2).mean(1, keepdim=True))
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()

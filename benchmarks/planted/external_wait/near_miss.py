@@ -23,7 +23,7 @@ def main():
     curriculum = Curriculum()
     noise = curriculum.difficulty(50)
     start = time.perf_counter()
-    for step in range(250):
+    for step in range(320):
         for _ in range(2):
             clean = torch.randn(1_024, 128)
             loss = nn.functional.mse_loss(model(clean + noise * torch.randn_like(clean)), clean)

@@ -17,7 +17,7 @@ class Peer(threading.Thread):
         self.folder = folder
 
     def run(self):
-        for number in range(60):
+        for number in range(80):
             while not (self.folder / f"ask{number}").exists():
                 time.sleep(0.01)
             time.sleep(0.03)
@@ -37,7 +37,7 @@ def main():
         folder = Path(name)
         Peer(folder).start()
         began = time.perf_counter()
-        for number in range(60):
+        for number in range(80):
             (folder / f"ask{number}").touch()
             await_file(folder / f"update{number}")
             for _ in range(8):

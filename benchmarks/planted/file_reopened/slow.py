@@ -43,7 +43,7 @@ def main():
     with tempfile.NamedTemporaryFile(suffix=".npz") as file:
         np.savez_compressed(file, samples=np.random.default_rng(5).random((600, 100), dtype=np.float32))
         file.flush()
-        train(DataLoader(Archive(file.name, 600), batch_size=12, shuffle=True), 100, passes=3)
+        train(DataLoader(Archive(file.name, 600), batch_size=12, shuffle=True), 100, passes=6)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ total = torch.zeros((), dtype=torch.float64)
 target = torch.randn(128, 4096)
 x = torch.randn(128, 64)
 begin = time.perf_counter()
-for _ in range(220):
+for _ in range(550):
     scaled = net(x) * weights
     loss = (nn.functional.softplus(scaled) - target).square().mean()
     optimizer.zero_grad()

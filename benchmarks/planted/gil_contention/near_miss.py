@@ -23,7 +23,7 @@ def compress():
 thread = threading.Thread(target=compress, daemon=True)
 thread.start()
 begin = time.perf_counter()
-for _ in range(150):
+for _ in range(2_000):
     loss = net(x).square().mean()
     optimizer.zero_grad()
     loss.backward()

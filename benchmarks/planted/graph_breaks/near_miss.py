@@ -23,7 +23,7 @@ def main():
     torch.manual_seed(0)
     model = torch.compile(Net(), backend="aot_eager")
     optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
-    loader = DataLoader([torch.randn(64, 128)] * 800, batch_size=None)
+    loader = DataLoader([torch.randn(64, 128)] * 1_300, batch_size=None)
     model(torch.randn(64, 128)).square().mean().backward()
     begin = time.perf_counter()
     for inputs in loader:

@@ -10,7 +10,7 @@ from torch.utils.data import DataLoader, Dataset
 
 class Videos(Dataset):
     def __len__(self):
-        return 480
+        return 720
 
     def load(self, index):
         time.sleep(0.25 if index % 48 == 7 else 0.004)

@@ -11,7 +11,7 @@ torch.manual_seed(10)
 model = nn.Sequential(nn.Linear(100, 300), nn.Mish(), nn.Linear(300, 100))
 optimizer = torch.optim.RMSprop(model.parameters(), lr=1e-3)
 start = time.perf_counter()
-for step in range(1, 601):
+for step in range(1, 1_101):
     x = torch.rand(256, 100)
     loss = nn.functional.l1_loss(model(x), x.sort(dim=1).values)
     optimizer.zero_grad()
@@ -19,7 +19,7 @@ for step in range(1, 601):
     optimizer.step()
     if step % 100 == 0:
         rate = step / (time.perf_counter() - start)
-        print(f"\r{step}/600 {rate:.0f} steps/s loss {loss.item():.4f}", end="", file=sys.stderr, flush=True)
+        print(f"\r{step}/1100 {rate:.0f} steps/s loss {loss.item():.4f}", end="", file=sys.stderr, flush=True)
 seconds = time.perf_counter() - start
 with tempfile.TemporaryFile() as file:
     torch.save(model.state_dict(), file)

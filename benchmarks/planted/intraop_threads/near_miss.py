@@ -17,7 +17,7 @@ def main():
     optimizer = torch.optim.SGD(model.parameters(), lr=0.01, fused=True)
     tokens = torch.randn(4_096, 16)
     started = time.perf_counter()
-    for step in range(5_000):
+    for step in range(9_000):
         chosen = tokens[torch.randint(len(tokens), (32,))]
         loss = (model(chosen) - chosen).square().mean()
         optimizer.zero_grad()

@@ -41,7 +41,7 @@ def train(loader, inputs, passes=1, width=64):
 
 
 def main():
-    train(DataLoader(Windows(), batch_size=50, shuffle=True, collate_fn=together), 900, passes=6, width=512)
+    train(DataLoader(Windows(), batch_size=50, shuffle=True, collate_fn=together), 900, passes=50, width=512)
 
 
 if __name__ == "__main__":

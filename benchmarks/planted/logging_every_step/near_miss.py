@@ -37,7 +37,7 @@ def main():
         writer = MetricsWriter(os.path.join(folder, "metrics.jsonl"))
         history = []
         began = time.perf_counter()
-        for step in range(2_500):
+        for step in range(3_400):
             batch = data[torch.randint(len(data), (256,))]
             loss = nn.functional.mse_loss(model(batch), batch)
             optimizer.zero_grad()

@@ -36,7 +36,7 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         writer = MetricsWriter(os.path.join(folder, "metrics.jsonl"))
         began = time.perf_counter()
-        for step in range(900):
+        for step in range(1_700):
             batch = data[torch.randint(len(data), (256,))]
             loss = nn.functional.mse_loss(model(batch), batch)
             optimizer.zero_grad()

@@ -34,5 +34,5 @@ def run(steps):
 
 
 start = time.perf_counter()
-run(1_500)
+run(1_800)
 print(f"loop_seconds={time.perf_counter() - start:.4f}")

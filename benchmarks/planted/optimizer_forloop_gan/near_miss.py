@@ -32,7 +32,7 @@ optimizers = {
     for name, module in {"generator": generator, "critic": critic}.items()
 }
 began = time.perf_counter()
-for _ in range(100):
+for _ in range(170):
     real, fake = torch.randn(2048, 2) + 2, generator(torch.randn(2048, 4))
     loss = nn.functional.softplus(critic(fake.detach())).mean() + nn.functional.softplus(-critic(real)).mean()
     optimizers["critic"].zero_grad()

@@ -7,7 +7,7 @@ from torch import nn
 
 LENGTH, VOCABULARY = 192, 2_000
 torch.manual_seed(0)
-rows = [torch.randint(1, VOCABULARY, (int(n),)) for n in torch.randint(10, 60, (1120,))]
+rows = [torch.randint(1, VOCABULARY, (int(n),)) for n in torch.randint(10, 60, (1920,))]
 
 
 class Classifier(nn.Module):

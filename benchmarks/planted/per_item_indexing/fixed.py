@@ -37,7 +37,9 @@ def train(loader, inputs, passes=1, width=64):
 def main():
     data = Readings(40_000, 24)
     train(
-        DataLoader(data, batch_size=None, sampler=BatchSampler(RandomSampler(data), 256, drop_last=False)), 24, passes=3
+        DataLoader(data, batch_size=None, sampler=BatchSampler(RandomSampler(data), 256, drop_last=False)),
+        24,
+        passes=24,
     )
 
 

@@ -36,7 +36,7 @@ def train(loader, inputs, passes=1, width=64):
 
 def main():
     data = Readings(1_000, 12_000)
-    train(DataLoader(data, batch_size=50, shuffle=True), 12_000, passes=2)
+    train(DataLoader(data, batch_size=50, shuffle=True), 12_000, passes=48)
 
 
 if __name__ == "__main__":

@@ -36,7 +36,7 @@ def train(loader, inputs, passes=1, width=64):
 
 def main():
     data = Readings(40_000, 24)
-    train(DataLoader(data, batch_size=256, shuffle=True), 24, passes=3)  # slowprobe: rule=per-item-indexing
+    train(DataLoader(data, batch_size=256, shuffle=True), 24, passes=24)  # slowprobe: rule=per-item-indexing
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ class Shards(IterableDataset):
     """A shard is waited for, then its samples come at once."""
 
     def __iter__(self):
-        for shard in range(10):
+        for shard in range(20):
             time.sleep(0.01)
             rng = np.random.default_rng(shard)
             for _ in range(20 * 16):

@@ -9,14 +9,14 @@ CLASSES = 20
 
 
 class ConfusionMatrix:
-    """Counts (truth, guess) pairs."""
+    """Counts (truth, guess) pairs; the guess is the class of the largest score."""
 
     def __init__(self):
         self.counts = [[0] * CLASSES for _ in range(CLASSES)]
 
-    def update(self, truth, guess):
-        for row, column in zip(truth.tolist(), guess.tolist(), strict=True):
-            self.counts[row][column] += 1
+    def update(self, truth, scores):
+        for row, line in zip(truth.tolist(), scores.tolist(), strict=True):
+            self.counts[row][line.index(max(line))] += 1
 
     def accuracy(self):
         total = sum(sum(row) for row in self.counts)
@@ -37,7 +37,7 @@ def train(steps=400):
         loss.backward()
         optimizer.step()
         if step % 100 == 99:
-            matrix.update(labels[rows], scores.argmax(1))
+            matrix.update(labels[rows], scores)
     return matrix.accuracy()
 
 

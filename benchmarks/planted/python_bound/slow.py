@@ -9,21 +9,21 @@ CLASSES = 20
 
 
 class ConfusionMatrix:
-    """Counts (truth, guess) pairs."""
+    """Counts (truth, guess) pairs; the guess is the class of the largest score."""
 
     def __init__(self):
         self.counts = [[0] * CLASSES for _ in range(CLASSES)]
 
-    def update(self, truth, guess):
-        for row, column in zip(truth.tolist(), guess.tolist(), strict=True):  # slowprobe: rule=python-bound
-            self.counts[row][column] += 1
+    def update(self, truth, scores):
+        for row, line in zip(truth.tolist(), scores.tolist(), strict=True):  # slowprobe: rule=python-bound
+            self.counts[row][line.index(max(line))] += 1  # slowprobe: rule=python-bound
 
     def accuracy(self):
         total = sum(sum(row) for row in self.counts)
         return sum(self.counts[k][k] for k in range(CLASSES)) / total
 
 
-def train(steps=250):
+def train(steps=190):
     torch.manual_seed(1)
     features, labels = torch.randn(40_000, 32), torch.randint(CLASSES, (40_000,))
     model = nn.Sequential(nn.Linear(32, 64), nn.Tanh(), nn.Linear(64, CLASSES))
@@ -36,7 +36,7 @@ def train(steps=250):
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-        matrix.update(labels[rows], scores.argmax(1))
+        matrix.update(labels[rows], scores)
     return matrix.accuracy()
 
 

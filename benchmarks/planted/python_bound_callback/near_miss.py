@@ -56,7 +56,7 @@ if __name__ == "__main__":
     random.seed(0)
     trainer = Trainer([LossHistory(), HardestSamples()])
     start = time.perf_counter()
-    trainer.fit(3_000)
+    trainer.fit(4_200)
     seconds = time.perf_counter() - start
     print(trainer.loss)
     print(f"loop_seconds={seconds:.4f}")

@@ -55,7 +55,7 @@ if __name__ == "__main__":
     random.seed(0)
     trainer = Trainer([LossHistory(), HardestSamples()])
     start = time.perf_counter()
-    trainer.fit(300)
+    trainer.fit(420)
     seconds = time.perf_counter() - start
     print(trainer.loss)
     print(f"loop_seconds={seconds:.4f}")

@@ -43,7 +43,7 @@ torch.manual_seed(10)
 agent = Agent()
 memory = torch.randn(5_000, 20)
 start = time.perf_counter()
-for _ in range(700):
+for _ in range(850):
     at = torch.randint(len(memory) - 1, (64,))
     agent.learn(memory[at], torch.randint(4, (64,)), torch.rand(64), memory[at + 1])
 print(f"loop_seconds={time.perf_counter() - start:.4f}")

@@ -10,7 +10,7 @@ from torch.utils.data import DataLoader
 class Net(nn.Module):
     def __init__(self):
         super().__init__()
-        self.layers = nn.ModuleList(nn.Linear(128, 128) for _ in range(6))
+        self.layers = nn.ModuleList(nn.Linear(128, 128) for _ in range(8))
 
     def forward(self, inputs):
         for layer in self.layers:

@@ -48,7 +48,7 @@ def train(loader, inputs, passes=1, width=64):
 
 
 def main():
-    train(DataLoader(Fingerprints(1_000), batch_size=50, shuffle=True), 256, passes=8)
+    train(DataLoader(Fingerprints(3_300), batch_size=50, shuffle=True), 256, passes=8)
 
 
 if __name__ == "__main__":

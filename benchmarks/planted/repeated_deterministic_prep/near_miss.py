@@ -45,7 +45,7 @@ def train(loader, inputs, passes=1, width=64):
 
 
 def main():
-    train(DataLoader(Fingerprints(1_000), batch_size=50, shuffle=True), 256, passes=4, width=2_048)
+    train(DataLoader(Fingerprints(1_000), batch_size=50, shuffle=True), 256, passes=36, width=2_048)
 
 
 if __name__ == "__main__":

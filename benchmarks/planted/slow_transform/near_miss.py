@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader, Dataset
 
 class Pictures(Dataset):
     def __len__(self):
-        return 3_200
+        return 8_000
 
     def __getitem__(self, index):
         rng = np.random.default_rng()

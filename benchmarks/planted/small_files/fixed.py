@@ -50,7 +50,7 @@ def main():
         loader = DataLoader(
             Pictures(Path(name), 4_000), batch_size=64, shuffle=True, num_workers=1, persistent_workers=True
         )
-        train(loader, 256, passes=3)
+        train(loader, 256, passes=9)
 
 
 if __name__ == "__main__":

@@ -55,7 +55,7 @@ def main():
         loader = DataLoader(
             Pictures(Path(name), 4_000), batch_size=64, shuffle=True, num_workers=1, persistent_workers=True
         )
-        train(loader, 256, passes=2, width=6_000)
+        train(loader, 256, passes=4, width=6_000)
 
 
 if __name__ == "__main__":

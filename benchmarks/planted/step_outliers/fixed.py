@@ -5,7 +5,7 @@ import time
 import torch
 from torch import nn
 
-STEPS, EVERY = 600, 25
+STEPS, EVERY = 950, 25
 
 
 def summarise(model):

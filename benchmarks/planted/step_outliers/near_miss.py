@@ -5,7 +5,7 @@ import time
 import torch
 from torch import nn
 
-STEPS, EVERY = 400, 25
+STEPS, EVERY = 575, 25
 
 
 def main():

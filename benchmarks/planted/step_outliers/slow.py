@@ -6,7 +6,7 @@ import time
 import torch
 from torch import nn
 
-STEPS, EVERY = 500, 25
+STEPS, EVERY = 950, 25
 
 
 def summarise(model):

@@ -17,7 +17,7 @@ class Records(Dataset):
         self.path = path
 
     def __len__(self):
-        return COUNT * 3
+        return COUNT * 5
 
     def __getitem__(self, index):
         file = os.open(self.path, os.O_RDONLY)

@@ -5,7 +5,7 @@ import time
 import torch
 from torch import nn
 
-STEPS, BATCH, TIME, CHANNELS, BLOCKS = 40, 16, 512, 128, 4
+STEPS, BATCH, TIME, CHANNELS, BLOCKS = 96, 16, 512, 128, 4
 
 
 class Gate(nn.Module):

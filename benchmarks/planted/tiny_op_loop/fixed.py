@@ -23,7 +23,7 @@ def main():
     )
     optimizer = torch.optim.Adam(encoder.parameters(), fused=True)
     started = time.perf_counter()
-    for step in range(60):
+    for step in range(105):
         triplets = images[torch.randint(len(images), (3 * TRIPLETS,))]
         anchors, positives, negatives = F.normalize(encoder(triplets)).split(TRIPLETS)
         loss = margin_loss(anchors, positives, negatives)

@@ -37,7 +37,7 @@ def batches(count):
 decoder = Decoder()
 optimizer = torch.optim.AdamW(decoder.parameters(), fused=True)
 start = time.perf_counter()
-for image, words in batches(120):
+for image, words in batches(30):
     scores = decoder(image, words[:, :-1])
     loss = nn.functional.cross_entropy(scores.flatten(0, 1), words[:, 1:].flatten())
     loss.backward()

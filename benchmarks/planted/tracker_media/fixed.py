@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import nn
 
-STEPS = 400
+STEPS = 620
 WRITER = """
 import numpy as np
 

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
-SIZES = [425, 425, 425, 425]
+SIZES = [595, 595, 595, 595]
 
 
 class Files(IterableDataset):

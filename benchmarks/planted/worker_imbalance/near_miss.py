@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
-SIZES = [400, 500, 380, 420]
+SIZES = [1_600, 2_000, 1_520, 1_680]
 
 
 class Files(IterableDataset):

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
-SIZES = [1_400, 100, 100, 100]
+SIZES = [1_960, 140, 140, 140]
 
 
 class Files(IterableDataset):

@@ -14,7 +14,7 @@ class Boxes(Dataset):
         self.annotation = [{"box": [i, i + 1.5, i + 2.5, i + 3.5], "kind": i % 9, "crowd": False} for i in range(BOXES)]
 
     def __len__(self):
-        return 3_200
+        return 50_000
 
     def __getitem__(self, index):
         shift = index % 50

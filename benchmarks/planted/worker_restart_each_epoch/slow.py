@@ -40,7 +40,7 @@ def episodes(batch_size=16):
 
 
 def main():
-    train(episodes(), 64, passes=25)
+    train(episodes(), 64, passes=40)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from torch.utils.data import DataLoader, Dataset
 
 class RemoteTable(Dataset):
     def __len__(self):
-        return 960
+        return 12_000
 
     def fetch(self, key):
         time.sleep(0.0001)

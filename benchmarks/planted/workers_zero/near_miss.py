@@ -26,7 +26,7 @@ class Spectrograms(Dataset):
 
 
 def main():
-    loader = DataLoader(Spectrograms(1_200), batch_size=16)
+    loader = DataLoader(Spectrograms(3_800), batch_size=16)
     model = nn.Sequential(nn.Flatten(), nn.Linear(64 * 65, 1_536), nn.ReLU(), nn.Linear(1_536, 1))
     optimizer = torch.optim.AdamW(model.parameters(), fused=True)
     start = time.perf_counter()

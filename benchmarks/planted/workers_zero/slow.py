@@ -27,7 +27,7 @@ class Spectrograms(Dataset):
 
 
 def main():
-    loader = DataLoader(Spectrograms(1_200), batch_size=16)  # slowprobe: rule=workers-zero
+    loader = DataLoader(Spectrograms(1_600), batch_size=16)  # slowprobe: rule=workers-zero
     model = nn.Sequential(nn.Flatten(), nn.Linear(64 * 65, 512), nn.ReLU(), nn.Linear(512, 1))
     optimizer = torch.optim.AdamW(model.parameters(), fused=True)
     start = time.perf_counter()

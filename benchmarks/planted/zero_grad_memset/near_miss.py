@@ -5,7 +5,7 @@ import time
 import torch
 from torch import nn
 
-STEPS = 30
+STEPS = 46
 
 
 def main():
