@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from slowprobe.diagnose.rules._same_batches import unsharded
 from slowprobe.diagnose.rules._supply import HELD, MIN_WAIT, supply_of
 from slowprobe.diagnose.rules.workers_zero import recommended_workers
 from slowprobe.timeline.loaders import LoaderFacts
@@ -37,15 +38,16 @@ def saved_share_beside_workers(run: Any, loader: LoaderFacts, change: Reload) ->
 
 
 def _settings(run: Any, loader: LoaderFacts) -> Reload | None:
-    """What workers-zero, workers-too-few, prefetch-shallow or head-of-line would have of this loader."""
+    """What saves most of what workers-zero, workers-too-few, prefetch-shallow and head-of-line would have of it."""
     if not loader.num_workers:
         return Reload(loader.id, recommended_workers(run, loader), persistent_workers=True)
     supply = supply_of(run.partition, loader)
     if supply is None or supply.wait_share < MIN_WAIT:
         return None
-    if not supply.suffices:
-        workers = recommended_workers(run, loader)
-        return Reload(loader.id, workers) if workers > loader.num_workers else None
+    settings = [Reload(loader.id, prefetch_factor=max(DEEP, loader.prefetch_factor))]
     if (supply.held_share or 0.0) >= HELD and loader.making.in_order:
-        return Reload(loader.id, in_order=False)
-    return Reload(loader.id, prefetch_factor=max(DEEP, loader.prefetch_factor))
+        settings.append(Reload(loader.id, in_order=False))
+    curve = run.input_curves.get(loader.id)
+    if not supply.suffices and curve is not None and curve.recommended > loader.num_workers and not unsharded(loader):
+        settings.append(Reload(loader.id, curve.recommended))
+    return max(settings, key=lambda each: float(run.replay.outlook([each]).saved_s))

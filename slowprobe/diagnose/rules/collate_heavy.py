@@ -49,6 +49,7 @@ RULE = Rule(
     title="Collating takes much of making a batch",
     bottleneck="input",
     needs=("loaders", "lines", "worker_lines", "partition", "replay", "source", "cores"),
+    before=("workers-zero", "workers-too-few", "repeated-deterministic-prep"),
 )
 
 

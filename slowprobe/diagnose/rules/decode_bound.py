@@ -58,6 +58,7 @@ RULE = Rule(
     bottleneck="input",
     needs=("loaders", "making_stacks", "partition", "replay", "source", "cores", "input_curves"),
     closer_than=("slow-transform",),
+    before=("workers-zero", "workers-too-few", "repeated-deterministic-prep"),
 )
 
 

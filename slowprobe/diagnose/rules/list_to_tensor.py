@@ -43,6 +43,7 @@ RULE = Rule(
     title="A list is turned into a tensor value by value",
     bottleneck="input",
     needs=("loaders", "lines", "worker_lines", "partition", "replay", "source", "cores"),
+    before=("workers-zero", "workers-too-few", "repeated-deterministic-prep"),
 )
 
 

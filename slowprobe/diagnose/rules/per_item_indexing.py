@@ -42,6 +42,7 @@ RULE = Rule(
     title="Data in memory is indexed item by item",
     bottleneck="input",
     needs=("loaders", "source", "replay", "partition", "cores"),
+    before=("workers-zero", "workers-too-few", "repeated-deterministic-prep"),
 )
 
 

@@ -13,8 +13,8 @@ replayed: the same batches, this line cheaper.
 Saving: a stated range, for what an edit can do depends on the line: 0.8 of its time remains when a cheaper operation is
 all there is, 0.5 is expected, and nothing remains when the result can be cached.
 
-Stays quiet when: the loop does not wait for batches (enough workers), the loader has no workers and workers would hide
-most of the line's cost (see workers-zero), or no line stands out.
+Stays quiet when: the loop does not wait for batches (enough workers), other settings of the loader would hide most of
+the line's cost (workers-zero, workers-too-few, prefetch-shallow, head-of-line), or no line stands out.
 
 Fix: on the CPU: vectorise it, do it once and keep the result, or use a cheaper operation. Waiting: a local copy of the
 data, fewer and larger files, more workers (they wait at the same time).
@@ -48,7 +48,7 @@ ENTRIES = ("__getitem__", "__getitems__", "__iter__", "__next__")  # all of the 
 RULE = Rule(
     title="One line of the dataset takes much of making a batch",
     bottleneck="input",
-    needs=("loaders", "lines", "worker_lines", "partition", "replay", "source", "cores"),
+    needs=("loaders", "lines", "worker_lines", "partition", "replay", "source", "cores", "input_curves"),
 )
 
 

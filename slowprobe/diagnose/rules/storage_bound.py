@@ -56,6 +56,7 @@ RULE = Rule(
     bottleneck="input",
     needs=("loaders", "making_stacks", "partition", "replay", "source", "cores", "input_curves", "available_bytes"),
     closer_than=("slow-transform",),
+    before=("workers-zero", "workers-too-few", "repeated-deterministic-prep"),
 )
 
 
