@@ -10,6 +10,9 @@ from slowprobe.diagnose.rules.workers_zero import recommended_workers
 from slowprobe.timeline.loaders import LoaderFacts
 from slowprobe.timeline.replay import Reload
 
+COVERING = ("workers-zero", "workers-too-few", "repeated-deterministic-prep")
+"""Rules whose edit does the work at other places, or keeps whatever it made: what makes it so much goes before them."""
+BESIDE_WORKERS = ("partition", "replay", "cores", "input_curves")
 DEEP = 16  # batches a worker; what a queue of that length does not bridge is no spell
 
 
@@ -25,7 +28,10 @@ def saved_share(run: Any, change: Reload) -> float:
 
 
 def saved_share_beside_workers(run: Any, loader: LoaderFacts, change: Reload) -> float:
-    """What the change saves once the loader has the workers and the queue it should: those may hide the whole cost."""
+    """What the change saves once the loader has the workers and the queue it should: those may hide the whole cost.
+
+    Reads BESIDE_WORKERS.
+    """
     settings = _settings(run, loader)
     if settings is None:
         return saved_share(run, change)
@@ -47,7 +53,7 @@ def _settings(run: Any, loader: LoaderFacts) -> Reload | None:
     settings = [Reload(loader.id, prefetch_factor=max(DEEP, loader.prefetch_factor))]
     if (supply.held_share or 0.0) >= HELD and loader.making.in_order:
         settings.append(Reload(loader.id, in_order=False))
-    curve = run.input_curves.get(loader.id)
-    if not supply.suffices and curve is not None and curve.recommended > loader.num_workers and not unsharded(loader):
-        settings.append(Reload(loader.id, curve.recommended))
+    workers = 0 if supply.suffices or unsharded(loader) else recommended_workers(run, loader)
+    if workers > loader.num_workers:
+        settings.append(Reload(loader.id, workers))
     return max(settings, key=lambda each: float(run.replay.outlook([each]).saved_s))

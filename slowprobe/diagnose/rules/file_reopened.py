@@ -38,6 +38,7 @@ from slowprobe.diagnose.edits import diff, statement_lines
 from slowprobe.diagnose.finding import Fix
 from slowprobe.diagnose.making_parts import MIN_SAMPLES, cheaper, examined, hardly_waits, of_batch, part_of
 from slowprobe.diagnose.rule import Answer, Diagnosis, NotChecked, Passed, Rule
+from slowprobe.diagnose.rules._batch_cost import COVERING
 from slowprobe.diagnose.same_file import opener_at
 from slowprobe.diagnose.same_reading import reader_at
 from slowprobe.run.record import Site
@@ -54,9 +55,9 @@ LEVELS = 3  # from the call up to the dataset's __getitem__
 RULE = Rule(
     title="The same file is opened for every item",
     bottleneck="input",
-    needs=("loaders", "making_stacks", "partition", "replay", "source", "cores", "input_curves"),
+    needs=("loaders", "making_stacks", "replay", "source"),
     closer_than=("slow-transform", "small-files", "storage-bound", "repeated-deterministic-prep"),
-    before=("workers-zero", "workers-too-few", "repeated-deterministic-prep"),
+    before=COVERING,
 )
 
 

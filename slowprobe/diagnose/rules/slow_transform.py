@@ -31,7 +31,7 @@ from typing import Any
 from slowprobe.diagnose.finding import Fix
 from slowprobe.diagnose.hot_lines import making_lines, shares
 from slowprobe.diagnose.rule import Answer, Diagnosis, NotApplicable, NotChecked, Passed, Rule
-from slowprobe.diagnose.rules._batch_cost import candidates, saved_share, saved_share_beside_workers
+from slowprobe.diagnose.rules._batch_cost import BESIDE_WORKERS, candidates, saved_share, saved_share_beside_workers
 from slowprobe.diagnose.rules._list_conversion import conversions
 from slowprobe.timeline.hotspots import LineTime
 from slowprobe.timeline.loaders import LoaderFacts
@@ -48,7 +48,7 @@ ENTRIES = ("__getitem__", "__getitems__", "__iter__", "__next__")  # all of the 
 RULE = Rule(
     title="One line of the dataset takes much of making a batch",
     bottleneck="input",
-    needs=("loaders", "lines", "worker_lines", "partition", "replay", "source", "cores", "input_curves"),
+    needs=("loaders", "lines", "worker_lines", "source", *BESIDE_WORKERS),
 )
 
 

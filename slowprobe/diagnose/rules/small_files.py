@@ -43,6 +43,7 @@ from slowprobe.diagnose.making_parts import (
     part_of,
 )
 from slowprobe.diagnose.rule import Answer, Diagnosis, NotChecked, Passed, Rule
+from slowprobe.diagnose.rules._batch_cost import COVERING
 from slowprobe.diagnose.rules.file_reopened import callers
 from slowprobe.diagnose.same_file import opener_at
 from slowprobe.diagnose.same_reading import reader_at
@@ -60,9 +61,9 @@ REMAINING = Factor(0.01, 0.1, 0.5)  # see "Saving" above
 RULE = Rule(
     title="Each item is a small file of its own",
     bottleneck="input",
-    needs=("loaders", "making_stacks", "partition", "replay", "source", "cores", "input_curves"),
+    needs=("loaders", "making_stacks", "replay", "source"),
     closer_than=("slow-transform", "storage-bound"),
-    before=("workers-zero", "workers-too-few", "repeated-deterministic-prep"),
+    before=COVERING,
 )
 
 

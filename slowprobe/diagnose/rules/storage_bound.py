@@ -42,6 +42,7 @@ from slowprobe.diagnose.making_parts import (
     warm_ratio,
 )
 from slowprobe.diagnose.rule import Answer, Diagnosis, NotChecked, Passed, Rule
+from slowprobe.diagnose.rules._batch_cost import BESIDE_WORKERS, COVERING
 from slowprobe.timeline.loaders import LoaderFacts
 from slowprobe.timeline.replay import Factor
 
@@ -54,9 +55,9 @@ REMAINING = Factor(0.0, 0.3, 0.9)  # see "Saving" above
 RULE = Rule(
     title="Making batches waits for storage",
     bottleneck="input",
-    needs=("loaders", "making_stacks", "partition", "replay", "source", "cores", "input_curves", "available_bytes"),
+    needs=("loaders", "making_stacks", "source", "available_bytes", *BESIDE_WORKERS),
     closer_than=("slow-transform",),
-    before=("workers-zero", "workers-too-few", "repeated-deterministic-prep"),
+    before=COVERING,
 )
 
 

@@ -33,7 +33,7 @@ from slowprobe.diagnose.hot_lines import sampled_lines
 from slowprobe.diagnose.item_calls import kind_of
 from slowprobe.diagnose.making_parts import MIN_SAMPLES, Part, cheaper, hardly_waits, of_batch, part_of
 from slowprobe.diagnose.rule import Answer, Diagnosis, NotChecked, Passed, Rule
-from slowprobe.diagnose.rules._batch_cost import candidates
+from slowprobe.diagnose.rules._batch_cost import COVERING, candidates
 from slowprobe.diagnose.rules._token_tensors import converting
 from slowprobe.run.record import Site
 from slowprobe.timeline.hotspots import LineTime
@@ -50,9 +50,9 @@ STEP_BUCKETS = ("python", "epoch")  # in no span of its own
 RULE = Rule(
     title="Texts are tokenized in the loop",
     bottleneck="input",
-    needs=("loaders", "making_stacks", "lines", "partition", "replay", "source", "cores", "input_curves"),
+    needs=("loaders", "making_stacks", "lines", "partition", "replay", "source", "cores"),
     closer_than=("slow-transform", "collate-heavy", "python-bound", "repeated-deterministic-prep"),
-    before=("workers-zero", "workers-too-few", "repeated-deterministic-prep"),
+    before=COVERING,
 )
 
 
