@@ -27,18 +27,16 @@ def reader_at(source: Any, sites: Sequence[Site]) -> tuple[str, ast.Call] | None
     function = function_at(tree_of(source, sites[0].file), sites[0].line) if sites else None
     if function is None:
         return None
-    statements = [node for node in ast.walk(function) if isinstance(node, ast.stmt) and node is not function]
-    here = [node for node in statements if node.lineno <= sites[0].line <= _head_end(node)]
-    for handle, name, call in _handles(function):
-        opened = [Site(sites[0].file, call.lineno, sites[0].function), *sites[1:]]
-        lazy = names_match(name, _LAZY)
-        readings = [_deciding(use, lazy) for node in here if call not in ast.walk(node) for use in _uses(node, handle)]
+    for handle, name, call, scope in _handles(function):
+        statements = [node for node in ast.walk(scope) if isinstance(node, ast.stmt) and call not in ast.walk(node)]
+        here = [node for node in statements if node.lineno <= sites[0].line <= _head_end(node)]
+        readings = [_deciding(use, names_match(name, _LAZY)) for node in here for use in _uses(node, handle)]
         sought = [_deciding(use, True) for node in statements for use in _uses(node, handle) if _method(use) == "seek"]
+        opened = [Site(sites[0].file, call.lineno, sites[0].function), *sites[1:]]
         if not readings or not opens_same(source, opened, name, call):
             continue
-        if all(
-            parts is not None and not any(varies(source, sites, part) for part in parts) for parts in readings + sought
-        ):
+        deciding = [*readings, *sought]
+        if not any(parts is None or any(varies(source, sites, part) for part in parts) for parts in deciding):
             return name, call
     return None
 
@@ -49,18 +47,19 @@ def _head_end(node: ast.stmt) -> int:
     return max(node.lineno, body[0].lineno - 1) if body else node.end_lineno or node.lineno
 
 
-def _handles(function: Function) -> Iterator[tuple[str, str, ast.Call]]:
-    """Names that stand for an opened file in the function, with what opens it."""
+def _handles(function: Function) -> Iterator[tuple[str, str, ast.Call, ast.stmt]]:
+    """Names that stand for an opened file in the function: with what opens it, and the statement they are good in."""
     for node in ast.walk(function):
-        target, value = None, None
-        if isinstance(node, ast.withitem):
-            target, value = node.optional_vars, node.context_expr
+        pairs: list[tuple[ast.expr | None, ast.expr, ast.stmt]] = []
+        if isinstance(node, ast.With):
+            pairs = [(item.optional_vars, item.context_expr, node) for item in node.items]
         elif isinstance(node, ast.Assign) and len(node.targets) == 1:
-            target, value = node.targets[0], node.value
-        if isinstance(target, ast.Name) and isinstance(value, ast.Call):
-            name = next((name for name, _ in called(ast.unparse(value))), "")
-            if names_match(name, OPENERS):
-                yield target.id, name, value
+            pairs = [(node.targets[0], node.value, function)]
+        for target, value, scope in pairs:
+            if isinstance(target, ast.Name) and isinstance(value, ast.Call):
+                name = next((name for name, _ in called(ast.unparse(value))), "")
+                if names_match(name, OPENERS):
+                    yield target.id, name, value, scope
 
 
 def _uses(statement: ast.stmt, handle: str) -> Iterator[list[ast.AST]]:
