@@ -11,7 +11,7 @@ within 2 % of the best is recommended, with the memory that the batches in it ta
 the mean time of making a batch, over the number of workers, is below the mean step.
 
 Stays quiet when: the steps wait for less than 5 % of loop time; too little is made on average and the replay gains less
-than 5 % from any queue (workers-too-few); most of the waiting is for one batch while later ones are ready
+than half of the waits from any queue (workers-too-few); most of the waiting is for one batch while later ones are ready
 (head-of-line); shards are uneven (worker-imbalance); or half of the free memory would not hold a queue that helps.
 
 Fix: DataLoader(..., prefetch_factor=n).
@@ -28,7 +28,7 @@ import numpy as np
 from slowprobe.diagnose.edits import place, set_arguments
 from slowprobe.diagnose.finding import Fix
 from slowprobe.diagnose.rule import Answer, Diagnosis, Passed, Rule
-from slowprobe.diagnose.rules._supply import HELD, MIN_WAIT, Supply, judged
+from slowprobe.diagnose.rules._supply import HELD, Supply, judged
 from slowprobe.timeline.input_curve import MEMORY_SHARE, WORTHWHILE
 from slowprobe.timeline.replay import Reload
 
@@ -61,7 +61,7 @@ def _judge(run: Any, supply: Supply) -> Diagnosis | Passed:
     best = min(outlook.expected_s for outlook in outlooks.values())
     depth = min(depth for depth, outlook in outlooks.items() if outlook.expected_s <= best * WORTHWHILE)
     saved = outlooks[depth].saved_s / outlooks[depth].before_s
-    if not supply.suffices and saved < MIN_WAIT:
+    if not supply.suffices and saved < HELD * supply.wait_share:
         return Passed(
             f"{loader.num_workers} workers make a batch every {supply.period_s * 1000:.1f} ms, too slowly for steps of "
             f"{supply.step_s * 1000:.1f} ms whatever the queue"

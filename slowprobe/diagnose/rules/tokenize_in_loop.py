@@ -51,7 +51,7 @@ RULE = Rule(
     title="Texts are tokenized in the loop",
     bottleneck="input",
     needs=("loaders", "making_stacks", "lines", "partition", "replay", "source", "cores"),
-    closer_than=("slow-transform", "collate-heavy", "python-bound", "repeated-deterministic-prep"),
+    closer_than=("slow-transform", "collate-heavy", "list-to-tensor", "python-bound", "repeated-deterministic-prep"),
     before=COVERING,
 )
 
