@@ -32,8 +32,8 @@ class Rule:
     closer_than: tuple[str, ...] = ()
     """Rules that see the same lines and know less of them: they yield where a finding of this one names their line."""
     before: tuple[str, ...] = ()
-    """Rules whose edits do this one's work elsewhere, or keep all that is made: of the same loader, they come after a
-    finding of this one that leaves them little to save (see `ranking`)."""
+    """Rules that know less of what they find, or whose edits only do the same work elsewhere or keep all that it makes:
+    of the same loader, they come after a finding of this one that leaves them little to save (see `ranking`)."""
 
 
 @dataclass(frozen=True)

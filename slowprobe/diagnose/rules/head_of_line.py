@@ -40,7 +40,7 @@ RULE = Rule(
     title="Finished batches wait behind a slow one",
     bottleneck="input",
     needs=("loaders", "partition", "replay", "settings", "source"),
-    before=("workers-too-few",),
+    before=("workers-too-few", "slow-transform"),
 )
 
 

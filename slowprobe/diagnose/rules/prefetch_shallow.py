@@ -39,7 +39,7 @@ RULE = Rule(
     title="The queue of prefetched batches is too short for slow spells",
     bottleneck="input",
     needs=("loaders", "partition", "replay", "available_bytes", "source"),
-    before=("workers-too-few",),
+    before=("workers-too-few", "slow-transform"),
 )
 
 

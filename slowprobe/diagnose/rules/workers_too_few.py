@@ -39,6 +39,7 @@ RULE = Rule(
     title="The DataLoader has too few workers",
     bottleneck="input",
     needs=("loaders", "partition", "loader_models", "input_curves", "replay", "cores_per_rank", "neighbours", "source"),
+    before=("slow-transform",),
 )
 
 

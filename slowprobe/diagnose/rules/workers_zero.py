@@ -37,6 +37,7 @@ RULE = Rule(
     title="Batches are made in the training process",
     bottleneck="input",
     needs=("steps", "loaders", "replay", "cores", "source", "partition", "lines", "worker_lines"),
+    before=("slow-transform",),
 )
 
 
