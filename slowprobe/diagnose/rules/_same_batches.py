@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from typing import Any
 
 from slowprobe.timeline.loaders import LoaderFacts
 
@@ -20,6 +21,17 @@ def same_batches(loader: LoaderFacts) -> bool | None:
 def unsharded(loader: LoaderFacts) -> bool:
     """Whether more workers would only make more of the same batches."""
     return loader.iterable and loader.num_workers > 1 and bool(same_batches(loader))
+
+
+def divide_first(run: Any, loader: LoaderFacts) -> str:
+    """What to add to advice for several workers where an IterableDataset does not ask which one it runs in."""
+    found = run.source.find_class(loader.dataset_name) if loader.iterable else None
+    if found is None or any("get_worker_info" in text for text in run.source.lines(found[0])):
+        return ""
+    return (
+        f" First let {loader.dataset_name}.__iter__ yield each worker a part of its own "
+        "(torch.utils.data.get_worker_info), or each of them makes all batches."
+    )
 
 
 def first_digests(loader: LoaderFacts) -> dict[int, list[int]]:

@@ -28,7 +28,7 @@ from typing import Any
 from slowprobe.diagnose.edits import place, set_arguments
 from slowprobe.diagnose.finding import Fix
 from slowprobe.diagnose.rule import Answer, Diagnosis, NotChecked, Passed, Rule
-from slowprobe.diagnose.rules._same_batches import unsharded
+from slowprobe.diagnose.rules._same_batches import divide_first, unsharded
 from slowprobe.diagnose.rules._supply import Supply, cores_used, has_room, judged
 from slowprobe.timeline.loaders import LoaderFacts
 from slowprobe.timeline.replay import Reload
@@ -103,7 +103,7 @@ def _diagnosis(run: Any, supply: Supply, used: float, change: Reload, limit: str
         ),
         where=place(loader.where),
         fix=Fix(
-            text=f"Give the DataLoader {workers} workers instead of {loader.num_workers}.",
+            text=f"Give the DataLoader {workers} workers instead of {loader.num_workers}.{divide_first(run, loader)}",
             diff=set_arguments(run.source, loader.where, loader.class_name, num_workers=str(workers)),
         ),
         changes=[change],
