@@ -34,18 +34,14 @@ from slowprobe.diagnose.rules._same_batches import first_digests, same_batches
 from slowprobe.run.record import Site
 from slowprobe.timeline.loaders import LoaderFacts
 from slowprobe.timeline.recording import KIND
-from slowprobe.timeline.replay import Change, Factor, Outlook, Scale
+from slowprobe.timeline.replay import Change, Factor, Fewer, Scale
 
 ROLES = ("training", "evaluation")
-ROUNDS = (
-    4  # the replay has steps become shorter, not fewer, which leaves cores to the workers: so it is held back until
-)
-# a pass is num_workers times shorter and no more; each round halves what is too much, or better
 
 RULE = Rule(
     title="Every loader worker makes the same batches",
     bottleneck="input",
-    needs=("loaders", "partition", "source", "replay"),
+    needs=("loaders", "partition", "source"),
 )
 
 
@@ -103,25 +99,13 @@ def _shorter(run: Any, loader: LoaderFacts) -> list[Change]:
     """A pass with one batch in num_workers; nothing where another loader feeds the same steps."""
     if [each.id for each in run.loaders if each.role == loader.role] != [loader.id]:
         return []
-    scope = "step" if loader.role == "training" else "off_step"
-    buckets = {
-        bucket: seconds
-        for (of, bucket), seconds in run.partition.seconds.items()
-        if of == scope and bucket != "slowprobe" and (scope == "step" or bucket == "evaluation") and seconds > 0
-    }
-    covered, once = sum(buckets.values()), 1 / loader.num_workers
+    once = 1 / loader.num_workers
     busy = [worker.busy_share for worker in loader.making.workers if not math.isnan(worker.busy_share)]
-    least = [once, once, max(once, sum(busy) / len(busy)) if busy else 1.0]
-    left = list(least)
-    changes: list[Change] = []
-    for _ in range(ROUNDS if covered else 0):
-        factor = Factor(*sorted(left))
-        changes = [Scale(bucket, scope, seconds, factor) for bucket, seconds in buckets.items()]
-        outlook: Outlook = run.replay.outlook(changes)
-        after = (outlook.best_s, outlook.expected_s, outlook.worst_s)
-        short = [outlook.before_s - covered * (1 - each) - seconds for each, seconds in zip(least, after, strict=True)]
-        left = [min(1.0, each + max(0.0, more) / covered) for each, more in zip(left, short, strict=True)]
-    return changes
+    left = Factor(once, once, max(once, sum(busy) / len(busy)) if busy else 1.0)
+    if loader.role == "training":
+        return [Fewer(left)]
+    seconds = run.partition.seconds.get(("off_step", "evaluation"), 0.0)
+    return [Scale("evaluation", "off_step", seconds, left)] if seconds > 0 else []
 
 
 def _edit(run: Any, name: str) -> tuple[list[Where], str]:
