@@ -125,9 +125,13 @@ def _facts(loaded: LoadedRule, known: set[str]) -> str:
         f"- Bottleneck: {BOTTLENECKS[loaded.rule.bottleneck]} (`{loaded.rule.bottleneck}`)",
         f"- Source: [{source}](../../{source})",
     ]
-    yields = ", ".join(f"[{other}]({other}.md)" for other in loaded.rule.closer_than if other in known)
-    if yields:
-        rows.append(f"- About the same line it takes the place of: {yields}")
+    over = {
+        "About the same line it takes the place of": loaded.rule.closer_than,
+        "About the same loader it comes before what it leaves little to save": loaded.rule.before,
+    }
+    for told, others in over.items():
+        named = ", ".join(f"[{other}]({other}.md)" for other in others if other in known)
+        rows += [f"- {told}: {named}"] if named else []
     planted = ROOT / "benchmarks" / "planted" / loaded.id.replace("-", "_")
     if (planted / "slow.py").is_file():
         rows.append(f"- A script that has this cause: [slow.py](../../benchmarks/planted/{planted.name}/slow.py)")

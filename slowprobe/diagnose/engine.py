@@ -14,6 +14,7 @@ from slowprobe.diagnose.declared import DeclaredEvidence
 from slowprobe.diagnose.doubt import Doubt, confidence, doubts, doubts_of, lowered, widened
 from slowprobe.diagnose.evidence import Evidence, EvidenceMissing
 from slowprobe.diagnose.finding import HIGH_SHARE, MEDIUM_SHARE, Finding, Outcome, Range, Saving, Severity
+from slowprobe.diagnose.ranking import ranked
 from slowprobe.diagnose.rule import Diagnosis, NotApplicable, NotChecked, Passed, Rule
 from slowprobe.timeline.replay import Change, Outlook
 
@@ -35,7 +36,7 @@ class LoadedRule:
 
 @dataclass(frozen=True)
 class Examination:
-    """What all rules found: findings by saving, outcomes by rule id, and the joint replay of all findings."""
+    """What all rules found: ranked findings, outcomes by rule id, and the joint replay of all findings."""
 
     findings: list[Finding]
     outcomes: dict[str, Outcome]
@@ -70,7 +71,7 @@ def examine(evidence: Evidence | TraceEvidence) -> Examination:
             outcome = Outcome("passed", loaded.rule.title, f"seen, but mending it would save less than {MIN_SHARE:.0%}")
         outcomes[loaded.id] = outcome
         seen += kept
-    seen = _closest(seen, outcomes)
+    seen = ranked(_closest(seen, outcomes), evidence.replay)
     changes, joint = _joint(evidence, [entry for entry in seen if not entry[1].offer])
     about = doubts(evidence)
     joint = widened(joint, about, changes)
@@ -78,8 +79,6 @@ def examine(evidence: Evidence | TraceEvidence) -> Examination:
         _finding(loaded, diagnosis, outlook, evidence.serious_s, [*about, *doubts_of(diagnosis, evidence)])
         for loaded, diagnosis, outlook in seen
     ]
-    offers = {loaded.id for loaded, diagnosis, _ in seen if diagnosis.offer}
-    findings.sort(key=lambda finding: (finding.rule in offers, -finding.saving.seconds, finding.rule))
     return Examination(findings, outcomes, joint, about)
 
 

@@ -69,9 +69,12 @@ def examined(run: Any, diagnose: Callable[[Any, LoaderFacts], Diagnosis | Passed
 
 
 def part_of(run: Any, loader: LoaderFacts, bucket: str, chosen: Chosen) -> Part:
-    """The stacks that are `chosen`, by the user's lines; where a dataset is a library's, by that of the loader."""
+    """The stacks that are `chosen`, by the user's lines; where a dataset is a library's, by that of the loader.
+
+    Its share is of what was sampled: workers are, for a quarter of the time only.
+    """
     stacks = [stack for stack in run.making_stacks.get(loader.id, ()) if stack.bucket == bucket]
-    whole = max(bucket_s(loader, bucket), sum(stack.seconds for stack in stacks))
+    whole = sum(stack.seconds for stack in stacks)
     mine = [stack for stack in stacks if chosen(stack)]
     seconds = sum(stack.seconds for stack in mine)
     if seconds <= 0 or whole <= 0:
@@ -100,11 +103,6 @@ def item_site(stack: StackTime) -> Site | None:
     return None if any("/torch/utils/data/" in frame.file for frame in stack.below) else stack.site
 
 
-def bucket_s(loader: LoaderFacts, bucket: str) -> float:
-    """Seconds of the loader's dataset, or of its collate function, over the run."""
-    return (loader.fetch_s if bucket == "fetch" else loader.collate_s) or 0.0
-
-
 def of_batch(loader: LoaderFacts, part: Part) -> float:
     """The part's share of making a batch."""
     mean = float((loader.fetch if part.bucket == "fetch" else loader.collate).mean())
@@ -123,12 +121,18 @@ def better_workers(run: Any, loader: LoaderFacts) -> int:
     return max(loader.num_workers, curve.recommended) if curve is not None else loader.num_workers
 
 
-def passes_for(run: Any, loader: LoaderFacts, change: Reload) -> str:
-    """Why nothing is to be said of the change: the loop gains little, or workers win most of it. Empty: it counts."""
+def hardly_waits(run: Any, change: Reload) -> str:
+    """Why nothing is to be said of a change that removes work: the loop gains little from it. Empty: it counts."""
     alone = saved_share(run, change)
-    if alone < MIN_SAVING:
-        return f"the loop hardly waits for it: without it, it would gain {alone:.1%}"
-    if saved_share_beside_workers(run, loader, change) < max(MIN_SAVING, MIN_LEFT * alone):
+    return "" if alone >= MIN_SAVING else f"the loop hardly waits for it: without it, it would gain {alone:.1%}"
+
+
+def passes_for(run: Any, loader: LoaderFacts, change: Reload) -> str:
+    """The same of a change that not every loop can have, or only for a price: workers may win most of it, too."""
+    reason = hardly_waits(run, change)
+    if reason:
+        return reason
+    if saved_share_beside_workers(run, loader, change) < max(MIN_SAVING, MIN_LEFT * saved_share(run, change)):
         rule = "workers-too-few" if loader.num_workers else "workers-zero"
         workers = better_workers(run, loader)
         return f"{workers} worker{'s' if workers != 1 else ''} would hide most of it (see {rule})"

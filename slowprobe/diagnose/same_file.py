@@ -15,6 +15,7 @@ OPENERS = (
     "numpy.memmap", "open", "ZipFile", "tarfile.open", "sqlite3.connect", "ParquetFile", "pd.read_parquet",
     "pd.read_csv", "read_csv", "read_parquet", "torch.load", "netCDF4.Dataset", "xr.open_dataset", "safe_open",
 )  # fmt: skip
+OF_PATHS = ("read_text", "read_bytes")  # methods of the path that is read
 _BUILD_A_PATH = ("join", "Path", "str", "fspath", "expanduser", "abspath")
 _CACHES = ("cache", "lru_cache", "cached_property")
 
@@ -28,17 +29,22 @@ def opener_at(source: Any, sites: Sequence[Site]) -> tuple[str, ast.Call] | None
     """
     if not sites:
         return None
-    found = next(
-        ((name, call) for name, call in called(statement_text(source, sites[0])) if names_match(name, OPENERS)), None
-    )
-    if found is None or name_is_method(found[0]):
-        return None
-    tree = _tree(source, sites[0].file)
-    function = _function(tree, sites[0].line)
-    if function is None or _once(tree, function, sites[0].line):
-        return None
-    arguments = [*found[1].args, *(keyword.value for keyword in found[1].keywords)]
-    return found if arguments and not any(_varies(source, sites, node) for node in arguments) else None
+    for name, call in called(statement_text(source, sites[0])):
+        if names_match(name, (*OPENERS, *OF_PATHS)):
+            return (name, call) if opens_same(source, sites, name, call) else None
+    return None
+
+
+def opens_same(source: Any, sites: Sequence[Site], name: str, call: ast.Call) -> bool:
+    """Whether a call of `name` at the first of `sites` opens the same file for each item."""
+    tree = tree_of(source, sites[0].file)
+    function = function_at(tree, sites[0].line)
+    if function is None or name_is_method(name) or _once(tree, function, sites[0].line):
+        return False
+    arguments = [*call.args, *(keyword.value for keyword in call.keywords)]
+    if names_match(name, OF_PATHS) and isinstance(call.func, ast.Attribute):
+        arguments = [call.func.value]
+    return bool(arguments) and not any(varies(source, sites, node) for node in arguments)
 
 
 def name_is_method(name: str) -> bool:
@@ -52,11 +58,11 @@ def statement_text(source: Any, site: Site) -> str:
     return textwrap.dedent("\n".join(source.lines(site.file)[first - 1 : last]))
 
 
-def _varies(source: Any, sites: Sequence[Site], node: ast.expr, seen: frozenset[str] = frozenset()) -> bool:
+def varies(source: Any, sites: Sequence[Site], node: ast.expr, seen: frozenset[str] = frozenset()) -> bool:
     """Whether an expression at the first site may differ from item to item; `seen`: names on the way to it."""
     if any(isinstance(part, ast.Call) and not _builds_a_path(part) for part in ast.walk(node)):
         return True
-    function = _function(_tree(source, sites[0].file), sites[0].line) if sites else None
+    function = function_at(tree_of(source, sites[0].file), sites[0].line) if sites else None
     if function is None:
         return True
     parameters, assigned = _parameters(function), _assigned(function)
@@ -65,11 +71,11 @@ def _varies(source: Any, sites: Sequence[Site], node: ast.expr, seen: frozenset[
             values = assigned[name]
             if name in parameters or name in seen:
                 return True
-            if any(value is None or _varies(source, sites, value, seen | {name}) for value in values):
+            if any(value is None or varies(source, sites, value, seen | {name}) for value in values):
                 return True
         elif name in parameters and name not in ("self", "cls"):
             passed = _passed(source, sites, function, name)
-            if passed is None or _varies(source, sites[1:], passed):
+            if passed is None or varies(source, sites[1:], passed):
                 return True
     return False
 
@@ -152,7 +158,8 @@ def _holds(node: ast.AST, line: int) -> bool:
     return first is not None and first <= line <= (getattr(node, "end_lineno", None) or first)
 
 
-def _function(tree: ast.AST, line: int) -> Function | None:
+def function_at(tree: ast.AST, line: int) -> Function | None:
+    """The innermost function around a line."""
     found = [node for node in _functions(tree) if _holds(node, line)]
     return max(found, key=lambda node: node.lineno) if found else None
 
@@ -161,7 +168,8 @@ def _functions(tree: ast.AST) -> Iterator[Function]:
     return (node for node in ast.walk(tree) if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)))
 
 
-def _tree(source: Any, file: str) -> ast.AST:
+def tree_of(source: Any, file: str) -> ast.AST:
+    """The code of a file; empty where it is not to be read."""
     try:
         return ast.parse("\n".join(source.lines(file)))
     except (SyntaxError, ValueError, RecursionError):

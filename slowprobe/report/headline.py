@@ -14,7 +14,7 @@ UNSURE = 3  # checks not made; with fewer, "nothing found" still means something
 
 
 def verdict(evidence: Evidence, examined: Examination, reached: Reach | None = None) -> Verdict:
-    """The bottleneck is that of the finding that saves most; a loop without high or medium findings has none."""
+    """The bottleneck is that of the first finding; a loop without high or medium findings has none."""
     none = Range(1.0, 1.0, 1.0)
     steps = evidence.steps
     if not steps:
@@ -44,7 +44,7 @@ def verdict(evidence: Evidence, examined: Examination, reached: Reach | None = N
 
 
 def leading(examined: Examination) -> Verdict | None:
-    """The verdict that the finding of most saving gives; None where none is high or medium."""
+    """The verdict that the first grave finding gives; None where none is high or medium."""
     serious = [finding for finding in examined.findings if finding.severity != "low"]
     if not serious:
         return None

@@ -24,6 +24,7 @@ __all__ = [
     "UNCHANGED",
     "Change",
     "Factor",
+    "Fewer",
     "Outlook",
     "Reload",
     "Replay",
@@ -98,6 +99,13 @@ class Threads:
     count: int
 
 
+@dataclass(frozen=True)
+class Fewer:
+    """What remains of the number of training steps; of their batches, and of the waits for them, as much."""
+
+    factor: Factor
+
+
 class DeviceReplay(Protocol):
     """The profiled steps as a graph of host and device work, and what changes to it would do to them."""
 
@@ -105,7 +113,7 @@ class DeviceReplay(Protocol):
         """The profiled steps with all `changes` applied together."""
 
 
-Change = Scale | Reload | Threads | Any
+Change = Scale | Reload | Threads | Fewer | Any
 """The last: a change of `slowprobe.timeline.graph.changes`, which is about the device."""
 
 
@@ -166,7 +174,8 @@ class Replay:
         left = {label: seconds * (on_device if label[0] == "step" else 1.0) for label, seconds in left.items()}
         step_before = self._step_work(self._split.seconds)
         step_ratio = self._step_work(left) / step_before if step_before else 1.0
-        total = sum(left.values())
+        fewer = min((getattr(change.factor, case) for change in changes if isinstance(change, Fewer)), default=1.0)
+        total = sum(seconds * (fewer if label[0] == "step" else 1.0) for label, seconds in left.items())
         reloads = {change.loader: change for change in _merged(changes)}
         threads = min((change.count for change in changes if isinstance(change, Threads)), default=None)
         waits_before = _waits(self._split.seconds)
@@ -181,12 +190,12 @@ class Replay:
             change = change or Reload(loader.id)
             ratio = waits if loader.primary else 1.0
             difference = self._loader_difference(loader, change, step_ratio, case, threads, ratio)
-            total += difference * (evaluation if loader.role == "evaluation" else 1.0)
+            total += difference * (evaluation if loader.role == "evaluation" else fewer)
         return max(total, 0.0)
 
     def _on_device(self, changes: list[Change], case: Case) -> float:
         """What remains of a step, by the graph of the profiled ones."""
-        mine = [change for change in changes if not isinstance(change, Scale | Reload | Threads)]
+        mine = [change for change in changes if not isinstance(change, Scale | Reload | Threads | Fewer)]
         if not mine or self._device is None:
             return 1.0
         outlook = self._device.outlook(mine)

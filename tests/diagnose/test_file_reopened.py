@@ -83,6 +83,80 @@ def test_a_helper_is_judged_by_what_its_caller_passes(tmp_path):
     assert verdict.lines == [17]
 
 
+READING = """\
+class Rows(Dataset):
+    def __getitem__(self, index):
+        rows = self.read()
+        own = self.part(index)
+        return rows[index], own
+
+    def read(self):
+        with np.load(self.path) as archive:
+            return archive["rows"]
+
+    def part(self, index):
+        with open(self.path, "rb") as file:
+            table = pickle.load(file)[index]
+        with open(self.path, "rb") as file:
+            file.seek(8 * index)
+            row = file.read(8)
+        with h5py.File(self.path) as file:
+            mine = file["mine"][index]
+            every = file["every"][:]
+        with ZipFile(self.path) as archive:
+            member = archive.read(self.names[index])
+        with open(self.path) as lines:
+            for _ in range(index):
+                lines.readline()
+            text = lines.readline()
+        if self.kept is None:
+            with np.load(self.path) as once:
+                self.kept = once["rows"]
+        with np.load(self.files[index]) as own:
+            other = own["rows"]
+        return Path(self.path).read_text()
+
+
+loader = DataLoader(Rows())
+"""
+CALLERS = {"Rows.read": [(SCRIPT, 3, "Rows.__getitem__")], "Rows.part": [(SCRIPT, 4, "Rows.__getitem__")]}
+
+
+def reading(tmp_path, *texts, function="Rows.part", workers=2):
+    """20 ms of a batch on the first line and 1 on each other one."""
+    run = SyntheticRun(tmp_path, READING, cores=2)
+    loader = run.loader(run.line("DataLoader("), num_workers=workers)
+    lines = {run.line(text): 1.0 if number else 20.0 for number, text in enumerate(texts)}
+    with run.epoch(loader):
+        for _ in range(BATCHES):
+            run.batch(loader, 23.0, 0.5, fetch_lines=lines, function=function, above=CALLERS[function])
+            run.train(2, 4, 1)
+    return run.evidence()
+
+
+def test_an_array_of_an_archive_is_read_once_and_kept(tmp_path):
+    evidence = reading(tmp_path, 'return archive["rows"]', "np.load(self.path) as archive", function="Rows.read")
+    verdict = ask(RULE, evidence)
+    assert verdict.lines == [9, 8]
+    assert verdict.diagnosis.fix.diff == "-def read(self):\n+@functools.cache\n+def read(self):"
+    assert "reading the same from it" in verdict.diagnosis.summary
+    assert verdict.diagnosis.evidence["share of making a batch"] == pytest.approx(21 / 23.5, abs=0.01)
+
+
+@pytest.mark.parametrize("text", ["pickle.load(file)", 'file["every"]', "read_text"])
+def test_what_is_the_same_for_each_item_is_read_again(tmp_path, text):
+    assert ask(RULE, reading(tmp_path, text)).status == "found"
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["file.read(8)", 'file["mine"]', "archive.read(", "text = lines", "self.kept = once", 'own["rows"]'],
+    ids=["from a place of its own", "a row", "a member", "after lines before it", "once", "a file of its own"],
+)
+def test_what_the_item_decides_is_its_own(tmp_path, text):
+    assert ask(RULE, reading(tmp_path, text)).status == "passed"
+
+
 def test_general_rules_yield_to_it(tmp_path):
     found = examine(record(tmp_path, "h5py.File(self.path, "))
     assert found.outcomes["slow-transform"].status == "passed"

@@ -3,6 +3,7 @@ from __future__ import annotations
 from synthetic import SyntheticRun
 
 from diagnose.asking import ask
+from slowprobe.diagnose.engine import examine
 
 SOURCE = """\
 loader = DataLoader(images, batch_size=32, num_workers=4)
@@ -13,15 +14,15 @@ RULE = "head-of-line"
 BATCHES = 240
 
 
-def record(tmp_path, *, slow_ms=200.0, workers=4, torch="2.13.0", recorded=True, **settings):
-    """One batch in 15 takes `slow_ms`, the others 4 ms; a step takes 13."""
+def record(tmp_path, *, slow_ms=200.0, fast_ms=4.0, workers=4, torch="2.13.0", recorded=True, **settings):
+    """One batch in 15 takes `slow_ms`, the others `fast_ms`; a step takes 13."""
     run = SyntheticRun(tmp_path, SOURCE)
     run.settings(torch=torch)
     loader = run.loader(1, num_workers=workers, **settings)
     loader.hand_over_ms = 0.1
     with run.epoch(loader):
         for number in range(BATCHES):
-            run.batch(loader, slow_ms if number % 15 == 7 else 4.0)
+            run.batch(loader, slow_ms if number % 15 == 7 else fast_ms)
             run.train(4.0, 8.0, 1.0)
     if not recorded:
         loader.made = []
@@ -62,8 +63,16 @@ def test_both_workers_slow_is_for_prefetch(tmp_path):
 
 
 def test_workers_that_cannot_keep_up_are_too_few(tmp_path):
-    """Near miss: later batches are ready now and then, but nothing is to be gained from another order."""
-    assert "too slowly" in ask(RULE, record(tmp_path, slow_ms=900.0)).outcome.reason
+    """Near miss: every batch is slow, and no order makes that less."""
+    assert "too slowly" in ask(RULE, record(tmp_path, fast_ms=200.0)).outcome.reason
+
+
+def test_order_counts_where_workers_are_too_few_as_well(tmp_path):
+    """The workers need 16 ms for a batch of a step of 13; in order, the loop waits for far longer."""
+    evidence = record(tmp_path, slow_ms=900.0)
+    verdict = ask(RULE, evidence)
+    assert verdict.saved_s > 0.5 * evidence.partition.loop_s
+    assert examine(evidence).findings[0].rule == RULE
 
 
 def test_one_worker_and_an_old_torch_do_not_apply(tmp_path):

@@ -44,6 +44,21 @@ def test_slow_names_the_loop_and_halves_the_pass(tmp_path):
     assert "+        for line in itertools.islice(open(self.path), first, None, step):" in verdict.diagnosis.fix.diff
 
 
+def test_more_workers_would_make_more_of_the_same(tmp_path):
+    """The workers are too slow for the step by far, and twice as many would make each pass twice as long."""
+    run = SyntheticRun(tmp_path, SOURCE, cores=8)
+    loader = run.loader(6, num_workers=2, iterable=True, dataset="Lines", persistent_workers=True)
+    for _ in range(2):
+        with run.epoch(loader):
+            for asked in range(BATCHES):
+                number = asked // 2
+                run.batch(loader, 40.0, 0.5, digest=10 + number if number < 3 else 0)
+                run.train(2.0, 2.0, 1.0)
+    evidence = run.evidence()
+    assert "see iterable-unsharded" in ask("workers-too-few", evidence).outcome.reason
+    assert examine(evidence).findings[0].rule == RULE
+
+
 def test_saves_no_more_than_the_repeated_part(tmp_path):
     verdict = ask(RULE, record(tmp_path, workers=4))
     low, expected, high = verdict.found[0][1].speedup

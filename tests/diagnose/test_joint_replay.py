@@ -21,7 +21,7 @@ from slowprobe.diagnose.engine import LoadedRule, examine
 from slowprobe.diagnose.evidence import Evidence
 from slowprobe.diagnose.finding import Fix, Where
 from slowprobe.diagnose.rule import Diagnosis, Rule
-from slowprobe.timeline.replay import GONE, WAIT_BUCKETS, Change, Factor, Outlook, Reload, Scale
+from slowprobe.timeline.replay import GONE, WAIT_BUCKETS, Change, Factor, Fewer, Outlook, Reload, Scale
 
 ROUNDING_S = 1e-6
 WAITED = [*WAIT_BUCKETS]
@@ -162,6 +162,23 @@ def test_the_same_wait_is_saved_once(tmp_path):
     alone = replay.outlook([hidden]).saved_s
     assert 1.7 < alone <= 2.0
     assert alone < replay.outlook([halved, hidden]).saved_s <= 2.0
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_fewer_steps_are_no_less_work_for_their_batches(tmp_path, workers):
+    """A third of the steps with their waits; of the batches that are left, cheaper ones save as much as before each."""
+    run = SyntheticRun(tmp_path, cores=16)
+    loader = run.loader(1, num_workers=workers)
+    with run.epoch(loader, start_ms=0, stop_ms=0):
+        for _ in range(100):
+            run.batch(loader, 20.0 * max(workers, 1))
+            run.train(2.0, 4.0, 1.0)
+    replay = run.evidence().replay
+    fewer, cheaper = Fewer(Factor(1 / 3, 1 / 3, 1.0)), Reload(loader.subject, fetch=Factor(0.5, 0.5, 0.5))
+    after_s = replay.outlook([cheaper]).expected_s
+    assert replay.outlook([fewer]).expected_s == pytest.approx(replay.loop_s / 3, rel=0.02)
+    assert replay.outlook([fewer]).worst_s == pytest.approx(replay.loop_s)
+    assert replay.outlook([fewer, cheaper]).expected_s == pytest.approx(after_s / 3, rel=0.02)
 
 
 def _rule(name: str, *changes: Change) -> LoadedRule:

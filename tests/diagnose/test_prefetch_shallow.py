@@ -16,15 +16,15 @@ PERIOD = 24
 SLOW = 4
 
 
-def record(tmp_path, *, prefetch=2, slow_ms=80.0, step_ms=13.0, batch_bytes=1_000_000, recorded=True):
-    """Of 24 batches, four in a row take `slow_ms` in both workers, the others 4 ms."""
+def record(tmp_path, *, prefetch=2, slow_ms=80.0, fast_ms=4.0, step_ms=13.0, batch_bytes=1_000_000, recorded=True):
+    """Of 24 batches, four in a row take `slow_ms` in both workers, the others `fast_ms`."""
     run = SyntheticRun(tmp_path, SOURCE)
     loader = run.loader(1, num_workers=2, prefetch_factor=prefetch)
     loader.tensor_bytes, loader.hand_over_ms = batch_bytes, 0.1
     with run.epoch(loader):
         for number in range(BATCHES):
             slow = number % PERIOD >= PERIOD - SLOW
-            run.batch(loader, slow_ms if slow else 4.0)
+            run.batch(loader, slow_ms if slow else fast_ms)
             run.train(0.4 * step_ms, 0.5 * step_ms, 0.1 * step_ms)
     if not recorded:
         loader.made = []
@@ -49,10 +49,19 @@ def test_fixed_passes(tmp_path):
 
 
 def test_too_little_on_average_passes(tmp_path):
-    """Near miss: slow spells so long that no queue is filled between them."""
-    verdict = ask(RULE, record(tmp_path, slow_ms=200.0))
+    """Near miss: one slow spell without end."""
+    verdict = ask(RULE, record(tmp_path, fast_ms=80.0))
     assert verdict.status == "passed"
     assert "too slowly" in verdict.outcome.reason
+
+
+def test_a_queue_counts_where_workers_are_too_few_as_well(tmp_path):
+    """Both need 18 ms for a batch of a step of 13; with a longer queue the loop waits for no more than the rest."""
+    evidence = record(tmp_path, slow_ms=200.0)
+    least_s = BATCHES * (SLOW * 200.0 + (PERIOD - SLOW) * 4.0) / PERIOD / 2 / 1e3
+    verdict = ask(RULE, evidence)
+    assert "and slow spells" in verdict.diagnosis.summary
+    assert verdict.saved_s == pytest.approx(evidence.partition.loop_s - least_s, rel=0.2)
 
 
 def test_one_slow_batch_with_others_ready_is_for_head_of_line(tmp_path):

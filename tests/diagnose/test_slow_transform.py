@@ -30,10 +30,20 @@ BATCHES = 150
 
 
 def record(
-    tmp_path, lines, *, fetch_ms=30.0, workers=0, cores=8, cpu=1.0, train=(2.0, 4.0, 0.5), function="Images.__getitem__"
+    tmp_path,
+    lines,
+    *,
+    fetch_ms=30.0,
+    workers=0,
+    cores=8,
+    cpu=1.0,
+    train=(2.0, 4.0, 0.5),
+    function="Images.__getitem__",
+    switches=0,
 ):
     run = SyntheticRun(tmp_path, SOURCE, cores=cores)
     loader = run.loader(run.line("DataLoader("), num_workers=workers)
+    loader.gained = {"involuntary_switches": switches}
     hot = {run.line(text): ms for text, ms in lines.items()}
     with run.epoch(loader):
         for _ in range(BATCHES):
@@ -71,6 +81,13 @@ def test_waiting_is_told_from_computing(tmp_path):
     verdict = ask(RULE, record(tmp_path, BLUR, workers=2, cores=2, cpu=0.1))
     assert verdict.diagnosis.title == "A file or network read holds up the batches"
     assert "local or in-memory copy" in verdict.diagnosis.fix.text
+
+
+def test_waiting_for_a_core_is_computing(tmp_path):
+    """As much off the CPU; in each worker the core was taken away 2000 times, for a millisecond at least."""
+    verdict = ask(RULE, record(tmp_path, BLUR, workers=2, cores=2, cpu=0.1, switches=2000))
+    assert verdict.diagnosis.title == ""
+    assert "computing" in verdict.diagnosis.summary
 
 
 def test_without_workers_and_without_a_spare_core_it_is_the_line(tmp_path):

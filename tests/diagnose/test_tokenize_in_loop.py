@@ -67,6 +67,32 @@ def test_a_tokenizer_of_the_users_is_named_where_it_is_called(tmp_path):
     assert found.outcomes["slow-transform"].reason == "tokenize-in-loop names the same line"
 
 
+def test_tensors_of_the_tokens_go_as_well_and_no_other_rule_has_them(tmp_path):
+    """7 ms of tokenizing, 15 on the line that makes a tensor of it, 4 on one that makes one of something else."""
+    source = """\
+class Texts(Dataset):
+    def __getitem__(self, index):
+        ids = self.tokenizer.encode(self.texts[index])
+        label = torch.tensor(self.labels[index])
+        return torch.tensor(ids), label
+
+
+loader = DataLoader(Texts())
+"""
+    run = SyntheticRun(tmp_path, source, cores=2)
+    loader = run.loader(run.line("DataLoader("), num_workers=2)
+    lines = {3: 7.0, 5: 15.0, 4: 4.0}
+    with run.epoch(loader):
+        for _ in range(BATCHES):
+            run.batch(loader, 26.0, 0.5, fetch_lines=lines, function="Texts.__getitem__")
+            run.train(2, 4, 1)
+    evidence = run.evidence()
+    verdict = ask(RULE, evidence)
+    assert verdict.lines == [3]
+    assert verdict.diagnosis.evidence["share of making a batch"] == pytest.approx(22 / 26.5, abs=0.01)
+    assert not {"slow-transform", "list-to-tensor"} & {finding.rule for finding in examine(evidence).findings}
+
+
 def test_in_the_step_it_is_found_too(tmp_path):
     run = SyntheticRun(tmp_path, SOURCE)
     loader = run.loader(run.line("DataLoader("), num_workers=2)

@@ -52,6 +52,28 @@ def test_batches_that_wait_for_storage_need_no_cores(tmp_path):
     assert verdict.diagnosis.evidence["recommended num_workers"] >= 3
 
 
+@pytest.mark.parametrize(("asks", "warned"), [("", True), ("info = get_worker_info()", False)])
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_stream_that_is_not_divided_is_to_be_divided_first(tmp_path, asks, warned, workers):
+    source = f"""\
+loader = DataLoader(Lines())
+
+
+class Lines(IterableDataset):
+    def __iter__(self):
+        {asks or "pass"}
+        yield from self.lines
+"""
+    run = SyntheticRun(tmp_path, source, cores=8)
+    loader = run.loader(1, num_workers=workers, iterable=True, dataset="Lines")
+    with run.epoch(loader):
+        for _ in range(BATCHES):
+            run.batch(loader, 30.0)
+            run.train(4.0, 5.0, 1.0)
+    verdict = ask(RULE if workers else "workers-zero", run.evidence())
+    assert ("First let Lines.__iter__ yield each worker a part" in verdict.diagnosis.fix.text) == warned
+
+
 def test_fixed_passes(tmp_path):
     assert ask(RULE, record(tmp_path, workers=4)).status == "passed"
 

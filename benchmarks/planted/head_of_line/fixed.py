@@ -13,7 +13,7 @@ class Videos(Dataset):
         return 720
 
     def load(self, index):
-        time.sleep(0.25 if index % 48 == 7 else 0.004)
+        time.sleep(0.2 if index % 48 == 7 else 0.001)
         return np.random.default_rng().random((4, 50), dtype=np.float32)
 
     def __getitem__(self, index):
@@ -36,7 +36,7 @@ def train(loader, inputs, passes=1, width=64):
 
 def main():
     loader = DataLoader(Videos(), batch_size=4, num_workers=3, in_order=False)
-    train(loader, 200, width=1_500)
+    train(loader, 200, width=16_000)
 
 
 if __name__ == "__main__":

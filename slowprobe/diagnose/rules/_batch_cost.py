@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+from slowprobe.diagnose.rules._same_batches import unsharded
 from slowprobe.diagnose.rules._supply import HELD, MIN_WAIT, supply_of
 from slowprobe.diagnose.rules.workers_zero import recommended_workers
 from slowprobe.timeline.loaders import LoaderFacts
 from slowprobe.timeline.replay import Reload
 
+COVERING = ("workers-zero", "workers-too-few", "repeated-deterministic-prep")
+"""Rules whose edit does the work at other places, or keeps whatever it made: what makes it so much goes before them."""
+BESIDE_WORKERS = ("partition", "replay", "cores", "input_curves")
 DEEP = 16  # batches a worker; what a queue of that length does not bridge is no spell
 
 
@@ -24,7 +28,10 @@ def saved_share(run: Any, change: Reload) -> float:
 
 
 def saved_share_beside_workers(run: Any, loader: LoaderFacts, change: Reload) -> float:
-    """What the change saves once the loader has the workers and the queue it should: those may hide the whole cost."""
+    """What the change saves once the loader has the workers and the queue it should: those may hide the whole cost.
+
+    Reads BESIDE_WORKERS.
+    """
     settings = _settings(run, loader)
     if settings is None:
         return saved_share(run, change)
@@ -37,15 +44,16 @@ def saved_share_beside_workers(run: Any, loader: LoaderFacts, change: Reload) ->
 
 
 def _settings(run: Any, loader: LoaderFacts) -> Reload | None:
-    """What workers-zero, workers-too-few, prefetch-shallow or head-of-line would have of this loader."""
+    """What saves most of what workers-zero, workers-too-few, prefetch-shallow and head-of-line would have of it."""
     if not loader.num_workers:
         return Reload(loader.id, recommended_workers(run, loader), persistent_workers=True)
     supply = supply_of(run.partition, loader)
     if supply is None or supply.wait_share < MIN_WAIT:
         return None
-    if not supply.suffices:
-        workers = recommended_workers(run, loader)
-        return Reload(loader.id, workers) if workers > loader.num_workers else None
+    settings = [Reload(loader.id, prefetch_factor=max(DEEP, loader.prefetch_factor))]
     if (supply.held_share or 0.0) >= HELD and loader.making.in_order:
-        return Reload(loader.id, in_order=False)
-    return Reload(loader.id, prefetch_factor=max(DEEP, loader.prefetch_factor))
+        settings.append(Reload(loader.id, in_order=False))
+    workers = 0 if supply.suffices or unsharded(loader) else recommended_workers(run, loader)
+    if workers > loader.num_workers:
+        settings.append(Reload(loader.id, workers))
+    return max(settings, key=lambda each: float(run.replay.outlook([each]).saved_s))

@@ -36,6 +36,7 @@ from slowprobe.diagnose.making_parts import (
     warm_ratio,
 )
 from slowprobe.diagnose.rule import Answer, Diagnosis, NotChecked, Passed, Rule
+from slowprobe.diagnose.rules._batch_cost import BESIDE_WORKERS
 from slowprobe.timeline.loaders import LoaderFacts
 from slowprobe.timeline.replay import Factor
 
@@ -48,7 +49,7 @@ NOT_EASED = 0.9  # of the waiting remains at worst (see "Saving" above)
 RULE = Rule(
     title="The data do not fit into memory: every pass reads them from storage",
     bottleneck="input",
-    needs=("loaders", "making_stacks", "partition", "replay", "source", "cores", "input_curves", "available_bytes"),
+    needs=("loaders", "making_stacks", "source", "available_bytes", *BESIDE_WORKERS),
     closer_than=("storage-bound", "slow-transform"),
 )
 

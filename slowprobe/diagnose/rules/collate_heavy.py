@@ -31,7 +31,7 @@ from slowprobe.diagnose.edits import place
 from slowprobe.diagnose.finding import Fix, Where
 from slowprobe.diagnose.hot_lines import making_lines, shares
 from slowprobe.diagnose.rule import Answer, Diagnosis, NotApplicable, NotChecked, Passed, Rule
-from slowprobe.diagnose.rules._batch_cost import candidates, saved_share
+from slowprobe.diagnose.rules._batch_cost import COVERING, candidates, saved_share
 from slowprobe.diagnose.rules._list_conversion import conversions
 from slowprobe.diagnose.rules._row_indexing import by_rows
 from slowprobe.timeline.hotspots import LineTime
@@ -49,6 +49,7 @@ RULE = Rule(
     title="Collating takes much of making a batch",
     bottleneck="input",
     needs=("loaders", "lines", "worker_lines", "partition", "replay", "source", "cores"),
+    before=COVERING,
 )
 
 

@@ -46,6 +46,7 @@ from slowprobe.diagnose.making_parts import (
     passes_for,
 )
 from slowprobe.diagnose.rule import Answer, Diagnosis, NotChecked, Passed, Rule
+from slowprobe.diagnose.rules._batch_cost import BESIDE_WORKERS, COVERING
 from slowprobe.timeline.loaders import LoaderFacts
 from slowprobe.timeline.replay import Factor
 
@@ -56,8 +57,9 @@ REMAINING = Factor(0.1, 0.5, 0.9)  # see "Saving" above
 RULE = Rule(
     title="Decoding takes much of making a batch",
     bottleneck="input",
-    needs=("loaders", "making_stacks", "partition", "replay", "source", "cores", "input_curves"),
+    needs=("loaders", "making_stacks", "source", *BESIDE_WORKERS),
     closer_than=("slow-transform",),
+    before=COVERING,
 )
 
 

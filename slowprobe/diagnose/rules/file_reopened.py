@@ -1,20 +1,21 @@
 """The dataset opens the same file again for every item.
 
 What it is: h5py.File, lmdb.open, zarr.open, np.load, pandas' readers or open with the same arguments each time, in
-__getitem__ or below it.
+__getitem__ or below it; and what is read from it next, where that is the same each time, too (an array of an archive,
+an unpickled file).
 
 Why it is slow: opening reads and parses the file's header and index (np.load and pandas: the whole file) for every
 item; kept open, an item costs its own bytes only.
 
-How it is seen: stack samples on the line while batches are made, in workers or the training process. That it is the
+How it is seen: stack samples on the lines while batches are made, in workers or the training process. That it is the
 same file is read off the code: its arguments depend on no index, loop or other parameter of the item, and nothing keeps
-what was opened (a condition around it, a cached function). The fix is replayed with the line cheaper.
+what was opened (a condition around it, a cached function). The fix is replayed with the lines cheaper.
 
 Saving: a stated range: nothing of the line's time remains at best, 0.1 is expected, 0.5 where the item itself is read
 on the same line.
 
-Stays quiet when: it takes less than a tenth of making a batch, each item opens its own file (small-files), the loop
-does not wait for batches, or more workers would hide it.
+Stays quiet when: it takes less than a tenth of making a batch, each item opens its own file (small-files), or the loop
+does not wait for batches. More workers would only do it at several places at once.
 
 Fix: open on first use, once in every worker process (a handle must not be carried over a fork):
 
@@ -35,9 +36,11 @@ from typing import Any
 
 from slowprobe.diagnose.edits import diff, statement_lines
 from slowprobe.diagnose.finding import Fix
-from slowprobe.diagnose.making_parts import MIN_SAMPLES, cheaper, examined, of_batch, part_of, passes_for
+from slowprobe.diagnose.making_parts import MIN_SAMPLES, cheaper, examined, hardly_waits, of_batch, part_of
 from slowprobe.diagnose.rule import Answer, Diagnosis, NotChecked, Passed, Rule
+from slowprobe.diagnose.rules._batch_cost import COVERING
 from slowprobe.diagnose.same_file import opener_at
+from slowprobe.diagnose.same_reading import reader_at
 from slowprobe.run.record import Site
 from slowprobe.timeline.loaders import LoaderFacts
 from slowprobe.timeline.making_stacks import StackTime
@@ -45,13 +48,16 @@ from slowprobe.timeline.replay import Factor
 
 MIN_PART = 0.1  # of making a batch; opening is pure loss, so a tenth of it is worth an edit
 REMAINING = Factor(0.0, 0.1, 0.5)  # see "Saving" above
+KEEP_OPEN = "Open it once in every worker process, on first use, and keep it open."
+KEEP_DATA = "Read it once, in __init__ or on first use in every worker process, and keep what was read."
 LEVELS = 3  # from the call up to the dataset's __getitem__
 
 RULE = Rule(
     title="The same file is opened for every item",
     bottleneck="input",
-    needs=("loaders", "making_stacks", "partition", "replay", "source", "cores", "input_curves"),
+    needs=("loaders", "making_stacks", "replay", "source"),
     closer_than=("slow-transform", "small-files", "storage-bound", "repeated-deterministic-prep"),
+    before=COVERING,
 )
 
 
@@ -64,11 +70,15 @@ def _diagnose(run: Any, loader: LoaderFacts) -> Diagnosis | Passed | NotChecked:
     if loader.id not in run.making_stacks:
         return NotChecked("no stack samples were taken while batches were made")
     openers: dict[tuple[Site, ...], tuple[str, ast.Call] | None] = {}
+    rereading: set[Site] = set()
 
     def opens(stack: StackTime) -> bool:
         sites = callers(stack)
         if sites not in openers:
             openers[sites] = opener_at(run.source, sites)
+            if openers[sites] is None and (reader := reader_at(run.source, sites)) is not None:
+                openers[sites] = reader
+                rereading.add(sites[0])
         return openers[sites] is not None
 
     part = part_of(run, loader, "fetch", opens)
@@ -76,23 +86,23 @@ def _diagnose(run: Any, loader: LoaderFacts) -> Diagnosis | Passed | NotChecked:
     if share < MIN_PART or part.samples < MIN_SAMPLES:
         return Passed(f"opening one file again takes {share:.0%} of making a batch")
     change = cheaper(loader, part, REMAINING)
-    reason = passes_for(run, loader, change)
+    reason = hardly_waits(run, change)
     if reason:
         return Passed(f"opening one file again takes {share:.0%} of making a batch, but {reason}")
     site = part.site
     name = next(found[0] for sites, found in openers.items() if found is not None and sites[0] == site)
     per_item = loader.making.opens_per_item
+    again = site in rereading
     return Diagnosis(
         title=f"{name} opens the same file for every item",
         summary=(
-            f"{name} takes {share:.0%} of making a batch ({share * (loader.make_s or 0) * 1000:.1f} of "
-            f"{(loader.make_s or 0) * 1000:.1f} ms), for a file that could stay open: "
+            f"{name}{', and reading the same from it,' if again else ''} takes {share:.0%} of making a batch "
+            f"({share * (loader.make_s or 0) * 1000:.1f} of {(loader.make_s or 0) * 1000:.1f} ms), for "
+            f"{'what could be kept' if again else 'a file that could stay open'}: "
             f"{run.source.line(site.file, site.line) if site else ''}"
         ),
         where=part.where,
-        fix=Fix(
-            text="Open it once in every worker process, on first use, and keep it open.", diff=_diff(run, site, name)
-        ),
+        fix=Fix(text=KEEP_DATA, diff=_cached(run, site)) if again else Fix(text=KEEP_OPEN, diff=_diff(run, site, name)),
         changes=[change],
         basis="stated range",
         evidence={
@@ -109,6 +119,20 @@ def callers(stack: StackTime) -> tuple[Site, ...]:
     """The user's lines from the innermost outwards."""
     users = [index for index in range(stack.user, -1, -1) if stack.users[index]][: LEVELS + 1]
     return tuple(site for index in users if (site := stack.site_at(index)) is not None)
+
+
+def _cached(run: Any, site: Site | None) -> str:
+    """The function around a line, cached: where it takes nothing but its object, and gives what was read."""
+    function = run.source.function_around(site.file, site.line) if site is not None else None
+    if site is None or function is None or function.name.startswith("__") or isinstance(function, ast.AsyncFunctionDef):
+        return ""
+    takes = [argument.arg for argument in ast.walk(function.args) if isinstance(argument, ast.arg)]
+    gives = any(isinstance(node, ast.Return) and node.value is not None for node in ast.walk(function))
+    yields = any(isinstance(node, ast.Yield | ast.YieldFrom) for node in ast.walk(function))
+    if takes not in ([], ["self"]) or not gives or yields or function.decorator_list:
+        return ""
+    head = run.source.lines(site.file)[function.lineno - 1].strip()
+    return diff([head], ["@functools.cache", head])
 
 
 def _diff(run: Any, site: Site | None, name: str) -> str:

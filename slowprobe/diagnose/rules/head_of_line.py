@@ -9,9 +9,9 @@ batch is taken, the other workers soon stand still, too.
 How it is seen: the time of making each batch and its place in the order, against the waits: seconds in which a later
 batch was made already. The recorded batches are replayed with the order given up.
 
-Stays quiet when: the steps wait for less than 5 % of loop time, too little is made on average (workers-too-few), less
-than half of the waiting is with a later batch ready (prefetch-shallow), there is one worker, in_order is off already,
-or torch is older than 2.6.
+Stays quiet when: the steps wait for less than 5 % of loop time, less than half of the waiting is with a later batch
+ready (prefetch-shallow), too little is made on average and the replay gains less than 5 % from another order
+(workers-too-few), there is one worker, in_order is off already, or torch is older than 2.6.
 
 Fix: DataLoader(..., in_order=False). It changes the order in which samples are seen, from run to run with the same
 seed: where runs must be repeatable, put items of like cost into one batch instead, or raise prefetch_factor. Items that
@@ -30,7 +30,8 @@ import numpy as np
 from slowprobe.diagnose.edits import place, set_arguments
 from slowprobe.diagnose.finding import Fix
 from slowprobe.diagnose.rule import Answer, Diagnosis, NotApplicable, NotChecked, Passed, Rule
-from slowprobe.diagnose.rules._supply import HELD, Supply, waited_for
+from slowprobe.diagnose.rules._batch_cost import saved_share
+from slowprobe.diagnose.rules._supply import HELD, MIN_WAIT, Supply, waited_for
 from slowprobe.timeline.replay import Reload
 
 IN_ORDER_SINCE = (2, 6)  # the release of torch that has the argument
@@ -39,6 +40,7 @@ RULE = Rule(
     title="Finished batches wait behind a slow one",
     bottleneck="input",
     needs=("loaders", "partition", "replay", "settings", "source"),
+    before=("workers-too-few", "slow-transform"),
 )
 
 
@@ -65,7 +67,8 @@ def _judge(run: Any, supply: Supply) -> Diagnosis | Passed | NotChecked:
     held = supply.held_share
     if supply.uneven:
         return Passed("the workers' shards differ in size: see worker-imbalance")
-    if not supply.suffices:
+    change = Reload(supply.loader.id, in_order=False)
+    if not supply.suffices and saved_share(run, change) < MIN_WAIT:
         return Passed(
             f"{supply.loader.num_workers} workers make a batch every {supply.period_s * 1000:.1f} ms, too slowly for "
             f"steps of {supply.step_s * 1000:.1f} ms in any order"
@@ -74,10 +77,10 @@ def _judge(run: Any, supply: Supply) -> Diagnosis | Passed | NotChecked:
         return NotChecked("the order in which batches were made was not recorded")
     if held < HELD:
         return Passed(f"a later batch was ready in {held:.0%} of the waiting only")
-    return _diagnosis(run, supply, held)
+    return _diagnosis(run, supply, held, change)
 
 
-def _diagnosis(run: Any, supply: Supply, held: float) -> Diagnosis:
+def _diagnosis(run: Any, supply: Supply, held: float, change: Reload) -> Diagnosis:
     loader, make = supply.loader, supply.loader.fetch + supply.loader.collate
     median, longest = float(np.median(make)), float(make.max())
     return Diagnosis(
@@ -94,7 +97,7 @@ def _diagnosis(run: Any, supply: Supply, held: float) -> Diagnosis:
             ),
             diff=set_arguments(run.source, loader.where, loader.class_name, in_order="False"),
         ),
-        changes=[Reload(loader.id, in_order=False)],
+        changes=[change],
         evidence={
             "waiting, share of loop time": round(supply.wait_share, 4),
             "of it with a later batch ready": round(held, 4),

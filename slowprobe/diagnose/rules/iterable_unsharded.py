@@ -25,28 +25,23 @@ from __future__ import annotations
 
 import ast
 import math
-from collections import defaultdict
 from typing import Any
 
 from slowprobe.diagnose.edits import diff, place
 from slowprobe.diagnose.finding import Fix, Risk, Where
 from slowprobe.diagnose.rule import Answer, Diagnosis, NotApplicable, NotChecked, Passed, Rule
+from slowprobe.diagnose.rules._same_batches import first_digests, same_batches
 from slowprobe.run.record import Site
 from slowprobe.timeline.loaders import LoaderFacts
 from slowprobe.timeline.recording import KIND
-from slowprobe.timeline.replay import Change, Factor, Outlook, Scale
+from slowprobe.timeline.replay import Change, Factor, Fewer, Scale
 
-LEAST = 2  # batches of each worker compared: one may be alike by chance (a header, a warm-up sample)
 ROLES = ("training", "evaluation")
-ROUNDS = (
-    4  # the replay has steps become shorter, not fewer, which leaves cores to the workers: so it is held back until
-)
-# a pass is num_workers times shorter and no more; each round halves what is too much, or better
 
 RULE = Rule(
     title="Every loader worker makes the same batches",
     bottleneck="input",
-    needs=("loaders", "partition", "source", "replay"),
+    needs=("loaders", "partition", "source"),
 )
 
 
@@ -55,36 +50,13 @@ def check(run: Any) -> Answer:
     loaders = [each for each in run.loaders if each.iterable and each.num_workers > 1 and each.role in ROLES]
     if not loaders:
         return NotApplicable("no IterableDataset is read by several workers")
-    digests = {loader.id: _digests(loader) for loader in loaders}
-    told = [loader for loader in loaders if _tells(digests[loader.id])]
-    found = [_diagnose(run, loader) for loader in told if _equal(digests[loader.id])]
+    same = {loader.id: same_batches(loader) for loader in loaders}
+    found = [_diagnose(run, loader) for loader in loaders if same[loader.id]]
     if found:
         return found
-    if not told:
+    if not any(told is False for told in same.values()):
         return NotChecked("fewer than two different batches were recorded of each worker, so they cannot be compared")
     return Passed("the first batches of different workers differ")
-
-
-def _digests(loader: LoaderFacts) -> dict[int, list[int]]:
-    """By worker, of the first batches that it made after its first start."""
-    making = loader.making
-    found: dict[int, dict[int, int]] = defaultdict(dict)
-    if len(making.digest) == len(making.worker):
-        columns = (making.worker.tolist(), making.number.tolist(), making.digest.tolist())
-        for worker, number, digest in zip(*columns, strict=True):
-            if digest > 0:
-                found[worker].setdefault(number, digest)
-    return {worker: [digest for _, digest in sorted(rows.items())] for worker, rows in found.items()}
-
-
-def _tells(digests: dict[int, list[int]]) -> bool:
-    enough = [each for each in digests.values() if len(each) >= LEAST]
-    return len(enough) >= 2 and all(len(set(each)) > 1 for each in enough)
-
-
-def _equal(digests: dict[int, list[int]]) -> bool:
-    enough = [each for each in digests.values() if len(each) >= LEAST]
-    return all(one == other for each in enough for one, other in zip(each, enough[0], strict=False))
 
 
 def _diagnose(run: Any, loader: LoaderFacts) -> Diagnosis:
@@ -117,7 +89,7 @@ def _diagnose(run: Any, loader: LoaderFacts) -> Diagnosis:
             "num_workers": workers,
             "batches a pass": round(batches, 1),
             "batches a worker": ", ".join(str(worker.batches) for worker in loader.making.workers[:8]),
-            "batches of each worker compared": min(len(each) for each in _digests(loader).values()),
+            "batches of each worker compared": min(len(each) for each in first_digests(loader).values()),
             "the pass ends by itself": "yes" if ends else "no, so no saving is stated",
         },
     )
@@ -127,25 +99,13 @@ def _shorter(run: Any, loader: LoaderFacts) -> list[Change]:
     """A pass with one batch in num_workers; nothing where another loader feeds the same steps."""
     if [each.id for each in run.loaders if each.role == loader.role] != [loader.id]:
         return []
-    scope = "step" if loader.role == "training" else "off_step"
-    buckets = {
-        bucket: seconds
-        for (of, bucket), seconds in run.partition.seconds.items()
-        if of == scope and bucket != "slowprobe" and (scope == "step" or bucket == "evaluation") and seconds > 0
-    }
-    covered, once = sum(buckets.values()), 1 / loader.num_workers
+    once = 1 / loader.num_workers
     busy = [worker.busy_share for worker in loader.making.workers if not math.isnan(worker.busy_share)]
-    least = [once, once, max(once, sum(busy) / len(busy)) if busy else 1.0]
-    left = list(least)
-    changes: list[Change] = []
-    for _ in range(ROUNDS if covered else 0):
-        factor = Factor(*sorted(left))
-        changes = [Scale(bucket, scope, seconds, factor) for bucket, seconds in buckets.items()]
-        outlook: Outlook = run.replay.outlook(changes)
-        after = (outlook.best_s, outlook.expected_s, outlook.worst_s)
-        short = [outlook.before_s - covered * (1 - each) - seconds for each, seconds in zip(least, after, strict=True)]
-        left = [min(1.0, each + max(0.0, more) / covered) for each, more in zip(left, short, strict=True)]
-    return changes
+    left = Factor(once, once, max(once, sum(busy) / len(busy)) if busy else 1.0)
+    if loader.role == "training":
+        return [Fewer(left)]
+    seconds = run.partition.seconds.get(("off_step", "evaluation"), 0.0)
+    return [Scale("evaluation", "off_step", seconds, left)] if seconds > 0 else []
 
 
 def _edit(run: Any, name: str) -> tuple[list[Where], str]:

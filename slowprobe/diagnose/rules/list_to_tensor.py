@@ -32,7 +32,7 @@ from slowprobe.diagnose.edits import replace_statement, statement_lines
 from slowprobe.diagnose.finding import Fix
 from slowprobe.diagnose.hot_lines import shares
 from slowprobe.diagnose.rule import Answer, Diagnosis, NotApplicable, NotChecked, Passed, Rule
-from slowprobe.diagnose.rules._batch_cost import candidates, saved_share
+from slowprobe.diagnose.rules._batch_cost import COVERING, candidates, saved_share
 from slowprobe.diagnose.rules._list_conversion import Conversion, conversions, stacked
 from slowprobe.run.record import Site
 from slowprobe.timeline.loaders import LoaderFacts
@@ -43,6 +43,7 @@ RULE = Rule(
     title="A list is turned into a tensor value by value",
     bottleneck="input",
     needs=("loaders", "lines", "worker_lines", "partition", "replay", "source", "cores"),
+    before=COVERING,
 )
 
 

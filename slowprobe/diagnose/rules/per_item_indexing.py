@@ -31,7 +31,7 @@ from typing import Any
 from slowprobe.diagnose.edits import diff, place, statement_lines
 from slowprobe.diagnose.finding import Fix
 from slowprobe.diagnose.rule import Answer, Diagnosis, NotApplicable, NotChecked, Passed, Rule
-from slowprobe.diagnose.rules._batch_cost import candidates, saved_share
+from slowprobe.diagnose.rules._batch_cost import COVERING, candidates, saved_share
 from slowprobe.diagnose.rules._row_indexing import BATCHED, by_rows
 from slowprobe.timeline.loaders import LoaderFacts
 from slowprobe.timeline.replay import Reload
@@ -42,6 +42,7 @@ RULE = Rule(
     title="Data in memory is indexed item by item",
     bottleneck="input",
     needs=("loaders", "source", "replay", "partition", "cores"),
+    before=COVERING,
 )
 
 

@@ -1,4 +1,4 @@
-"""Workers make batches fast enough on average, but the queue is too short for their slow spells.
+"""The queue of prefetched batches is too short for the slow spells of the workers.
 
 What it is: some batches, or stretches of them, take much longer to make than others, and prefetch_factor (2 by default)
 keeps so few ready that the loop waits through each slow spell.
@@ -6,13 +6,13 @@ keeps so few ready that the loop waits through each slow spell.
 Why it is slow: time that workers have to spare between slow spells is lost when the queue is full; a deeper queue turns
 it into batches that are ready when the next slow spell comes.
 
-How it is seen: the loop waits although the mean time of making a batch, over the number of workers, is below the mean
-step. The recorded batches, in their order, are replayed with deeper queues; the smallest prefetch_factor within 2 % of
-the best is recommended, with the memory that the batches in it take.
+How it is seen: the recorded batches, in their order, are replayed with deeper queues; the smallest prefetch_factor
+within 2 % of the best is recommended, with the memory that the batches in it take. Most often the loop waits although
+the mean time of making a batch, over the number of workers, is below the mean step.
 
-Stays quiet when: the steps wait for less than 5 % of loop time; too little is made on average (workers-too-few); most
-of the waiting is for one batch while later ones are ready (head-of-line); shards are uneven (worker-imbalance); or half
-of the free memory would not hold a queue that helps.
+Stays quiet when: the steps wait for less than 5 % of loop time; too little is made on average and the replay gains less
+than half of the waits from any queue (workers-too-few); most of the waiting is for one batch while later ones are ready
+(head-of-line); shards are uneven (worker-imbalance); or half of the free memory would not hold a queue that helps.
 
 Fix: DataLoader(..., prefetch_factor=n).
 
@@ -39,6 +39,7 @@ RULE = Rule(
     title="The queue of prefetched batches is too short for slow spells",
     bottleneck="input",
     needs=("loaders", "partition", "replay", "available_bytes", "source"),
+    before=("workers-too-few", "slow-transform"),
 )
 
 
@@ -51,11 +52,6 @@ def _judge(run: Any, supply: Supply) -> Diagnosis | Passed:
     loader = supply.loader
     if supply.uneven:
         return Passed("the workers' shards differ in size: see worker-imbalance")
-    if not supply.suffices:
-        return Passed(
-            f"{loader.num_workers} workers make a batch every {supply.period_s * 1000:.1f} ms, too slowly for steps of "
-            f"{supply.step_s * 1000:.1f} ms whatever the queue"
-        )
     if (supply.held_share or 0.0) >= HELD:
         return Passed("most of the waiting is for one batch while later ones are ready: see head-of-line")
     fitting = [depth for depth in DEEPER if depth > loader.prefetch_factor and _fits(run, supply, depth)]
@@ -64,7 +60,13 @@ def _judge(run: Any, supply: Supply) -> Diagnosis | Passed:
     outlooks = {depth: run.replay.outlook([Reload(loader.id, prefetch_factor=depth)]) for depth in fitting}
     best = min(outlook.expected_s for outlook in outlooks.values())
     depth = min(depth for depth, outlook in outlooks.items() if outlook.expected_s <= best * WORTHWHILE)
-    if outlooks[depth].saved_s < MIN_SAVING * outlooks[depth].before_s:
+    saved = outlooks[depth].saved_s / outlooks[depth].before_s
+    if not supply.suffices and saved < HELD * supply.wait_share:
+        return Passed(
+            f"{loader.num_workers} workers make a batch every {supply.period_s * 1000:.1f} ms, too slowly for steps of "
+            f"{supply.step_s * 1000:.1f} ms whatever the queue"
+        )
+    if saved < MIN_SAVING:
         return Passed(f"a queue of {max(fitting)} batches a worker would shorten the waits by nothing that counts")
     return _diagnosis(run, supply, depth)
 
@@ -83,12 +85,13 @@ def _fits(run: Any, supply: Supply, depth: int) -> bool:
 def _diagnosis(run: Any, supply: Supply, depth: int) -> Diagnosis:
     loader = supply.loader
     size = _queue_bytes(supply, depth)
+    but = "yet" if supply.suffices else "and"
     memory = "memory for them that was not measured" if size is None else f"up to {size / 1e6:.0f} MB of memory"
     make = loader.fetch + loader.collate
     return Diagnosis(
         summary=(
             f"The workers make a batch every {supply.period_s * 1000:.1f} ms, the step takes {supply.step_s * 1000:.1f}"
-            f" ms; yet slow spells (a batch takes up to {float(make.max()) * 1000:.0f} ms) empty the queue of "
+            f" ms; {but} slow spells (a batch takes up to {float(make.max()) * 1000:.0f} ms) empty the queue of "
             f"{loader.prefetch_factor * loader.num_workers}, which costs {supply.wait_share:.0%} of loop time."
         ),
         where=place(loader.where),

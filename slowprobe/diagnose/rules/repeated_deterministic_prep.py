@@ -28,6 +28,7 @@ from slowprobe.diagnose.edits import diff, place
 from slowprobe.diagnose.finding import Fix
 from slowprobe.diagnose.making_parts import examined, part_of, passes_for, warm_ratio
 from slowprobe.diagnose.rule import Answer, Diagnosis, NotChecked, Passed, Rule
+from slowprobe.diagnose.rules._batch_cost import BESIDE_WORKERS
 from slowprobe.run.record import Site
 from slowprobe.timeline.loaders import LoaderFacts
 from slowprobe.timeline.repeated_items import RepeatedItems, Repeats
@@ -42,10 +43,7 @@ MEMORY_SHARE = 0.5  # of what is free; the rest is for the training
 RULE = Rule(
     title="The same items are prepared anew in every epoch",
     bottleneck="input",
-    needs=(
-        *("loaders", "making_stacks", "partition", "replay", "source", "cores", "input_curves", "available_bytes"),
-        "repeated_items",
-    ),
+    needs=("loaders", "making_stacks", "source", "available_bytes", "repeated_items", *BESIDE_WORKERS),
     closer_than=("slow-transform", "decode-bound"),
 )
 

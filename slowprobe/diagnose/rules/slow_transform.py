@@ -13,8 +13,8 @@ replayed: the same batches, this line cheaper.
 Saving: a stated range, for what an edit can do depends on the line: 0.8 of its time remains when a cheaper operation is
 all there is, 0.5 is expected, and nothing remains when the result can be cached.
 
-Stays quiet when: the loop does not wait for batches (enough workers), the loader has no workers and workers would hide
-most of the line's cost (see workers-zero), or no line stands out.
+Stays quiet when: the loop does not wait for batches (enough workers), other settings of the loader would hide most of
+the line's cost (workers-zero, workers-too-few, prefetch-shallow, head-of-line), or no line stands out.
 
 Fix: on the CPU: vectorise it, do it once and keep the result, or use a cheaper operation. Waiting: a local copy of the
 data, fewer and larger files, more workers (they wait at the same time).
@@ -30,8 +30,9 @@ from typing import Any
 
 from slowprobe.diagnose.finding import Fix
 from slowprobe.diagnose.hot_lines import making_lines, shares
+from slowprobe.diagnose.making_parts import storage_wait
 from slowprobe.diagnose.rule import Answer, Diagnosis, NotApplicable, NotChecked, Passed, Rule
-from slowprobe.diagnose.rules._batch_cost import candidates, saved_share, saved_share_beside_workers
+from slowprobe.diagnose.rules._batch_cost import BESIDE_WORKERS, candidates, saved_share, saved_share_beside_workers
 from slowprobe.diagnose.rules._list_conversion import conversions
 from slowprobe.timeline.hotspots import LineTime
 from slowprobe.timeline.loaders import LoaderFacts
@@ -48,7 +49,7 @@ ENTRIES = ("__getitem__", "__getitems__", "__iter__", "__next__")  # all of the 
 RULE = Rule(
     title="One line of the dataset takes much of making a batch",
     bottleneck="input",
-    needs=("loaders", "lines", "worker_lines", "partition", "replay", "source", "cores"),
+    needs=("loaders", "lines", "worker_lines", "source", *BESIDE_WORKERS),
 )
 
 
@@ -153,14 +154,15 @@ def _diagnose(run: Any, loader: LoaderFacts, spot: _Spot) -> Diagnosis | None:
     beside_workers = saved_share_beside_workers(run, loader, change)
     if beside_workers < max(MIN_SAVING, MIN_LEFT * saved_share(run, change)):
         return None
-    waits = spot.waiting >= MOSTLY_WAITING
+    waiting = _waiting(loader, spot)
+    waits = waiting >= MOSTLY_WAITING
     text = run.source.line(spot.lines[0].file, spot.lines[0].line)
     return Diagnosis(
         title="A file or network read holds up the batches" if waits else "",
         summary=(
             f"{spot.name[0].upper()}{spot.name[1:]} takes {part:.0%} of making a batch ({part * make_s * 1000:.1f} of "
-            f"{make_s * 1000:.1f} ms), {'waiting for I/O' if waits else 'computing'} {_portion(spot, waits):.0%} of "
-            f"that time{f': {text}' if text else ''}."
+            f"{make_s * 1000:.1f} ms), {'waiting for I/O' if waits else 'computing'} "
+            f"{waiting if waits else 1 - waiting:.0%} of that time{f': {text}' if text else ''}."
         ),
         where=shares({line.site: line.seconds for line in spot.lines[:5]}),
         fix=Fix(text=_advice(spot, waits)),
@@ -170,6 +172,7 @@ def _diagnose(run: Any, loader: LoaderFacts, spot: _Spot) -> Diagnosis | None:
             "share of making a batch": round(part, 4),
             "ms a batch": round(part * make_s * 1000, 3),
             "off the CPU": round(spot.waiting, 3),
+            "of it not for want of a core": round(waiting, 3),
             "in Python itself": round(_python_share(spot), 3),
             "library function below": spot.lines[0].callee or "none",
             "num_workers": loader.num_workers,
@@ -177,8 +180,10 @@ def _diagnose(run: Any, loader: LoaderFacts, spot: _Spot) -> Diagnosis | None:
     )
 
 
-def _portion(spot: _Spot, waits: bool) -> float:
-    return spot.waiting if waits else 1 - spot.waiting
+def _waiting(loader: LoaderFacts, spot: _Spot) -> float:
+    """Off the CPU, at most what the whole dataset waits for other things than a core."""
+    known = storage_wait(loader)
+    return spot.waiting if known is None else min(spot.waiting, known / spot.share)
 
 
 def _python_share(spot: _Spot) -> float:

@@ -38,13 +38,15 @@ from slowprobe.diagnose.making_parts import (
     cheaper,
     examined,
     file_wait,
+    hardly_waits,
     of_batch,
     part_of,
-    passes_for,
 )
 from slowprobe.diagnose.rule import Answer, Diagnosis, NotChecked, Passed, Rule
+from slowprobe.diagnose.rules._batch_cost import COVERING
 from slowprobe.diagnose.rules.file_reopened import callers
 from slowprobe.diagnose.same_file import opener_at
+from slowprobe.diagnose.same_reading import reader_at
 from slowprobe.timeline.loaders import LoaderFacts
 from slowprobe.timeline.making_stacks import StackTime
 from slowprobe.timeline.replay import Factor
@@ -59,8 +61,9 @@ REMAINING = Factor(0.01, 0.1, 0.5)  # see "Saving" above
 RULE = Rule(
     title="Each item is a small file of its own",
     bottleneck="input",
-    needs=("loaders", "making_stacks", "partition", "replay", "source", "cores", "input_curves"),
+    needs=("loaders", "making_stacks", "replay", "source"),
     closer_than=("slow-transform", "storage-bound"),
+    before=COVERING,
 )
 
 
@@ -88,7 +91,7 @@ def _diagnose(run: Any, loader: LoaderFacts) -> Diagnosis | Passed | NotChecked:
     if share < MIN_PART or part.samples < MIN_SAMPLES:
         return Passed(f"{opens:.2g} files are opened an item, and their lines take {share:.0%} of making a batch")
     change = cheaper(loader, part, REMAINING)
-    reason = passes_for(run, loader, change)
+    reason = hardly_waits(run, change)
     if reason:
         return Passed(f"{opens:.2g} files are opened an item, but {reason}")
     size = "" if item_bytes is None else f" of {item_bytes / 1024:.1f} KB"
@@ -117,7 +120,7 @@ def _reads(run: Any, stack: StackTime, places: set[tuple[str, int]], computing: 
     kind = kind_of(run.source, stack)
     if kind in ("tokenize", "elsewhere") or (kind == "decode" and computing):
         return False
-    if opener_at(run.source, callers(stack)) is not None:
+    if opener_at(run.source, callers(stack)) is not None or reader_at(run.source, callers(stack)) is not None:
         return False
     return kind in ("read", "decode") or any((frame.file, frame.line) in places for frame in users[-1:])
 

@@ -13,7 +13,8 @@ Saving: a stated range. Of the waiting nothing remains where the data fit into m
 and 0.9 where the storage is local already (measured by others: a faster local disk gave 0.92-1.03 times, leaving object
 storage 2 times).
 
-Stays quiet when: more workers hide the waiting (workers-zero and workers-too-few name their number); only the first
+Stays quiet when: as many workers as cores hide most of the waiting (workers-zero and workers-too-few name their number;
+how many of them the storage serves at once is not known); only the first
 pass waits, and later ones find the files in memory; what is waited for is a sleep, the network or a core; the loop does
 not wait for batches; or the files are small and many (small-files), or one is opened again and again (file-reopened).
 
@@ -32,6 +33,7 @@ from slowprobe.diagnose.item_calls import kind_of
 from slowprobe.diagnose.making_parts import (
     MIN_SAMPLES,
     Part,
+    better_workers,
     cheaper,
     examined,
     of_batch,
@@ -42,6 +44,7 @@ from slowprobe.diagnose.making_parts import (
     warm_ratio,
 )
 from slowprobe.diagnose.rule import Answer, Diagnosis, NotChecked, Passed, Rule
+from slowprobe.diagnose.rules._batch_cost import BESIDE_WORKERS, COVERING
 from slowprobe.timeline.loaders import LoaderFacts
 from slowprobe.timeline.replay import Factor
 
@@ -54,8 +57,9 @@ REMAINING = Factor(0.0, 0.3, 0.9)  # see "Saving" above
 RULE = Rule(
     title="Making batches waits for storage",
     bottleneck="input",
-    needs=("loaders", "making_stacks", "partition", "replay", "source", "cores", "input_curves", "available_bytes"),
+    needs=("loaders", "making_stacks", "source", "available_bytes", *BESIDE_WORKERS),
     closer_than=("slow-transform",),
+    before=COVERING,
 )
 
 
@@ -125,7 +129,11 @@ def _advice(run: Any, loader: LoaderFacts) -> str:
             "storage. Store fewer bytes an item (uint8, compressed shards), or copy the data to a fast local disk."
         )
     workers = f"{loader.num_workers} workers are enough then" if loader.num_workers else "no worker is needed then"
-    return f"Copy the data{known} to a local disk or to /dev/shm before training; {workers}."
+    more = better_workers(run, loader)
+    beside = (
+        "" if more <= loader.num_workers else f" {more} workers help, too, where the storage serves several at once."
+    )
+    return f"Copy the data{known} to a local disk or to /dev/shm before training; {workers}.{beside}"
 
 
 def _rounded(value: float | None) -> float | str:

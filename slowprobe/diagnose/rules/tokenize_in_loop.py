@@ -6,14 +6,14 @@ Why it is slow: the tokens of a text are the same every time; tokenized once bef
 next to nothing. A tokenizer written in Python takes 10 to 100 times as long as a compiled one.
 
 How it is seen: stack samples in transformers' tokenization_*, tokenizers, sentencepiece, tiktoken, nltk; in functions
-named tokenize or methods of a class named …Tokenizer; or on lines that call one; while batches are made, and between
-the parts of a step. The fix is replayed with that time gone.
+named tokenize or methods of a class named …Tokenizer; or on lines that call one; and on lines beside them that make
+tensors of the tokens; while batches are made, and between the parts of a step. The fix is replayed with that time gone.
 
 Saving: nothing remains of it at best, 0.02 is expected (token ids are read instead), 0.2 at worst (padding and
 truncation stay where they are).
 
-Stays quiet when: it takes less than 5 % of making a batch, the loop does not wait for batches, or more workers would
-hide it (workers-zero, workers-too-few).
+Stays quiet when: it takes less than 5 % of making a batch, or the loop does not wait for batches. Workers would only do
+it at the same time as the step, and again in each epoch.
 
 Fix: once, before training:
 
@@ -24,15 +24,17 @@ Sources: Hugging Face Datasets documentation (map, batched); transformers docume
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from slowprobe.diagnose.edits import look_up
 from slowprobe.diagnose.finding import Fix
 from slowprobe.diagnose.hot_lines import sampled_lines
 from slowprobe.diagnose.item_calls import kind_of
-from slowprobe.diagnose.making_parts import MIN_SAMPLES, Part, cheaper, of_batch, part_of, passes_for
+from slowprobe.diagnose.making_parts import MIN_SAMPLES, Part, cheaper, hardly_waits, of_batch, part_of
 from slowprobe.diagnose.rule import Answer, Diagnosis, NotChecked, Passed, Rule
-from slowprobe.diagnose.rules._batch_cost import candidates
+from slowprobe.diagnose.rules._batch_cost import COVERING, candidates
+from slowprobe.diagnose.rules._token_tensors import converting
 from slowprobe.run.record import Site
 from slowprobe.timeline.hotspots import LineTime
 from slowprobe.timeline.loaders import LoaderFacts
@@ -48,8 +50,9 @@ STEP_BUCKETS = ("python", "epoch")  # in no span of its own
 RULE = Rule(
     title="Texts are tokenized in the loop",
     bottleneck="input",
-    needs=("loaders", "making_stacks", "lines", "partition", "replay", "source", "cores", "input_curves"),
-    closer_than=("slow-transform", "collate-heavy", "python-bound", "repeated-deterministic-prep"),
+    needs=("loaders", "making_stacks", "lines", "partition", "replay", "source", "cores"),
+    closer_than=("slow-transform", "collate-heavy", "list-to-tensor", "python-bound", "repeated-deterministic-prep"),
+    before=COVERING,
 )
 
 
@@ -70,16 +73,13 @@ def check(run: Any) -> Answer:
 
 
 def _of_making(run: Any, loader: LoaderFacts) -> Diagnosis | Passed:
-    parts = [
-        part_of(run, loader, bucket, lambda stack: kind_of(run.source, stack) == "tokenize")
-        for bucket in ("fetch", "collate")
-    ]
+    parts = [_part(run, loader, bucket) for bucket in ("fetch", "collate")]
     part = max(parts, key=lambda part: of_batch(loader, part))
     share = of_batch(loader, part)
     if share < MIN_PART or part.samples < MIN_SAMPLES:
         return Passed(f"tokenizers take {share:.0%} of making a batch")
     change = cheaper(loader, part, REMAINING)
-    reason = passes_for(run, loader, change)
+    reason = hardly_waits(run, change)
     if reason:
         return Passed(f"tokenizers take {share:.0%} of making a batch, but {reason}")
     ms = share * (loader.make_s or 0) * 1000
@@ -89,6 +89,30 @@ def _of_making(run: Any, loader: LoaderFacts) -> Diagnosis | Passed:
         f"Tokenizing takes {share:.0%} of making a batch ({ms:.1f} of {(loader.make_s or 0) * 1000:.1f} ms)",
         [change],
         {"share of making a batch": round(share, 4), "ms a batch": round(ms, 3), "num_workers": loader.num_workers},
+    )
+
+
+def _part(run: Any, loader: LoaderFacts, bucket: str) -> Part:
+    """Tokenizing itself, and making tensors of the tokens; the lines of the former stand for both."""
+    part = part_of(run, loader, bucket, lambda stack: kind_of(run.source, stack) == "tokenize")
+    places = converting(run.source, part.lines)
+    if not places:
+        return part
+    rest = part_of(
+        run,
+        loader,
+        bucket,
+        lambda stack: (
+            kind_of(run.source, stack) != "tokenize"
+            and (site := stack.site) is not None
+            and (site.file, site.line) in places
+        ),
+    )
+    return replace(
+        part,
+        share=min(1.0, part.share + rest.share),
+        samples=part.samples + rest.samples,
+        inner=(*part.inner, *rest.lines),
     )
 
 

@@ -11,9 +11,9 @@ both against the cores of this rank. The recorded batches are replayed with ever
 trying (cores shared, queue and hand-over included), and the smallest within 2 % of the best is recommended.
 
 Stays quiet when: the steps wait for less than 5 % of loop time; batches are made fast enough on average (then see
-prefetch-shallow and head-of-line); shards are uneven (worker-imbalance); no core is left for another worker, or the
-replay gains nothing from one (then making a batch must become cheaper). It does not judge where other programs keep the
-cores busy and take them from the workers.
+prefetch-shallow and head-of-line); shards are uneven (worker-imbalance), or each worker makes all batches
+(iterable-unsharded); no core is left for another worker, or the replay gains nothing from one (then making a batch must
+become cheaper). It does not judge where other programs keep the cores busy and take them from the workers.
 
 Fix: DataLoader(..., num_workers=n).
 
@@ -28,6 +28,7 @@ from typing import Any
 from slowprobe.diagnose.edits import place, set_arguments
 from slowprobe.diagnose.finding import Fix
 from slowprobe.diagnose.rule import Answer, Diagnosis, NotChecked, Passed, Rule
+from slowprobe.diagnose.rules._same_batches import divide_first, unsharded
 from slowprobe.diagnose.rules._supply import Supply, cores_used, has_room, judged
 from slowprobe.timeline.loaders import LoaderFacts
 from slowprobe.timeline.replay import Reload
@@ -38,6 +39,7 @@ RULE = Rule(
     title="The DataLoader has too few workers",
     bottleneck="input",
     needs=("loaders", "partition", "loader_models", "input_curves", "replay", "cores_per_rank", "neighbours", "source"),
+    before=("slow-transform",),
 )
 
 
@@ -50,6 +52,8 @@ def _judge(run: Any, supply: Supply) -> Diagnosis | Passed | NotChecked:
     loader = supply.loader
     if supply.uneven:
         return Passed("the workers' shards differ in size, which more workers do not mend: see worker-imbalance")
+    if unsharded(loader):
+        return Passed("each worker makes all batches, and more workers more of the same: see iterable-unsharded")
     if supply.suffices:
         return Passed(
             f"{loader.num_workers} workers make a batch every {supply.period_s * 1000:.1f} ms, often enough for steps "
@@ -99,7 +103,7 @@ def _diagnosis(run: Any, supply: Supply, used: float, change: Reload, limit: str
         ),
         where=place(loader.where),
         fix=Fix(
-            text=f"Give the DataLoader {workers} workers instead of {loader.num_workers}.",
+            text=f"Give the DataLoader {workers} workers instead of {loader.num_workers}.{divide_first(run, loader)}",
             diff=set_arguments(run.source, loader.where, loader.class_name, num_workers=str(workers)),
         ),
         changes=[change],

@@ -26,6 +26,7 @@ from slowprobe.diagnose.edits import place, set_arguments
 from slowprobe.diagnose.finding import Fix
 from slowprobe.diagnose.rule import Answer, Diagnosis, NotApplicable, Passed, Rule
 from slowprobe.diagnose.rules._mended import mended
+from slowprobe.diagnose.rules._same_batches import divide_first
 from slowprobe.timeline.loaders import LoaderFacts
 from slowprobe.timeline.replay import Reload
 
@@ -37,6 +38,7 @@ RULE = Rule(
     title="Batches are made in the training process",
     bottleneck="input",
     needs=("steps", "loaders", "replay", "cores", "source", "partition", "lines", "worker_lines"),
+    before=("slow-transform",),
 )
 
 
@@ -89,7 +91,10 @@ def _diagnose(run: Any, loader: LoaderFacts) -> Diagnosis | None:
         ),
         where=place(loader.where),
         fix=Fix(
-            text=f"Give the DataLoader {processes} and keep {'them' if workers > 1 else 'it'} between epochs.",
+            text=(
+                f"Give the DataLoader {processes} and keep {'them' if workers > 1 else 'it'} between epochs."
+                f"{divide_first(run, loader) if workers > 1 else ''}"
+            ),
             diff=set_arguments(
                 run.source, loader.where, loader.class_name, num_workers=str(workers), persistent_workers="True"
             ),

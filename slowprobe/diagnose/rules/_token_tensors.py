@@ -1,0 +1,41 @@
+"""Lines that make tensors of what a tokenizer gave: with the tokens kept as tensors, they are gone as well."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterable
+from typing import Any
+
+from slowprobe.diagnose.edits import statement_lines
+from slowprobe.diagnose.item_calls import called, names_match
+from slowprobe.run.record import Site
+
+CONVERSIONS = (
+    "torch.tensor", "torch.as_tensor", "torch.LongTensor", "torch.IntTensor", "torch.from_numpy", "np.array",
+    "np.asarray", "numpy.array", "numpy.asarray",
+)  # fmt: skip
+
+
+def converting(source: Any, tokenizing: Iterable[Site]) -> set[tuple[str, int]]:
+    """File and line of the conversions of a name that a line of `tokenizing` gives its result to."""
+    found = set()
+    for site in tokenizing:
+        names = _assigned(statement_lines(source, site))
+        function = source.function_around(site.file, site.line)
+        if not names or function is None:
+            continue
+        for call in (node for node in ast.walk(function) if isinstance(node, ast.Call)):
+            name = next((name for name, _ in called(ast.unparse(call))), "")
+            used = {part.id for value in call.args for part in ast.walk(value) if isinstance(part, ast.Name)}
+            if names_match(name, CONVERSIONS) and used & names:
+                found |= {(site.file, line) for line in range(call.lineno, (call.end_lineno or call.lineno) + 1)}
+    return found
+
+
+def _assigned(lines: list[str]) -> set[str]:
+    try:
+        tree = ast.parse("\n".join(lines))
+    except (SyntaxError, ValueError):
+        return set()
+    targets = [target for node in ast.walk(tree) if isinstance(node, ast.Assign) for target in node.targets]
+    return {part.id for target in targets for part in ast.walk(target) if isinstance(part, ast.Name)}
