@@ -35,7 +35,7 @@ def train(loader, inputs, passes=1, width=64):
 
 
 def main():
-    train(DataLoader(Stream(4_500), batch_size=20, num_workers=3), 30, width=1_000)
+    train(DataLoader(Stream(4_500), batch_size=20, num_workers=4), 30, width=2_000)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,9 @@ class ConfusionMatrix:
         self.counts = [[0] * CLASSES for _ in range(CLASSES)]
 
     def update(self, truth, scores):
-        for row, line in zip(truth.tolist(), scores.tolist(), strict=True):  # slowprobe: rule=python-bound
+        rows, flat = truth.tolist(), scores.flatten().tolist()  # no list a row: nothing for the collector
+        for number, row in enumerate(rows):  # slowprobe: rule=python-bound
+            line = flat[number * CLASSES : (number + 1) * CLASSES]  # slowprobe: rule=python-bound
             self.counts[row][line.index(max(line))] += 1  # slowprobe: rule=python-bound
 
     def accuracy(self):

@@ -10,10 +10,10 @@ from torch.utils.data import DataLoader, Dataset
 
 class RemoteTable(Dataset):
     def __len__(self):
-        return 1_200
+        return 5_000
 
     def fetch(self, key):
-        time.sleep(0.004)
+        time.sleep(0.001)
         return np.random.default_rng(key).random(40, dtype=np.float32)
 
     def __getitem__(self, index):
@@ -37,7 +37,7 @@ def train(loader, inputs, passes=1, width=64):
 
 def main():
     loader = DataLoader(RemoteTable(), batch_size=16, num_workers=1)  # slowprobe: rule=workers-too-few
-    train(loader, 40)
+    train(loader, 40, width=6_000)
 
 
 if __name__ == "__main__":
