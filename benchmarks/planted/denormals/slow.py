@@ -1,4 +1,4 @@
-"""One head for each of 64 tasks; after a warm-up on all, one task is trained, and the others' moments fade to nothing."""
+"""One head for each of 64 tasks: after a warm-up on all, one is trained, and the others' moments fade to nothing."""
 
 import time
 
