@@ -1,4 +1,4 @@
-"""One head for each of 64 tasks, of which one is trained: the moments of the others are zero from the start."""
+"""One head for each of 64 tasks, of which one is trained: the averages of the others are zero from the start."""
 
 import time
 
@@ -20,7 +20,7 @@ class Heads(nn.Module):
 
 torch.manual_seed(3)
 model = Heads()
-optimizer = torch.optim.Adam(model.parameters(), lr=1e-3, betas=(0.9, 0.95))
+optimizer = torch.optim.RMSprop(model.parameters(), lr=1e-3, alpha=0.95)
 one = torch.tensor([5])
 begin = time.perf_counter()
 for step in range(STEPS):
