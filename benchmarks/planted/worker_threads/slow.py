@@ -17,7 +17,7 @@ class Whitened(Dataset):
         self.mixing = np.random.default_rng(0).random((SIZE, SIZE), dtype=np.float32) / SIZE
 
     def __len__(self):
-        return 640
+        return 128
 
     def __getitem__(self, index):
         patch = np.random.default_rng(index).random((SIZE, SIZE), dtype=np.float32)
