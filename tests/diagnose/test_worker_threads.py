@@ -12,6 +12,8 @@ SOURCE = """\
 loader = DataLoader(images, batch_size=32, num_workers=4)
 for batch in loader:
     train(batch)
+def __getitem__(self, index):
+    return self.mixing @ load(index)
 """
 RULE = "worker-threads"
 BATCHES = 120
@@ -28,7 +30,7 @@ def record(tmp_path, *, workers=4, cores=4, native_s=1.2, threads=3, delayed=0.5
     run.stepped(loader, 1.0)
     with run.epoch(loader):
         for _ in range(BATCHES):
-            run.batch(loader, 80.0)
+            run.batch(loader, 80.0, fetch_lines={run.line("mixing @"): 70.0})
             run.train(2.0, 4.0, 1.0)
     evidence = run.evidence()
     for place, facts in enumerate(evidence.loaders):
@@ -44,6 +46,7 @@ def test_slow_names_the_loader_and_limits_its_workers(tmp_path):
     verdict = ask(RULE, record(tmp_path))
     assert verdict.lines == [1]
     assert "worker_init_fn=one_thread" in verdict.diagnosis.fix.diff
+    assert [site.line for site in verdict.diagnosis.covers] == [5]
     assert "threadpoolctl.threadpool_limits(1)" in verdict.diagnosis.fix.diff
     assert verdict.diagnosis.evidence["CPU time of libraries' threads over that of Python's"] == pytest.approx(0.6)
     # Half of the waiting for a core goes: batches come a quarter sooner, and the loop waits for little else.

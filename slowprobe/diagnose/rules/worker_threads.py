@@ -33,13 +33,14 @@ from slowprobe.timeline.loaders import LoaderFacts
 from slowprobe.timeline.replay import Factor, Reload
 
 MIN_NATIVE = 0.2  # of the CPU time of Python's threads: less is a short operator now and then
+HOT = 0.3  # of the workers' time: such a line is where the threads are started, and looks slow because of them
 CV2 = ("import cv2", "from cv2")
 
 RULE = Rule(
     title="Workers compute on several threads each",
     bottleneck="input",
-    needs=("steps", "loaders", "neighbours", "cores_per_rank", "source"),
-    closer_than=("cpu-oversubscribed",),
+    needs=("steps", "loaders", "worker_lines", "neighbours", "cores_per_rank", "source"),
+    closer_than=("cpu-oversubscribed", "slow-transform"),
 )
 
 
@@ -85,6 +86,11 @@ def _diagnose(run: Any, loader: LoaderFacts, threads: int, share: float, delay: 
         fix=Fix(text=f"Limit each worker to one thread: {limit} in worker_init_fn.", diff=f"{made}\n{edit}".strip()),
         changes=[Reload(loader.id, fetch=left)],
         basis="stated range",
+        covers=[
+            line.site
+            for line in run.worker_lines
+            if line.seconds >= HOT * sum(each.seconds for each in run.worker_lines)
+        ],
         evidence={
             "threads of a worker": threads,
             "CPU time of libraries' threads over that of Python's": round(share, 3),
