@@ -17,7 +17,7 @@ class Whitened(Dataset):
         self.mixing = np.random.default_rng(0).random((SIZE, SIZE), dtype=np.float32) / SIZE
 
     def __len__(self):
-        return 128
+        return 320
 
     def __getitem__(self, index):
         patch = np.random.default_rng(index).random((SIZE, SIZE), dtype=np.float32)
@@ -28,7 +28,7 @@ class Whitened(Dataset):
 
 def main():
     torch.set_num_threads(1)
-    loader = DataLoader(Whitened(), batch_size=16, num_workers=2 * CORES)  # slowprobe: rule=worker-threads
+    loader = DataLoader(Whitened(), batch_size=8, num_workers=2 * CORES)  # slowprobe: rule=worker-threads
     model = nn.Sequential(nn.Flatten(), nn.Linear(1024, 256), nn.ReLU(), nn.Linear(256, 1))
     optimizer = torch.optim.SGD(model.parameters(), lr=1e-3, fused=True)
     begin = time.perf_counter()
