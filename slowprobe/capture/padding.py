@@ -13,6 +13,7 @@ MAX_BATCHES = 16  # of a loader, one in so many requests; lengths of some thousa
 MAX_ROWS = 128  # of a batch
 MAX_ELEMENTS = 1 << 18  # of what is read of a batch: 2 MB, about 0.3 ms
 MIN_WIDTH = 8  # columns; narrower tensors are labels or features
+MIN_SIGNAL = 32  # positions of samples or features; a shorter row of floats is one item's features
 MAX_INSIDE = 0.01  # of the columns before the padding may hold its value: more, and it is a value like others
 _MOST_LEAVES = 16
 
@@ -51,18 +52,41 @@ def padded(batch: Any) -> tuple[int, int, list[int]] | None:
 
 def _lengths(part: Any) -> tuple[int, int, list[int]] | None:
     torch = sys.modules.get("torch")
-    if torch is None or type(part) is not torch.Tensor or part.dim() != 2 or part.device.type != "cpu":
+    if torch is None or type(part) is not torch.Tensor or part.device.type != "cpu":
+        return None
+    if part.layout is not torch.strided or part.is_complex() or part.is_quantized:
+        return None
+    if part.is_floating_point():
+        return _of_signals(torch, part.detach()) if part.dim() in (2, 3) else None
+    if part.dim() != 2:
         return None
     rows, width = part.shape
-    if width < MIN_WIDTH or rows < 2 or part.layout is not torch.strided or part.is_floating_point():
-        return None
-    if part.is_complex() or part.is_quantized:
+    if width < MIN_WIDTH or rows < 2:
         return None
     read = part[: max(2, min(MAX_ROWS, MAX_ELEMENTS // width))].detach().numpy()
     lengths = _before_padding(read)
     if lengths is None or min(lengths) == width:
         lengths = _before_padding(read[:, ::-1]) or lengths  # padded on the left, as for generation
     return None if lengths is None else (int(rows), int(width), lengths)
+
+
+def _of_signals(torch: Any, part: Any) -> tuple[int, int, list[int]] | None:
+    """Of sequences of samples or features: what ends a row in zeros, over all features, and holds few inside."""
+    rows, *sides = part.shape
+    if rows < 2 or max(sides) < MIN_SIGNAL:
+        return None
+    along = 1 + sides.index(max(sides))  # features are fewer than positions
+    width = part.shape[along]
+    read = part[: max(2, min(MAX_ROWS, MAX_ELEMENTS // (part.numel() // rows)))]
+    here = read != 0
+    if here.dim() == 3:
+        here = here.any(3 - along)
+    lengths = width - here.flip(1).to(torch.uint8).argmax(1)
+    lengths[~here.any(1)] = 0
+    kept = int(lengths.sum())
+    if not kept or int(here.sum()) < (1 - MAX_INSIDE) * kept:  # sparse features, images with black borders
+        return None
+    return int(rows), int(width), [int(length) for length in lengths]
 
 
 def _before_padding(read: Any) -> list[int] | None:

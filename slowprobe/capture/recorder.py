@@ -7,10 +7,9 @@ import threading
 import time
 from collections.abc import Callable
 
-import numpy as np
-
+from slowprobe.capture.late_numpy import Ints, np
 from slowprobe.capture.span_key import SUBJECT_BITS, span_key, split_key, subject_of
-from slowprobe.capture.span_rows import ENDED, RENAMED, Ints, SpanRows
+from slowprobe.capture.span_rows import ENDED, RENAMED, SpanRows
 from slowprobe.run.schema import KINDS, SpanKind
 
 KIND: dict[SpanKind, int] = {kind: number for number, kind in enumerate(KINDS)}

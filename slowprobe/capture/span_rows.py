@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import numpy as np
-import numpy.typing as npt
+from slowprobe.capture.late_numpy import Ints, np
 
 FIELDS = 5  # key, start, duration, self, depth
 ENDED = -1  # in a log, in place of the key: the innermost open span has ended
 RENAMED = -2  # less a key: the same, and the span turned out to be of that key
-
-Ints = npt.NDArray[np.int64]
 
 
 class SpanRows:
@@ -21,18 +18,20 @@ class SpanRows:
 
     def __init__(self, origin_ns: int = 0) -> None:
         self._origin_ns = origin_ns
-        self._open = np.empty((0, 2), dtype=np.int64)
-        self._nested_ns = np.empty(0, dtype=np.int64)
+        self._open: Ints | None = None
+        self._nested_ns: Ints | None = None
         self.closed = 0
 
     def still_open(self) -> list[tuple[int, int]]:
         """(key, start) of the spans that had not ended, outermost first."""
-        return [(key, start) for key, start in self._open.tolist()]
+        return [(key, start) for key, start in ([] if self._open is None else self._open.tolist())]
 
     def add(self, log: Ints) -> Ints:
         """Rows (key, start, duration, self, depth), in the order in which the spans ended. log: shape (events, 2)."""
         if not len(log):
             return np.empty((0, FIELDS), dtype=np.int64)
+        if self._open is None:
+            self._open = np.empty((0, 2), dtype=np.int64)
         log = np.concatenate([self._open, log - np.array([0, self._origin_ns])])
         codes, times = log[:, 0], log[:, 1]
         begins = codes >= 0
@@ -54,11 +53,12 @@ class SpanRows:
     def _nested(self, starts: Ints, ends: Ints, duration: Ints, depth: Ints, still_open: int) -> Ints:
         """Time of the spans directly inside each row; what is inside spans that are still open is carried on."""
         nested = np.zeros(len(ends), dtype=np.int64)
-        carried = starts < len(self._nested_ns)  # these stood open at the beginning, each at its depth
-        nested[carried] = self._nested_ns[starts[carried]]
+        before = np.empty(0, dtype=np.int64) if self._nested_ns is None else self._nested_ns
+        carried = starts < len(before)  # these stood open at the beginning, each at its depth
+        nested[carried] = before[starts[carried]]
         left = np.zeros(still_open, dtype=np.int64)
-        kept = min(still_open, len(self._nested_ns) - int(carried.sum()))
-        left[:kept] = self._nested_ns[:kept]
+        kept = min(still_open, len(before) - int(carried.sum()))
+        left[:kept] = before[:kept]
         rows = np.arange(len(ends))
         for level in range(1, int(depth.max(initial=0)) + 1):
             inner, outer = rows[depth == level], rows[depth == level - 1]

@@ -22,8 +22,11 @@ from slowprobe.capture.probes.requests import Requests
 from slowprobe.capture.recorder import KIND, Recorder
 from slowprobe.capture.span_key import span_key
 from slowprobe.capture.subjects import Subjects
+from slowprobe.capture.subnormals import SubnormalWatch
 from slowprobe.capture.window import WindowProbe
 from slowprobe.capture.worker import WorkerEntry
+
+SUBNORMALS_S = 0.1  # for stepping what holds subnormal numbers again; most runs hold none
 
 
 class TorchProbes:
@@ -50,6 +53,7 @@ class TorchProbes:
         own = span_key(KIND["slowprobe"], subjects.number("slowprobe", "slowprobe", "slowprobe"))
         watch = GradientWatch(recorder, own, write, self.forward.models, self.optimizers.made.keys)
         self.optimizers.watch = events.watch = watch
+        self.subnormals = self.optimizers.subnormals = SubnormalWatch(recorder, own)
         add(self.loaders)
         add(self.optimizers)
         add(BackwardProbe(recorder, subjects, is_compiling, events.backward, adopt, watch))
@@ -73,7 +77,8 @@ class TorchProbes:
             if subject in self.loaders.without_workers
         }
         budget = budget_s(elapsed_ns / 1e9, self._events.ends_in_training)
-        return calibrate(optimizers, loaders, torch.get_num_threads(), usable_cores(), budget)
+        seen = self.subnormals.values(min(budget, SUBNORMALS_S))
+        return {**seen, **calibrate(optimizers, loaders, torch.get_num_threads(), usable_cores(), budget)}
 
     def on_device(self) -> bool:
         """Whether the run used an accelerator: then its kernels are not the CPU's."""

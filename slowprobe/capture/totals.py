@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections import deque
 
-import numpy as np
-
+from slowprobe.capture.late_numpy import Ints, np
 from slowprobe.capture.recorder import KIND
 from slowprobe.capture.span_key import SUBJECT_BITS, SUBJECT_MASK, split_key
-from slowprobe.capture.span_rows import Ints
 from slowprobe.run.schema import Chunk, Spans
 
 HEAD_SPANS = 200_000  # every span of the first minutes: start-up, the settled loop, its epochs

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable
 
@@ -18,6 +19,7 @@ from slowprobe.capture.turn_taking import TurnTaking
 from slowprobe.run.writer import JournalWriter
 
 MAKING = (KIND["fetch"], KIND["collate"])
+PATIENCE_S = 10.0  # in which a script imports NumPy or torch; what one of less haste records meanwhile fits into memory
 
 
 class Upkeep:
@@ -42,6 +44,7 @@ class Upkeep:
         self._lock_waits = LockWaitLog(recorder.origin_ns)
         self._meter = ResourceMeter(recorder.origin_ns)
         self._next_chunk_ns = 0
+        self._patient_until = time.monotonic() + PATIENCE_S
         self._noted_fault: str | None = None
         self.turn_taking = TurnTaking()
         self._makes_batches = False  # only then is it of use how long the interpreter lock is waited for
@@ -66,6 +69,8 @@ class Upkeep:
     def flush(self, final_ns: int | None = None) -> None:
         """Write what was recorded since the last time; `final_ns` is when the recording ended."""
         recorder, final = self._recorder, final_ns is not None
+        if not final and "numpy" not in sys.modules and time.monotonic() < self._patient_until:
+            return  # the script may be about to set how many threads NumPy starts: it is not to be imported before that
         now_ns = time.perf_counter_ns() - recorder.origin_ns if final_ns is None else final_ns
         self._journal.write(*self.totals.add(recorder.take()))
         self._sources.add(self.sampler.new_files, self._subjects.named_files)

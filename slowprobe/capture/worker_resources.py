@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 import threading
 import time
@@ -15,6 +16,7 @@ FIRST_SMAPS_S, SMAPS_PERIOD_S = 1.0, 4.0
 SMAPS_SHARE = 0.002  # of the time may go to smaps_rollup, for which all memory is walked: 19 ms with torch loaded
 FIRST_OPENS, OPENS_EVERY = 16, 32  # calls whose lines are looked at
 MAX_SITES = 20
+MAX_THREADS = 256  # that are looked at
 
 
 class OpenCounter:
@@ -76,6 +78,8 @@ class WorkerMeter:
         with contextlib.suppress(Exception):  # of the process's first thread, which makes the batches
             reading.run_delay_ns = int(Path("/proc/self/schedstat").read_text().split()[1])
         with contextlib.suppress(Exception):
+            reading.native_threads, reading.native_cpu_ns = _native_threads()
+        with contextlib.suppress(Exception):
             counters = _fields("/proc/self/io")
             reading.rchar, reading.read_bytes = counters.get("rchar"), counters.get("read_bytes")
             reading.read_calls = counters.get("syscr")
@@ -102,6 +106,17 @@ class WorkerMeter:
         reading.pss_bytes = sizes["Pss"] * 1024
         reading.uss_bytes = (sizes["Private_Clean"] + sizes["Private_Dirty"]) * 1024
         self._next_smaps = now + max(SMAPS_PERIOD_S, (now - begin) / SMAPS_SHARE)
+
+
+def _native_threads() -> tuple[int, int]:
+    """How many threads Python did not start, and their CPU time in ns; some 10 µs a thread."""
+    pythons = {os.getpid(), *(thread.native_id for thread in threading.enumerate())}
+    cpu_ns, count = 0, 0
+    for number, task in enumerate(Path("/proc/self/task").iterdir()):
+        if number < MAX_THREADS and int(task.name) not in pythons:
+            cpu_ns += int((task / "schedstat").read_text().split()[0])
+            count += 1
+    return count, cpu_ns
 
 
 def _fields(path: str) -> dict[str, int]:

@@ -94,6 +94,10 @@ class WorkerResources(RecordBase, tag="worker_resources"):
     involuntary_switches: int | None = None
     run_delay_ns: int | None = None
     """The thread that makes batches was ready to run and had no core."""
+    native_threads: int | None = None
+    """Threads that are not Python's: those of libraries (BLAS, OpenMP, OpenCV)."""
+    native_cpu_ns: int | None = None
+    """CPU time of those that live now."""
     opens: int | None = None
     """Files opened by Python code while batches were fetched."""
     open_sites: list[tuple[str, int, str, int]] = []

@@ -179,7 +179,7 @@ def _worker(process: _Process) -> WorkerFacts:
     growth, slope = _growth(process.resources)
     counters = (
         *("rchar", "read_bytes", "read_calls", "opens"),
-        *("voluntary_switches", "involuntary_switches", "run_delay_ns"),
+        *("voluntary_switches", "involuntary_switches", "run_delay_ns", "native_cpu_ns"),
     )
     return WorkerFacts(
         pid=hello.pid,
@@ -195,6 +195,7 @@ def _worker(process: _Process) -> WorkerFacts:
         rss_bytes=last.rss_bytes if last else None,
         pss_bytes=_latest(process.resources, "pss_bytes"),
         uss_bytes=_latest(process.resources, "uss_bytes"),
+        native_threads=_latest(process.resources, "native_threads"),
         growth_bytes=growth,
         growth_bytes_s=slope,
         **{name: _risen(process.resources, name) for name in counters},

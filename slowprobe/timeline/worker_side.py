@@ -81,6 +81,10 @@ class WorkerFacts:
     """Times the CPU was taken from it: more processes than cores."""
     run_delay_ns: int | None = None
     """Nanoseconds in which its thread was ready to run and had no core."""
+    native_threads: int | None = None
+    """Threads of libraries, at the last reading."""
+    native_cpu_ns: int | None = None
+    """Their CPU time."""
     opens: int | None = None
     """Files opened by Python code while batches were fetched."""
 

@@ -47,6 +47,37 @@ def test_what_is_no_sequence_is_left_alone(other):
     assert padded(other) is None
 
 
+def signals(*shape, along=1):
+    """Rows of noise of the given lengths, followed by zeros."""
+    rows = torch.rand(len(LENGTHS), *shape, generator=torch.Generator().manual_seed(0)) + 0.1
+    for row, length in zip(rows, LENGTHS, strict=True):
+        row.narrow(along - 1, length, row.shape[along - 1] - length).zero_()
+    return rows
+
+
+@pytest.mark.parametrize(
+    ("batch", "width"),
+    [(signals(400), 400), (signals(50, 8), 50), (signals(8, 50, along=2), 50), ([signals(50, 8), "names"], 50)],
+)
+def test_zeros_after_samples_or_features_are_padding(batch, width):
+    assert padded(batch) == (4, width, LENGTHS)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        signals(24),  # one item's features
+        torch.nn.functional.relu(torch.randn(8, 400, generator=torch.Generator().manual_seed(0))),
+        torch.nn.functional.one_hot(torch.arange(40).reshape(1, 40).repeat(4, 1) % 3, 8).float()[:, :30],
+        torch.rand(4, 3, 64, 64),
+        torch.zeros(4, 400),
+        torch.rand(4, 50, 8).to_sparse(),
+    ],
+)
+def test_floats_that_are_no_padded_sequence_are_left_alone(other):
+    assert padded(other) is None
+
+
 def test_a_full_batch_is_one_without_padding():
     full = torch.arange(96).reshape(4, 24)
     assert padded(full) == (4, 24, [24] * 4)

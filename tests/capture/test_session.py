@@ -497,3 +497,18 @@ def test_summary_of_a_run_is_json(record: Callable[..., Session], folder: Path) 
     record().stop()
     for line in (folder / "journal.jsonl").read_text().splitlines():
         assert json.loads(line)["t"]
+
+
+def test_numpy_is_left_to_the_script_to_import():
+    """Its BLAS reads OMP_NUM_THREADS when it is loaded, which scripts set before that."""
+    program = (
+        "import sys, tempfile\n"
+        "from pathlib import Path\n"
+        "from slowprobe.capture.session import Options, Session\n"
+        "session = Session(Path(tempfile.mkdtemp()), 0, Options())\n"
+        "session.start()\n"
+        "session._flush()\n"
+        "assert 'numpy' not in sys.modules\n"
+        "session.stop()\n"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=120)

@@ -194,3 +194,17 @@ def test_the_property_of_iterators_is_taken_off(record: Callable[[], Session]) -
     assert "_worker_init_fn" in vars(_BaseDataLoaderIter)
     session.stop()
     assert "_worker_init_fn" not in vars(_BaseDataLoaderIter)
+
+
+def test_threads_of_libraries_are_told_from_pythons():
+    import threading
+
+    from slowprobe.capture.worker_resources import _native_threads
+
+    count, _ = _native_threads()
+    done = threading.Event()
+    thread = threading.Thread(target=done.wait)
+    thread.start()
+    assert _native_threads()[0] == count
+    done.set()
+    thread.join()

@@ -16,6 +16,7 @@ from slowprobe.capture.probes.wrapping import like, timed_method
 from slowprobe.capture.recorder import KIND, Recorder
 from slowprobe.capture.span_key import span_key, subject_of
 from slowprobe.capture.subjects import Attributes, Subjects
+from slowprobe.capture.subnormals import SubnormalWatch
 from slowprobe.run.record import Site
 
 OPTIMIZER, CLOSURE = KIND["optimizer"], KIND["closure"]
@@ -39,6 +40,7 @@ class OptimizerProbe:
         self.made = ByIdentity[bool]()
         """Every optimizer that was made or has stepped since recording began."""
         self.watch: GradientWatch | None = None
+        self.subnormals: SubnormalWatch | None = None
         self._latest: Attributes = {}
         self._described: dict[int, Attributes] = {}
 
@@ -100,6 +102,8 @@ class OptimizerProbe:
             key = self._key(optimizer)
             if self.watch is not None and self.watch.active:
                 self.watch.step(optimizer)
+            if self.subnormals is not None:
+                self.subnormals.step(optimizer, subject_of(key))
             self._recorder.open(key)
             if "closure" in kwargs:
                 return args, {**kwargs, "closure": self._timed(kwargs["closure"], key)}

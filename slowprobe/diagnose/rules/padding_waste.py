@@ -6,9 +6,10 @@ each batch is padding.
 Why it is slow: the model computes on every column of a batch, padded or not, and attention on every pair of columns;
 masks take padding out of the result, not out of the work.
 
-How it is seen: the integer tensors of a few batches, as they arrive: runs of one value at one end of the rows, that
-occurs nowhere else. The annotated step tells which part of the model's operator time is work on tensors with a batch's
-rows and columns. The fix is replayed on that part of forward and backward.
+How it is seen: the tensors of a few batches, as they arrive. Of integers: runs of one value at one end of the rows,
+that occurs nowhere else; of samples or features: zeros that end a row of 32 positions or more. The annotated step tells
+which part of the model's operator time is work on tensors with a batch's rows and columns. The fix is replayed on that
+part of forward and backward.
 
 Saving: by the lengths that were seen. Expected is what grouping rows of like length leaves (padding to the longest row
 of each batch, where that is nearly as good), at best no padding at all, at worst half of that is gained: groups are
@@ -52,7 +53,7 @@ def check(run: Any) -> Answer:
     """Compare the lengths of rows with the columns of the batches they come in."""
     seen = [(loader, run.padding[loader.id]) for loader in run.loaders if loader.primary and loader.id in run.padding]
     if not seen:
-        return NotApplicable("the batches hold no padded sequences of integers")
+        return NotApplicable("the batches hold no padded sequences")
     loader, facts = seen[0]
     waste = 1 - facts.packed
     if waste < MIN_WASTE:
