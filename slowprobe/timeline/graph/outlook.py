@@ -20,15 +20,19 @@ class GraphReplay:
     Of a graph that several ranks were joined into, the times are those of rank 0; changes are made on all of them.
     """
 
-    def __init__(self, graph: Graph, step_start_ns: Ints, step_end_ns: Ints) -> None:
+    def __init__(
+        self, graph: Graph, step_start_ns: Ints, step_end_ns: Ints, until_ns: int | None = None, times: float = 1.0
+    ) -> None:
         """Whole steps in order, on the host's clock; without any, all of the trace counts as one.
 
         Time counts from when the first step starts, or the device work launched before it is over, to when the last
-        step ends and the work launched in it is over. Only what belongs to these steps can be changed.
+        step ends (or to `until_ns`, with what lies behind it) and the work launched until then is over. Only what
+        belongs to that stretch can be changed. times: how many such stretches the seconds are of.
         """
-        self._graph = graph
+        self._graph, self._times = graph, times
         self._begin_ns = int(step_start_ns[0]) if len(step_start_ns) else graph.origin_ns
         self._end_ns = int(step_end_ns[-1]) if len(step_end_ns) else graph.origin_ns + graph.span_ns
+        self._end_ns = self._end_ns if until_ns is None else until_ns
         # Device work belongs to where it was launched.
         given_ns = np.where(graph.launch == MISSING, graph.start_ns, graph.start_ns[graph.launch])
         self._inside = (given_ns >= self._begin_ns) & (given_ns < self._end_ns)
@@ -70,10 +74,10 @@ class GraphReplay:
         edit = self._edited(changes, case)
         replayed = schedule(self._graph, edit)
         after_s = self._seconds(replayed.start_ns, replayed.end_ns)
-        return min(max(after_s, edit.floor_ns / 1e9), self.before_s)
+        return min(max(after_s, self._times * edit.floor_ns / 1e9), self.before_s)
 
     def _seconds(self, start_ns: Ints, end_ns: Ints) -> float:
-        return max(self._done_ns(start_ns, end_ns) - self._from_ns, 0) / 1e9
+        return self._times * max(self._done_ns(start_ns, end_ns) - self._from_ns, 0) / 1e9
 
     def _done_ns(self, start_ns: Ints, end_ns: Ints) -> int:
         """When the host reaches the end of the last step and the device has done what was launched until then."""
