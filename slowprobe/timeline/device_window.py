@@ -34,9 +34,9 @@ class DeviceWindow:
         """What ran, by what waits for what: in all steps, or in those that stand for them."""
         steps, chosen = self.facts.steps, self.typical
         if chosen is not None:
-            graph = build_part(self.trace, self.facts.rows, chosen.begin_ns, chosen.end_ns)
-            these = slice(chosen.first, chosen.last)
-            return GraphReplay(graph, steps.start_ns[these], steps.end_ns[these], chosen.end_ns, chosen.times)
+            graph = build_part(self.trace, self.facts.rows, chosen.lead_ns, chosen.end_ns)
+            these, counted_ns = slice(chosen.lead, chosen.last), (chosen.begin_ns, chosen.end_ns)
+            return GraphReplay(graph, steps.start_ns[these], steps.end_ns[these], counted_ns, chosen.times)
         graph = build_graph(self.trace, self.facts.rows) if self._joined is None else self._joined[0]
         return GraphReplay(graph, steps.start_ns, steps.end_ns)
 

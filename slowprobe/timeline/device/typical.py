@@ -14,6 +14,7 @@ from slowprobe.trace.reader import Ints, Trace
 MOST_ROWS = 200_000
 """Of the trace: their graph takes 15 MB, and a replay a tenth of a second. Most recordings have fewer in all."""
 _FEWEST = 3  # steps: in a single one, its borders would matter as much as what is between them
+_LEAD = 4  # one in so many steps of the graph is in front of those that count
 _ALIKE = 0.02  # the part of the time that may go elsewhere than in all steps: predictions are no more exact than that
 
 
@@ -21,9 +22,12 @@ _ALIKE = 0.02  # the part of the time that may go elsewhere than in all steps: p
 class TypicalSteps:
     """Neighbouring steps, from the start of the first to the start of what follows the last."""
 
+    lead: int
+    """From this step on replays set the pace: what the host is ahead of the device takes steps to change."""
     first: int
     last: int
     """The first that is no longer among them."""
+    lead_ns: int
     begin_ns: int
     end_ns: int
     times: float
@@ -46,14 +50,16 @@ def typical_steps(
     times_ns = _times_ns(steps, partitions, idle)
     bounds = np.append(steps.start_ns, steps.end_ns[-1])
     rows = int(np.diff(np.searchsorted(trace.start_ns, bounds[[0, -1]]))[0])
-    count = max(_FEWEST, MOST_ROWS * len(steps) // max(rows, 1))
-    while count < len(steps):
-        unlike = _unlike(times_ns, count)
-        first = int(unlike.argmin())
-        if unlike[first] <= _ALIKE:
-            begin_ns, end_ns = bounds[[first, first + count]].tolist()
+    room = MOST_ROWS * len(steps) // max(rows, 1)  # as many steps, with those in front of them
+    count = max(_FEWEST, room - room // _LEAD)
+    while (lead := -(-count // (_LEAD - 1))) + count < len(steps):
+        unlike = _unlike(times_ns, count)[lead:]
+        least = int(unlike.argmin())
+        if unlike[least] <= _ALIKE:
+            chosen = (least, least + lead, least + lead + count)
+            lead_ns, begin_ns, end_ns = bounds[list(chosen)].tolist()
             times = (int(bounds[-1]) - int(bounds[0])) / max(end_ns - begin_ns, 1)
-            return TypicalSteps(first, first + count, begin_ns, end_ns, times, float(unlike[first]))
+            return TypicalSteps(*chosen, lead_ns, begin_ns, end_ns, times, float(unlike[least]))
         count *= 2
     return None
 
