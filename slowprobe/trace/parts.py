@@ -12,7 +12,7 @@ from itertools import chain, pairwise
 from pathlib import Path
 
 from slowprobe.errors import TraceError
-from slowprobe.trace.decode import decode_header
+from slowprobe.trace.decode import EventDecoder, decode_header
 from slowprobe.trace.events import Header
 from slowprobe.trace.load import is_packed
 from slowprobe.trace.rows import Rows
@@ -88,10 +88,19 @@ def _bounds(path: Path, processes: int) -> list[int]:
     with path.open("rb") as file:
         for number in range(1, count):
             file.seek(size * number // count)
-            found = BOUNDARY.search(file.read(_SEARCHED_BYTES))
-            if found is not None:
-                bounds.append(size * number // count + found.start() + 1)
+            cut = _first_cut(file.read(_SEARCHED_BYTES))
+            if cut is not None:
+                bounds.append(size * number // count + cut)
     return [*bounds, size]
+
+
+def _first_cut(text: bytes) -> int | None:
+    """Where an event ends and the next one, by all that can be seen here, is an event: no text inside a string is."""
+    decoder = EventDecoder()
+    for before, after in pairwise(BOUNDARY.finditer(text)):
+        if decoder.one(text[before.end() - 1 : after.start() + 1]) is not None:
+            return before.start() + 1
+    return None
 
 
 def _read(path: Path, begin: int, end: int, progress: Progress | None = None) -> _Part | None:
