@@ -36,7 +36,7 @@ class DeviceWindow:
         if chosen is not None:
             graph = build_part(self.trace, self.facts.rows, chosen.lead_ns, chosen.end_ns)
             these, counted_ns = slice(chosen.lead, chosen.last), (chosen.begin_ns, chosen.end_ns)
-            return GraphReplay(graph, steps.start_ns[these], steps.end_ns[these], counted_ns, chosen.times)
+            return GraphReplay(graph, steps.start_ns[these], steps.end_ns[these], counted_ns, chosen.whole_ns)
         graph = build_graph(self.trace, self.facts.rows) if self._joined is None else self._joined[0]
         return GraphReplay(graph, steps.start_ns, steps.end_ns)
 
@@ -49,7 +49,7 @@ class DeviceWindow:
         if self._joined is not None:
             return None
         facts = self.facts
-        return typical_steps(self.trace, facts.steps, facts.step_partitions, facts.step_idle)
+        return typical_steps(self.trace, facts.rows, facts.steps, facts.step_partitions, facts.step_idle)
 
     @cached_property
     def _joined(self) -> tuple[Graph, list[int]] | None:

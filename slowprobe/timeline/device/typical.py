@@ -8,8 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 from slowprobe.timeline.device.partition import DevicePartition
+from slowprobe.timeline.device.rows import DeviceRows
 from slowprobe.timeline.device.steps import TraceSteps
-from slowprobe.trace.reader import Ints, Trace
+from slowprobe.trace.reader import MISSING, Ints, Trace
 
 MOST_ROWS = 200_000
 """Of the trace: their graph takes 15 MB, and a replay a tenth of a second. Most recordings have fewer in all."""
@@ -30,14 +31,20 @@ class TypicalSteps:
     lead_ns: int
     begin_ns: int
     end_ns: int
-    times: float
+    whole_ns: int
+    """From when the first of all steps starts, or the device work launched before it is over, to when the last one is
+    over with what was launched in it."""
     """How often their time goes into that of all steps."""
     unlike: float
     """The part of their time that goes elsewhere than in all steps."""
 
 
 def typical_steps(
-    trace: Trace, steps: TraceSteps, partitions: tuple[DevicePartition, ...], idle: tuple[dict[str, int], ...]
+    trace: Trace,
+    rows: DeviceRows,
+    steps: TraceSteps,
+    partitions: tuple[DevicePartition, ...],
+    idle: tuple[dict[str, int], ...],
 ) -> TypicalSteps | None:
     """The steps to replay; None where that is all of them.
 
@@ -49,8 +56,8 @@ def typical_steps(
         return None
     times_ns = _times_ns(steps, partitions, idle)
     bounds = np.append(steps.start_ns, steps.end_ns[-1])
-    rows = int(np.diff(np.searchsorted(trace.start_ns, bounds[[0, -1]]))[0])
-    room = MOST_ROWS * len(steps) // max(rows, 1)  # as many steps, with those in front of them
+    recorded = int(np.diff(np.searchsorted(trace.start_ns, bounds[[0, -1]]))[0])
+    room = MOST_ROWS * len(steps) // max(recorded, 1)  # as many steps, with those in front of them
     count = max(_FEWEST, room - room // _LEAD)
     while (lead := -(-count // (_LEAD - 1))) + count < len(steps):
         unlike = _unlike(times_ns, count)[lead:]
@@ -58,8 +65,8 @@ def typical_steps(
         if unlike[least] <= _ALIKE:
             chosen = (least, least + lead, least + lead + count)
             lead_ns, begin_ns, end_ns = bounds[list(chosen)].tolist()
-            times = (int(bounds[-1]) - int(bounds[0])) / max(end_ns - begin_ns, 1)
-            return TypicalSteps(*chosen, lead_ns, begin_ns, end_ns, times, float(unlike[least]))
+            whole_ns = _whole_ns(trace, rows, int(bounds[0]), int(bounds[-1]))
+            return TypicalSteps(*chosen, lead_ns, begin_ns, end_ns, whole_ns, float(unlike[least]))
         count *= 2
     return None
 
@@ -81,6 +88,12 @@ def _times_ns(
     between_ns = np.append(steps.start_ns[1:] - steps.end_ns[:-1], 0)
     columns = [np.array([part.get(name, 0) for part in parts], dtype=np.int64) for name in names]
     return np.stack([*columns, between_ns], axis=1)
+
+
+def _whole_ns(trace: Trace, rows: DeviceRows, begin_ns: int, end_ns: int) -> int:
+    given_ns = np.where(rows.launch == MISSING, rows.start_ns, trace.start_ns[rows.launch])
+    done_ns = max(end_ns, int(rows.end_ns[(given_ns >= begin_ns) & (given_ns < end_ns)].max(initial=end_ns)))
+    return done_ns - min(done_ns, int(rows.end_ns[given_ns < begin_ns].max(initial=begin_ns)))
 
 
 def _unlike(times_ns: Ints, count: int) -> npt.NDArray[np.float64]:

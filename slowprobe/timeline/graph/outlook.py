@@ -26,7 +26,7 @@ class GraphReplay:
         step_start_ns: Ints,
         step_end_ns: Ints,
         counted_ns: tuple[int, int] | None = None,
-        times: float = 1.0,
+        whole_ns: int | None = None,
     ) -> None:
         """Whole steps in order, on the host's clock; without any, all of the trace counts as one.
 
@@ -35,9 +35,9 @@ class GraphReplay:
 
         counted_ns: of steps that stand for a longer recording, the stretch that counts, from when its start is reached
         in the replay: what comes before only sets the pace, as the whole recording does but for its very beginning.
-        times: how often that stretch goes into the recording; all seconds are of that.
+        whole_ns: how long the recording took; all seconds are of that.
         """
-        self._graph, self._times = graph, times
+        self._graph, self._times = graph, 1.0
         begin_ns = int(step_start_ns[0]) if len(step_start_ns) else graph.origin_ns
         end_ns = int(step_end_ns[-1]) if len(step_end_ns) else graph.origin_ns + graph.span_ns
         end_ns = end_ns if counted_ns is None else counted_ns[1]
@@ -58,6 +58,8 @@ class GraphReplay:
         recorded_ns = self._last.reached_ns(graph.start_ns, graph.end_ns)
         self._from_ns = min(backlog_ns, recorded_ns)
         self._recorded_ns = recorded_ns - self._from_ns
+        if whole_ns is not None:
+            self._times = whole_ns / 1e9 / (self.before_s or 1.0)
 
     @property
     def before_s(self) -> float:
