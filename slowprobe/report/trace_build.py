@@ -162,8 +162,8 @@ def _notes(evidence: TraceEvidence, ranks: Ranks | None) -> list[str]:
         notes += evidence.cpu_window.warnings
     if len(evidence.marks):
         notes += evidence.marks.left_out
-    if evidence.device_window is not None and evidence.device_window.typical is not None:
-        notes.append(_replayed(evidence.marks, evidence.device_window.typical))
+    if evidence.device_window is not None and (replayed_on := evidence.device_window.replayed_on) is not None:
+        notes.append(_replayed(evidence.marks, replayed_on))
     if ranks is not None and ranks.straggler.rank is None:
         notes.append(f"No straggler is named. {ranks.straggler.reason}")
     return list(dict.fromkeys(notes))

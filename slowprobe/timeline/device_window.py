@@ -51,6 +51,11 @@ class DeviceWindow:
         facts = self.facts
         return typical_steps(self.trace, facts.rows, facts.steps, facts.step_partitions, facts.step_idle)
 
+    @property
+    def replayed_on(self) -> TypicalSteps | None:
+        """`typical`, once anything was replayed."""
+        return self.typical if "graph" in self.__dict__ else None
+
     @cached_property
     def _joined(self) -> tuple[Graph, list[int]] | None:
         return None if self.ranks is None else joined_graph(self.trace, self.facts, self.ranks)
