@@ -22,9 +22,7 @@ _SHOWN = 5  # other recordings that a note lists
 )
 @click.argument("trace", type=click.Path(path_type=Path), metavar="TRACE|DIR")
 @click.option("--out", type=click.Path(path_type=Path), help="Folder for the report [default: reports/<name>-<time>].")
-@click.option(
-    "--jobs", type=click.IntRange(min=1), help="Processes that read traces of several ranks [default: cores]."
-)
+@click.option("--jobs", type=click.IntRange(min=1), help="Processes that read traces [default: cores].")
 @click.option("--open", "open_report", is_flag=True, help="Open the report in a browser.")
 def command(trace: Path, out: Path | None, jobs: int | None, open_report: bool) -> None:
     """Find, read, compare, report."""
@@ -61,6 +59,7 @@ def _document(
     from slowprobe.diagnose.trace_evidence import TraceEvidence
     from slowprobe.report.trace_build import build_trace_document
     from slowprobe.timeline.ranks.load import load_ranks
+    from slowprobe.trace.parts import cores
     from slowprobe.trace.reader import read_trace
 
     ranks: Ranks | None = None
@@ -71,7 +70,7 @@ def _document(
         ranks = load_ranks(recording.paths, jobs, done=lambda path: progress.done())
         shown = _shown(ranks, shown)
     progress.stage(f"Reading {shown.name}")
-    trace = read_trace(shown, progress.part)
+    trace = read_trace(shown, progress.part, jobs or cores())
     progress.done()
     progress.stage("Working out the timeline")
     evidence = TraceEvidence(trace, ranks)

@@ -218,7 +218,7 @@ class TraceEvidence(TensorEvidence):
         rows = np.flatnonzero(shown if shown.any() else np.ones(len(self.trace), dtype=np.bool_))
         if not len(rows):
             return 0, 0
-        return int(self.trace.start_ns[rows].min()), int(self.trace.end_ns[rows].max())
+        return int(self.trace.start_ns[rows].min()), int(self.trace.ends_of(rows).max())
 
     @cached_property
     def replay(self) -> TraceReplay:

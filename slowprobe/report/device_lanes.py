@@ -70,17 +70,17 @@ def _host_rows(trace: Trace, facts: DeviceFacts, start_ns: int, end_ns: int, nam
         shown = painted(layers, start_ns, end_ns)
         if place == 0:
             others = inside & host.operators & np.isin(trace.tid, threads[1:])
-            shown = _with_python(shown, Cover(trace.start_ns[others], trace.end_ns[others]), start_ns, end_ns)
+            shown = _with_python(shown, Cover(trace.start_ns[others], trace.ends_of(others)), start_ns, end_ns)
         rows.append(Row("host", _thread_label(host, tid, place), shown))
     return rows
 
 
 def _layer(trace: Trace, state: str, rows: Ints, names: Names) -> Layer:
     """The outermost of these rows of one thread."""
-    ends = trace.end_ns[rows]
+    ends = trace.ends_of(rows)
     outer = rows[ends > np.concatenate(([-1], np.maximum.accumulate(ends)[:-1]))] if len(rows) else rows
     text = np.array([names.number(trace.names[i]) for i in trace.name_id[outer].tolist()], dtype=np.int64)
-    return Layer(PART[host_part(state)], trace.start_ns[outer], trace.end_ns[outer], text)
+    return Layer(PART[host_part(state)], trace.start_ns[outer], trace.ends_of(outer), text)
 
 
 def _threads(facts: DeviceFacts, host: Host, active: Bools) -> list[int]:

@@ -16,6 +16,8 @@ from slowprobe.report.device_section import device_section
 from slowprobe.report.device_words import LABELS, idle_part, label
 from slowprobe.report.trace_verdict import trace_verdict
 from slowprobe.timeline.device.idle import IDLE_CAUSES
+from slowprobe.timeline.device.steps import TraceSteps
+from slowprobe.timeline.device.typical import TypicalSteps
 from slowprobe.timeline.ops import OpWindow
 from slowprobe.timeline.ranks.facts import Ranks
 from slowprobe.timeline.ranks.identity import distributed
@@ -144,6 +146,14 @@ def _partition(cells: list[_Cell]) -> doc.Time:
     )
 
 
+def _replayed(marks: TraceSteps, typical: TypicalSteps) -> str:
+    first, last = (int(marks.number[step]) for step in (typical.first, typical.last - 1))
+    return (
+        f"Savings are replayed on steps {first} to {last}, {typical.last - typical.first} of {len(marks)}, and scaled "
+        f"up to all: their time divides as that of all does, but for {typical.unlike:.1%} of it."
+    )
+
+
 def _notes(evidence: TraceEvidence, ranks: Ranks | None) -> list[str]:
     notes = list(ranks.warnings if ranks is not None else evidence.trace.warnings)
     if evidence.facts is None:
@@ -152,6 +162,8 @@ def _notes(evidence: TraceEvidence, ranks: Ranks | None) -> list[str]:
         notes += evidence.cpu_window.warnings
     if len(evidence.marks):
         notes += evidence.marks.left_out
+    if evidence.device_window is not None and (replayed_on := evidence.device_window.replayed_on) is not None:
+        notes.append(_replayed(evidence.marks, replayed_on))
     if ranks is not None and ranks.straggler.rank is None:
         notes.append(f"No straggler is named. {ranks.straggler.reason}")
     return list(dict.fromkeys(notes))

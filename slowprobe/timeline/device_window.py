@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from slowprobe.timeline.device.facts import DeviceFacts, device_facts
+from slowprobe.timeline.device.typical import TypicalSteps, typical_steps
 from slowprobe.timeline.graph.build import build_graph
 from slowprobe.timeline.graph.nodes import Graph
 from slowprobe.timeline.graph.outlook import GraphReplay
+from slowprobe.timeline.graph.part import build_part
 from slowprobe.timeline.ranks.facts import Ranks
 from slowprobe.timeline.ranks.joined import joined_graph
 from slowprobe.timeline.replay import Outlook
@@ -29,10 +31,30 @@ class DeviceWindow:
 
     @cached_property
     def graph(self) -> GraphReplay:
-        """Everything that ran, by what waits for what."""
-        steps = self.facts.steps
+        """What ran, by what waits for what: in all steps, or in those that stand for them."""
+        steps, chosen = self.facts.steps, self.typical
+        if chosen is not None:
+            graph = build_part(self.trace, self.facts.rows, chosen.lead_ns, chosen.end_ns)
+            these, counted_ns = slice(chosen.lead, chosen.last), (chosen.begin_ns, chosen.end_ns)
+            return GraphReplay(graph, steps.start_ns[these], steps.end_ns[these], counted_ns, chosen.whole_ns)
         graph = build_graph(self.trace, self.facts.rows) if self._joined is None else self._joined[0]
         return GraphReplay(graph, steps.start_ns, steps.end_ns)
+
+    @cached_property
+    def typical(self) -> TypicalSteps | None:
+        """The steps that are replayed in place of all; None where that is all of them.
+
+        Ranks meet in all of their steps: a joined graph has all, which the size of its traces bounds.
+        """
+        if self._joined is not None:
+            return None
+        facts = self.facts
+        return typical_steps(self.trace, facts.rows, facts.steps, facts.step_partitions, facts.step_idle)
+
+    @property
+    def replayed_on(self) -> TypicalSteps | None:
+        """`typical`, once anything was replayed."""
+        return self.typical if "graph" in self.__dict__ else None
 
     @cached_property
     def _joined(self) -> tuple[Graph, list[int]] | None:

@@ -8,7 +8,6 @@ import numpy as np
 
 from slowprobe.timeline.device.rows import COPIES
 from slowprobe.timeline.device_window import DeviceWindow
-from slowprobe.timeline.graph.calls import places
 from slowprobe.trace.reader import MISSING, Ints, Trace
 
 _FILLS = frozenset(
@@ -68,7 +67,7 @@ def host_made(window: DeviceWindow) -> list[HostMade]:
 def _summed(window: DeviceWindow, name: str, site: str | None, pairs: list[tuple[int, int]]) -> HostMade:
     trace, rows = window.trace, window.facts.rows
     made, copies = (list(column) for column in zip(*pairs, strict=True))
-    spans = zip(trace.start_ns[made].tolist(), trace.end_ns[made].tolist(), strict=True)
+    spans = zip(trace.start_ns[made].tolist(), trace.ends_of(made).tolist(), strict=True)
     return HostMade(
         operator=name,
         site=site,
@@ -84,7 +83,7 @@ class _Operators:
 
     def __init__(self, trace: Trace, launches: Ints) -> None:
         self._trace = trace
-        self._place = places(trace)
+        self._place = trace.places_of()
         self._rows = np.flatnonzero(trace.operators())
         self._by_place: dict[int, Ints] = {}
         self._launches = launches
@@ -96,14 +95,14 @@ class _Operators:
         mine = self._of(place)
         at = int(np.searchsorted(mine, operator))
         near = mine[max(0, at - _NEAR) : at + 1][::-1].tolist()
-        end = int(trace.end_ns[operator])
-        around = [row for row in near if self._name(row) in _SENDS and int(trace.end_ns[row]) >= end]
+        end = int(trace.ends_of(operator))
+        around = [row for row in near if self._name(row) in _SENDS and int(trace.ends_of(row)) >= end]
         if not around:
             return None
         start = int(trace.start_ns[min(around)])
-        before = [row for row in near if row < min(around) and int(trace.end_ns[row]) <= start]
-        last = max(before, key=lambda row: (int(trace.end_ns[row]), -row), default=None)
-        if last is None or self._name(last) not in _FILLS or start - int(trace.end_ns[last]) > _AT_ONCE_NS:
+        before = [row for row in near if row < min(around) and int(trace.ends_of(row)) <= start]
+        last = max(before, key=lambda row: (int(trace.ends_of(row)), -row), default=None)
+        if last is None or self._name(last) not in _FILLS or start - int(trace.ends_of(last)) > _AT_ONCE_NS:
             return None
         inner = [row for row in before if row > last]
         return last if self._on_host(place, last) and self._fits(inner, operator) else None
@@ -121,7 +120,7 @@ class _Operators:
             mine = self._launches[self._place[self._launches] == place]
             self._launches_by_place[place] = np.sort(self._trace.start_ns[mine])
         times = self._launches_by_place[place]
-        first, last = np.searchsorted(times, [self._trace.start_ns[row], self._trace.end_ns[row]])
+        first, last = np.searchsorted(times, [self._trace.start_ns[row], self._trace.ends_of(row)])
         return bool(first == last)
 
     def _fits(self, inner: list[int], sends: int) -> bool:

@@ -179,7 +179,7 @@ def _forward_of(tree: OpTree, launches: list[int]) -> dict[int, int]:
 def _sources(tree: OpTree, is_user: Callable[[str], bool]) -> tuple[LinesBasis, list[tuple[int, int, Source]]]:
     """Stretches (start, end, source) of the training thread; a later one hides an earlier one while it lasts."""
     trace = tree.trace
-    mine = (trace.pid * (1 << 32) + trace.tid) == tree.main_thread
+    mine = trace.places_of() == tree.main_thread
     marks = np.flatnonzero(mine & trace.matches(lambda name: name.startswith(MARK_PREFIX))).tolist()
     if marks:
         never = int(trace.end_ns.max()) + 1

@@ -61,7 +61,7 @@ def build_tree(trace: Trace) -> OpTree:
     mask = trace.operators() | (trace.annotations() & trace.matches(lambda name: classify(name) == "compiled"))
     rows = np.flatnonzero(mask).tolist()
     names = [trace.names[i] for i in trace.name_id[rows].tolist()]
-    thread = (trace.pid[rows] * (1 << 32) + trace.tid[rows]).tolist()
+    thread = trace.places_of(rows).tolist()
     start_ns, duration_ns = trace.start_ns[rows].tolist(), trace.duration_ns[rows].tolist()
     parent, self_ns = _nest(thread, start_ns, duration_ns)
     root = list(range(len(rows)))
@@ -119,8 +119,8 @@ def _step_stretches(
         is_step = trace.matches(lambda name, basis=basis: name.partition("#")[0] == basis)  # type: ignore[misc]
         rows = np.flatnonzero(trace.annotations() & is_step).tolist()
         if rows:
-            place = (trace.pid * (1 << 32) + trace.tid)[rows].tolist()
-            ends = trace.end_ns[rows].tolist()
+            place = trace.places_of(rows).tolist()
+            ends = trace.ends_of(rows).tolist()
             starts = trace.start_ns[rows].tolist()
             return basis, [span for span in zip(starts, ends, place, strict=True) if span[2] == place[0]]
     if not start_ns:
@@ -146,7 +146,7 @@ def _classes(
     for row in np.flatnonzero(trace.annotations()).tolist():
         kind = class_of_annotation(trace.names[trace.name_id[row]])
         if kind is not None:
-            place = int(trace.pid[row]) * (1 << 32) + int(trace.tid[row])
+            place = int(trace.places_of(row))
             start = int(trace.start_ns[row])
             under.setdefault(place, []).append((start, start + int(trace.duration_ns[row]), kind))
     cursor = dict.fromkeys(under, 0)
@@ -169,10 +169,10 @@ def _classes(
 def _step(tree: OpTree, number: int, start_ns: int, end_ns: int) -> Step:
     trace = tree.trace
     is_data = trace.annotations() & trace.matches(lambda name: class_of_annotation(name) == "data")
-    place = trace.pid * (1 << 32) + trace.tid
+    place = trace.places_of()
     inside = (place == tree.main_thread) & (trace.end_ns > start_ns) & (trace.start_ns < end_ns)
     data = [
-        (max(start_ns, int(trace.start_ns[r])), min(end_ns, int(trace.end_ns[r])), _NONE)
+        (max(start_ns, int(trace.start_ns[r])), min(end_ns, int(trace.ends_of(r))), _NONE)
         for r in np.flatnonzero(is_data & inside).tolist()
     ]
     mine = [i for i, s in enumerate(tree.step_of) if s == number and tree.parent[i] == _NONE]

@@ -87,7 +87,7 @@ def _calls(window: DeviceWindow, copies: list[int]) -> tuple[int, ...]:
     for at in copies:
         operator = int(rows.operator[at])
         if operator != MISSING:
-            bounds = np.searchsorted(starts_ns, [trace.start_ns[rows.launch[at]], trace.end_ns[operator]])
+            bounds = np.searchsorted(starts_ns, [trace.start_ns[rows.launch[at]], trace.ends_of(operator)])
             inner = waits[slice(*bounds.tolist())]
             same = (trace.tid[inner] == trace.tid[operator]) & (trace.pid[inner] == trace.pid[operator])
             found.update(inner[same].tolist())

@@ -98,6 +98,17 @@ class Places(Numbered):
         self[key] = number
         return number
 
+    def renumbered(self, values: Ints, others: Places) -> Ints:
+        """Numbers of `others` as those that the same words have here."""
+        words = {number: self[key] for key, number in others.items() if number < MISSING and isinstance(key, str)}
+        changed = {number: own for number, own in words.items() if number != own}
+        if not changed:
+            return values
+        renumbered = values.astype(np.int64)
+        for number, own in changed.items():
+            renumbered[values == number] = own
+        return renumbered
+
     def numbers(self, keys: Iterable[object], count: int) -> Ints:
         """The numbers of keys, new ones added."""
         listed = list(keys)

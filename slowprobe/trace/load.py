@@ -34,6 +34,12 @@ class _Decompressor(Protocol):
     def flush(self) -> bytes: ...
 
 
+def is_packed(path: Path) -> bool:
+    """Whether a file is gzip."""
+    with path.open("rb") as file:
+        return file.read(len(_GZIP_MAGIC)) == _GZIP_MAGIC
+
+
 class TraceFile:
     """A plain or gzip file, read once from start to end."""
 

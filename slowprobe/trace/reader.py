@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import gc
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -14,26 +12,29 @@ from slowprobe.trace.columns import Column, Ints
 from slowprobe.trace.decode import decode_header
 from slowprobe.trace.events import MISSING, Header
 from slowprobe.trace.load import TraceFile
+from slowprobe.trace.parts import Progress, read_in_parts
 from slowprobe.trace.rows import Rows
 from slowprobe.trace.split import EventLists
 from slowprobe.trace.table import Bools, Collective, MemoryEvents, Trace
+from slowprobe.trace.without_gc import without_gc
 
 __all__ = ["MISSING", "Bools", "Collective", "Ints", "MemoryEvents", "Progress", "Trace", "read_trace"]
-
-Progress = Callable[[int, int], None]
-"""Called with the bytes of the file that are read, and with its size."""
 
 _MOST_ROWS = 50_000_000
 
 
-def read_trace(path: Path, progress: Progress | None = None) -> Trace:
+def read_trace(path: Path, progress: Progress | None = None, processes: int = 1) -> Trace:
     """Reads a trace, plain or gzip, whole or cut off, in memory of about 70 bytes a row.
 
-    ``progress`` is called now and then. Raises `TraceError` when the file is no trace.
+    ``progress`` is called now and then. processes: at most so many, where the file is large and plain text; not more
+    than one in a program that is not known to guard its main module. Raises `TraceError` when the file is no trace.
     """
+    found = read_in_parts(path, processes, progress) if processes > 1 else None
+    if found is not None and 0 < found[0].count <= _MOST_ROWS:
+        return _trace(path, *found, ())
     file = TraceFile(path)
     rows = Rows()
-    with closing(file.blocks()) as blocks, _without_gc():
+    with closing(file.blocks()) as blocks, without_gc():
         lists = EventLists(blocks, str(path))
         for events in lists:
             rows.add(events)
@@ -82,18 +83,6 @@ def _trace(path: Path, rows: Rows, header: Header, warnings: tuple[str, ...]) ->
         _types=tuple(rows.types),
         **columns,
     )
-
-
-@contextmanager
-def _without_gc() -> Iterator[None]:
-    """Events hold no cycles: with the collector on, it would walk all of them again and again."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
 
 
 def _damage(lists: EventLists, rows: Rows, file: TraceFile) -> str | None:

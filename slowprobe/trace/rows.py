@@ -29,9 +29,6 @@ IDS = (
 )
 """Columns that are arguments of the same name."""
 
-_NARROW = {"external_id", "sequence", "correlation", "python_id", "python_parent", "sync_event"}
-"""Not packed with another column into one number, and not multiplied: they need no room for that."""
-
 _NO_ARGS = Args()
 _PHASE, _START, _DURATION = attrgetter("ph"), attrgetter("ts"), attrgetter("dur")
 _NAME, _CATEGORY, _PROCESS, _THREAD = attrgetter("name"), attrgetter("cat"), attrgetter("pid"), attrgetter("tid")
@@ -48,18 +45,15 @@ class Rows:
     def __init__(self) -> None:
         self.count = 0
         self.names = Numbered()
-        self.categories = Renamed(lambda category: canonical_category(category or ""))
+        self.categories = Renamed(_canonical)
         self.places = Places()
         self.dims = Numbered({b"": MISSING})
         """Recorded shapes, as JSON, and their numbers."""
         self.types = Numbered({b"": MISSING})
         """The same of recorded types."""
         self.columns = {
-            **{field: Column(wide=True) for field in ("start_ns", "duration_ns", "pid", "tid", "name_id")},
-            **{field: Column(wide=field not in _NARROW) for field in IDS},
-            "category_id": Column(),
-            "dims_id": Column(),
-            "types_id": Column(),
+            **{field: Column(wide=True) for field in ("start_ns", "duration_ns")},
+            **{field: Column() for field in ("pid", "tid", "name_id", "category_id", *IDS, "dims_id", "types_id")},
         }
         self.collectives: dict[int, Collective] = {}
         self.memory = [Column(wide=True) for _ in range(5)]
@@ -98,6 +92,29 @@ class Rows:
                     self.collectives[self.count + i] = _collective(args[i])
         self.count += count
 
+    def extend(self, later: Rows) -> None:
+        """Appends rows that were read from a later part of the same file, and empties those."""
+        numbers = {
+            "name_id": self.names.numbers(later.names, len(later.names)),
+            "category_id": self.categories.renamed.numbers(later.categories.renamed, len(later.categories.renamed)),
+            "dims_id": self.dims.numbers(later.dims, len(later.dims)),
+            "types_id": self.types.numbers(later.types, len(later.types)),
+        }
+        for field, column in self.columns.items():
+            values = later.columns.pop(field).values
+            if field in ("pid", "tid"):
+                values = self.places.renumbered(values, later.places)
+            elif field in numbers:
+                values = np.where(values == MISSING, MISSING, np.append(numbers[field], MISSING)[values])
+            column.extend(values)
+        self.collectives |= {self.count + row: each for row, each in later.collectives.items()}
+        for column, addition in zip(self.memory, later.memory, strict=True):
+            column.extend(addition.values)
+        for thread, name in later.thread_names.items():
+            self.thread_names[int(self.places.renumbered(np.array([thread]), later.places)[0])] = name
+        self.skipped.update(later.skipped)
+        self.count += later.count
+
     def _add_others(self, events: list[Event]) -> None:
         self.skipped.update(map(_PHASE, events))
         for event in events:
@@ -110,6 +127,10 @@ class Rows:
                 self.memory[1:], _memory_figures([e.args for e in memory if e.args]), strict=True
             ):
                 column.extend(figures)
+
+
+def _canonical(category: str | None) -> str:
+    return canonical_category(category or "")
 
 
 def _text_ids(known: Numbered, args: list[Args], spellings: Iterable[Callable[[Args], Any]]) -> Ints:

@@ -68,7 +68,7 @@ def idle_claims(
 
 
 def _cover(trace: Trace, mask: Bools | Ints) -> Cover:
-    return Cover(trace.start_ns[mask], trace.end_ns[mask])
+    return Cover(trace.start_ns[mask], trace.ends_of(mask))
 
 
 def _full_queue(host: Host, rows: DeviceRows, launches: Bools) -> Cover:
@@ -81,7 +81,7 @@ def _recorded(host: Host, theirs: Bools) -> Cover:
     """From the first to the last that the trace has of these threads."""
     trace = host.trace
     rows = np.flatnonzero(theirs & (host.runtime | host.operators | host.annotations | host.python))
-    return Cover(trace.start_ns[rows[:1]], trace.end_ns[rows].max(initial=0, keepdims=True)[: len(rows)])
+    return Cover(trace.start_ns[rows[:1]], trace.ends_of(rows).max(initial=0, keepdims=True)[: len(rows)])
 
 
 def _step_threads(host: Host, steps: TraceSteps) -> Ints:

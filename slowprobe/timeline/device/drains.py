@@ -20,7 +20,7 @@ def waiting_calls(host: Host, rows: DeviceRows) -> Bools:
     calls = host.syncs.copy()
     copies = (rows.kind == COPY) & (rows.launch >= 0)
     launch, done = rows.launch[copies], rows.end_ns[copies]
-    calls[launch[trace.end_ns[launch] >= done]] = True  # as from pageable memory
+    calls[launch[trace.ends_of(launch) >= done]] = True  # as from pageable memory
     if not calls.any():
         calls = host.operators & trace.matches(lambda name: name == "aten::_local_scalar_dense")
     return calls
@@ -38,5 +38,5 @@ def draining_calls(host: Host, calls: Bools, launching: Ints, start: Ints, end: 
         # A call that begins as the gap does drained nothing; one that returns in that instant did.
         open_row = nesting.row_of(nesting.at(np.full(len(start), thread), start - 1))
         found = np.where(found >= 0, found, open_row)
-    known = (found >= 0) & (trace.end_ns[np.maximum(found, 0)] <= end) & ~waiting.contains(start)
+    known = (found >= 0) & (trace.ends_of(np.maximum(found, 0)) <= end) & ~waiting.contains(start)
     return np.where(known, found, MISSING)

@@ -61,7 +61,7 @@ def host_activity(host: Host, rows: DeviceRows, steps: TraceSteps) -> HostActivi
     mask = np.zeros(len(trace), dtype=np.bool_)
     for layer in layers:
         mask = mask | layer
-        grown = Cover(trace.start_ns[mask], trace.end_ns[mask]).within(start, end)
+        grown = Cover(trace.start_ns[mask], trace.ends_of(mask)).within(start, end)
         shares.append(float(np.median(grown - covered)))
         covered = grown
     names = [int(trace.tid[np.flatnonzero(host.threads == thread)[0]]) for thread in launching.tolist()]

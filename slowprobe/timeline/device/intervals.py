@@ -24,9 +24,12 @@ class Cover:
 
     def __init__(self, start: Ints, end: Ints) -> None:
         full = end > start
-        start, end = start[full], end[full]
-        order = np.argsort(start, kind="stable")
-        start, reach = start[order], np.maximum.accumulate(end[order])
+        if not full.all():
+            start, end = start[full], end[full]
+        if (start[1:] < start[:-1]).any():
+            order = np.argsort(start, kind="stable")
+            start, end = start[order], end[order]
+        reach = np.maximum.accumulate(end)
         opens = np.ones(len(start), dtype=np.bool_)
         opens[1:] = start[1:] > reach[:-1]
         self.start: Ints = start[opens]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 
@@ -11,27 +12,29 @@ from slowprobe.trace.reader import MISSING, Bools, Ints, Trace
 
 
 def thread_ids(trace: Trace) -> Ints:
-    """Of every row: the number of its process and thread, counted from 0."""
-    place = trace.pid.astype(np.int64) * (1 << 32) + trace.tid
-    numbers: Ints = np.searchsorted(distinct(place), place)
-    return numbers
+    """Of every row: the number of its process and thread, counted from 0; 32 bits each."""
+    place = trace.places_of()
+    numbers: Any = np.searchsorted(distinct(place), place).astype(np.int32)
+    return numbers  # type: ignore[no-any-return]
 
 
 class Nesting:
     """Rows of a trace as one stack a thread. Positions are indexes into `rows`; `MISSING` where nothing is open."""
 
     def __init__(self, trace: Trace, threads: Ints, mask: Bools) -> None:
-        rows = np.flatnonzero(mask)
-        self._zero = int(trace.start_ns[rows].min()) if len(rows) else 0
-        start = trace.start_ns[rows] - self._zero
-        end = np.maximum(start + trace.duration_ns[rows], start + 1)  # a row without length is open where it starts
-        # One axis for all threads: each has a stretch of its own, longer than the trace.
-        self._stretch = int(end.max(initial=0)) + 2
-        shift = threads[rows] * self._stretch
-        order = np.argsort(start + shift, kind="stable")
-        self.rows: Ints = rows[order]
+        rows: Any = np.flatnonzero(mask).astype(np.int32)  # in order of start: so are those of each thread
+        rows = rows[np.argsort(threads[rows], kind="stable")]
+        self.rows: Ints = rows
         """Of the trace, thread by thread, in order of start."""
-        self._start, self._end = (start + shift)[order], (end + shift)[order]
+        self._zero = int(trace.start_ns[rows].min()) if len(rows) else 0
+        self._start = trace.start_ns[rows] - self._zero
+        # A row without length is open where it starts.
+        self._end = self._start + np.maximum(trace.duration_ns[rows], 1)
+        # One axis for all threads: each has a stretch of its own, longer than the trace.
+        self._stretch = int(self._end.max(initial=0)) + 2
+        shift = threads[rows].astype(np.int64) * self._stretch
+        self._start += shift
+        self._end += shift
         self._levels = self._by_depth()
         self.parent: Ints = self._parents()
         """Position of the row around each row."""
@@ -39,22 +42,22 @@ class Nesting:
     def _by_depth(self) -> list[Ints]:
         closed = np.searchsorted(np.sort(self._end), self._start, side="right")
         depth = np.maximum(np.arange(len(self.rows)) - closed, 0)
-        by_depth = np.argsort(depth, kind="stable")
+        by_depth: Any = np.argsort(depth, kind="stable").astype(np.int32)
         return np.split(by_depth, np.searchsorted(depth[by_depth], np.arange(1, int(depth.max(initial=0)) + 1)))
 
     def _parents(self) -> Ints:
-        parent = np.full(len(self.rows), MISSING, dtype=np.int64)
+        parent: Any = np.full(len(self.rows), MISSING, dtype=np.int32)
         for above, here in pairwise(self._levels):
             at = np.searchsorted(above, here) - 1
             if len(above):
                 parent[here] = np.where(at >= 0, above[np.maximum(at, 0)], MISSING)
-        return parent
+        return parent  # type: ignore[no-any-return]
 
     def at(self, threads: Ints, times: Ints) -> Ints:
         """Position of the innermost row that is open on each thread at each time."""
         if not len(self.rows):
             return np.full(len(times), MISSING, dtype=np.int64)
-        keys = np.clip(times - self._zero, -1, self._stretch - 2) + threads * self._stretch
+        keys = np.clip(times - self._zero, -1, self._stretch - 2) + threads.astype(np.int64) * self._stretch
         found = np.searchsorted(self._start, keys, side="right") - 1
         # What began last may have ended: then what is around it, and so on outward.
         while True:
@@ -76,12 +79,12 @@ class Nesting:
 
     def outermost(self, wanted: Bools) -> Ints:
         """Of every position: the outermost wanted row at or around it; `wanted` has an entry a position."""
-        found = np.full(len(self.rows), MISSING, dtype=np.int64)
+        found: Any = np.full(len(self.rows), MISSING, dtype=np.int32)
         for here in self._levels:
             above = self.parent[here]
             up = np.where(above >= 0, found[np.maximum(above, 0)], MISSING)
             found[here] = np.where(up >= 0, up, np.where(wanted[here], here, MISSING))
-        return found
+        return found  # type: ignore[no-any-return]
 
     def row_of(self, positions: Ints) -> Ints:
         """Rows of the trace at these positions, `MISSING` where there is none."""

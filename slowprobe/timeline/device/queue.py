@@ -37,7 +37,7 @@ class LaunchQueue:
 def launch_queue(trace: Trace, rows: DeviceRows) -> LaunchQueue:
     """The queue over time, of all streams."""
     launched = rows.launch >= 0
-    ready = trace.end_ns[np.maximum(rows.launch, 0)]
+    ready = trace.ends_of(np.maximum(rows.launch, 0))
     delay_ns = np.where(launched, rows.start_ns - ready, np.nan).astype(np.float64)
     enters, leaves = _waits(rows, ready, launched)
     time_ns = np.concatenate([enters, leaves])
@@ -51,7 +51,7 @@ def launch_queue(trace: Trace, rows: DeviceRows) -> LaunchQueue:
 def pending(trace: Trace, rows: DeviceRows) -> Cover:
     """When something launched had not started yet."""
     launched = rows.launch >= 0
-    return Cover(*_waits(rows, trace.end_ns[np.maximum(rows.launch, 0)], launched))
+    return Cover(*_waits(rows, trace.ends_of(np.maximum(rows.launch, 0)), launched))
 
 
 def _waits(rows: DeviceRows, ready: Ints, launched: Bools) -> tuple[Ints, Ints]:

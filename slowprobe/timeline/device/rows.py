@@ -93,7 +93,7 @@ def device_rows(trace: Trace, host: Host | None = None) -> DeviceRows:
     return DeviceRows(
         row=row,
         start_ns=trace.start_ns[row],
-        end_ns=trace.end_ns[row],
+        end_ns=trace.ends_of(row),
         kind=kind.astype(np.int8),
         class_id=class_id,
         tensor_cores=trace.matches(uses_tensor_cores)[row] & ~copies & ~memsets,
@@ -144,7 +144,7 @@ def _classes(trace: Trace, host: Host, row: Ints, operator: Ints, around: Ints) 
         step = stack.row_of(np.where(around >= 0, steps[np.maximum(around, 0)], MISSING))
         by = np.where(step >= 0, trace.name_id[np.maximum(step, 0)], by)
         by = np.where(collective, trace.name_id[np.maximum(named, 0)], by)
-    pair, inverse = np.unique(trace.name_id[row] * (len(names) + 1) + by + 1, return_inverse=True)
+    pair, inverse = np.unique(trace.name_id[row].astype(np.int64) * (len(names) + 1) + by + 1, return_inverse=True)
     classes = [
         CLASSES.index(kernel_class(names[key // (len(names) + 1)], None if op == 0 else names[op - 1]))
         for key, op in zip(pair.tolist(), (pair % (len(names) + 1)).tolist(), strict=True)

@@ -51,7 +51,7 @@ def trace_steps(trace: Trace, rows: DeviceRows, host: Host | None = None) -> Tra
     if requests.any():
         bounds.append((_first_requests(trace, requests, optimizer), "dataloader"))
     if optimizer.any():
-        bounds.append((np.sort(trace.end_ns[_of_one_name(trace, optimizer)]), "optimizer"))
+        bounds.append((np.sort(trace.ends_of(_of_one_name(trace, optimizer))), "optimizer"))
     for marks, between in bounds:
         if len(marks) > 1:
             return _between(marks, between)
@@ -61,7 +61,7 @@ def trace_steps(trace: Trace, rows: DeviceRows, host: Host | None = None) -> Tra
 
 def _marked(trace: Trace, rows: DeviceRows, mask: Bools, basis: StepBasis) -> TraceSteps:
     at = np.flatnonzero(mask)
-    start, end = trace.start_ns[at], trace.end_ns[at]
+    start, end = trace.start_ns[at], trace.ends_of(at)
     names = [trace.names[name] for name in trace.name_id[at].tolist()]
     number = np.array([_number(name, i) for i, name in enumerate(names)], dtype=np.int64)
     keep = np.ones(len(at), dtype=np.bool_)
@@ -116,7 +116,7 @@ def _first_requests(trace: Trace, requests: Bools, optimizer: Bools) -> Ints:
     starts: Ints = np.sort(trace.start_ns[_of_one_name(trace, requests)])
     if not optimizer.any():
         return starts
-    done = np.searchsorted(np.sort(trace.end_ns[optimizer]), starts, side="right")
+    done = np.searchsorted(np.sort(trace.ends_of(optimizer)), starts, side="right")
     opening: Ints = starts[np.append(True, np.diff(done) > 0)]
     return opening
 

@@ -30,7 +30,7 @@ class Calls:
 
     row: Ints
     place: Ints
-    """Thread: see `places`."""
+    """Thread: see `Trace.places_of`."""
     start_ns: Ints
     end_ns: Ints
     kind: Int8s
@@ -42,11 +42,6 @@ class Calls:
         return len(self.row)
 
 
-def places(trace: Trace) -> Ints:
-    """Process and thread of every row as one number."""
-    return trace.pid.astype(np.int64) * (1 << 32) + trace.tid
-
-
 def is_call(trace: Trace, rows: DeviceRows) -> Bools:
     """Which trace rows are calls of the runtime or the driver."""
     launches = distinct(trace.category_id[rows.launch[rows.launch != MISSING]])
@@ -55,10 +50,10 @@ def is_call(trace: Trace, rows: DeviceRows) -> Bools:
 
 def outermost_calls(trace: Trace, rows: DeviceRows, threads: Ints) -> Calls:
     """The calls of these threads. A call within another (driver under runtime) counts as the outer one."""
-    place = places(trace)
+    place = trace.places_of()
     chosen = np.flatnonzero(is_call(trace, rows) & np.isin(place, threads))
     chosen = chosen[np.argsort(place[chosen], kind="stable")]
-    start_ns, end_ns = trace.start_ns[chosen], trace.end_ns[chosen]
+    start_ns, end_ns = trace.start_ns[chosen], trace.ends_of(chosen)
     outer, start_ns = _outermost(place[chosen], start_ns, end_ns)
     owner = np.full(len(trace), MISSING, dtype=np.int64)
     owner[chosen] = np.cumsum(outer) - 1

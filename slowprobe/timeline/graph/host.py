@@ -10,7 +10,7 @@ import numpy as np
 
 from slowprobe.timeline.device.intervals import distinct
 from slowprobe.timeline.device.rows import DeviceRows
-from slowprobe.timeline.graph.calls import is_call, places
+from slowprobe.timeline.graph.calls import is_call
 from slowprobe.timeline.op_classes import class_of_annotation
 from slowprobe.trace.reader import MISSING, Bools, Ints, Trace
 
@@ -21,7 +21,7 @@ _WORKERS = "_MultiProcessingDataLoaderIter"
 
 @dataclass(frozen=True, slots=True)
 class Threads:
-    """The threads of the graph, as numbers of `places`."""
+    """The threads of the graph, as numbers of `Trace.places_of`."""
 
     main: int
     engine: tuple[int, ...]
@@ -81,7 +81,7 @@ class HostRows:
 
     def __init__(self, trace: Trace, rows: DeviceRows) -> None:
         self._trace = trace
-        self._place = places(trace)
+        self._place = trace.places_of()
         self._operators = trace.operators()
         self._annotations = trace.annotations()
         calls = is_call(trace, rows)
@@ -101,7 +101,7 @@ class HostRows:
     def activity(self, thread: int) -> tuple[Ints, Ints]:
         """When something began on a thread, and when something ended: it was active then."""
         mine = self._host & (self._place == thread)
-        return self._trace.start_ns[mine], self._trace.end_ns[mine]
+        return self._trace.start_ns[mine], self._trace.ends_of(mine)
 
     def operators(self, thread: int) -> Stretches:
         """When a thread was in an operator."""
@@ -110,7 +110,7 @@ class HostRows:
     def marks(self, thread: int) -> Ints:
         """Where annotations of a thread begin and end, the boundaries of steps among them."""
         mine = self._annotations & (self._place == thread)
-        return np.concatenate([self._trace.start_ns[mine], self._trace.end_ns[mine]])
+        return np.concatenate([self._trace.start_ns[mine], self._trace.ends_of(mine)])
 
     def data(self, thread: int, *, from_workers: bool = False) -> Stretches:
         """When a thread was asking its loader for a batch; optionally only from loaders with worker processes."""
@@ -120,7 +120,7 @@ class HostRows:
         return self._union(self._annotations & wanted & (self._place == thread))
 
     def _union(self, mask: Bools) -> Stretches:
-        return union(self._trace.start_ns[mask], self._trace.end_ns[mask])
+        return union(self._trace.start_ns[mask], self._trace.ends_of(mask))
 
     def _main(self, engine: set[int]) -> int | None:
         """The thread with the marks of steps or of the optimizer; else the one that launches or operates most."""

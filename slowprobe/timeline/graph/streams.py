@@ -55,7 +55,7 @@ class Streams:
     def __init__(self, trace: Trace, rows: DeviceRows, calls: Calls) -> None:
         self._trace, self._rows, self._calls = trace, rows, calls
         has_launch = rows.launch != MISSING
-        self._launched_ns = trace.end_ns[rows.launch]
+        self._launched_ns = trace.ends_of(rows.launch)
         earliest = np.iinfo(np.int64).min
         given = np.where(has_launch, np.minimum(trace.start_ns[rows.launch], rows.start_ns), earliest)
         self.streams: dict[tuple[int, int], Stream] = {}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -13,6 +12,7 @@ from slowprobe.errors import TraceError
 from slowprobe.timeline.ranks.compare import compare
 from slowprobe.timeline.ranks.facts import Ranks
 from slowprobe.timeline.ranks.record import RankRecord, read_record
+from slowprobe.trace.parts import cores
 
 WORTH_BYTES = 8 << 20
 """Of trace files: below, starting processes takes longer than reading."""
@@ -44,8 +44,7 @@ def processes(paths: Sequence[Path], jobs: int | None) -> int:
     if jobs is not None:
         return max(1, min(jobs, len(paths)))
     size = sum(path.stat().st_size for path in paths if path.is_file())
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return 1 if size < WORTH_BYTES else max(1, min(cores, len(paths)))
+    return 1 if size < WORTH_BYTES else max(1, min(cores(), len(paths)))
 
 
 def _read_all(paths: Sequence[Path], jobs: int | None) -> Iterator[RankRecord | TraceError]:
