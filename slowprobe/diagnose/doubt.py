@@ -10,10 +10,11 @@ from slowprobe.diagnose.evidence import Evidence
 from slowprobe.diagnose.finding import Confidence, Severity
 from slowprobe.diagnose.hot_lines import off_cpu
 from slowprobe.diagnose.rule import Diagnosis
-from slowprobe.run.schema import State, Window
+from slowprobe.run.schema import Window
+from slowprobe.timeline.loop_changes import Change, Reload, Scale
 from slowprobe.timeline.neighbours import TAKEN
 from slowprobe.timeline.recording import KIND
-from slowprobe.timeline.replay import Change, Outlook, Reload, Scale
+from slowprobe.timeline.replay import Outlook
 from slowprobe.timeline.steps import WARM_UP_STEPS
 
 if TYPE_CHECKING:  # the timeline of devices takes as long to import as all the rest
@@ -76,17 +77,11 @@ def _busy_machine(evidence: Evidence) -> Iterable[Doubt]:
             yield Doubt("medium", f"the training thread was off the CPU for {off:.0%} of its work", off)
         return
     taken = beside.others if beside.in_the_way else 0.0
-    if off is not None and _threads(evidence) == 1:
+    if off is not None and evidence.operator_threads == 1:
         taken = min(taken, off)  # several threads wait for each other on the CPU: then being on it says nothing
     if taken >= TAKEN:
         because = f"other processes took {beside.others:.0%} of a machine without a free core"
         yield Doubt("low" if taken >= MOSTLY_OTHERS else "medium", because, taken)
-
-
-def _threads(evidence: Evidence) -> int | None:
-    state = evidence.run.last(State)
-    count = state.values.get("num_threads") if state is not None else None
-    return count if isinstance(count, int) else None
 
 
 def doubts_of(diagnosis: Diagnosis, evidence: Evidence | TraceEvidence) -> list[Doubt]:

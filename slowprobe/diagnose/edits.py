@@ -48,6 +48,11 @@ def wrap_statement(source: SourceText, site: Site | None, header: str) -> str:
     return diff(lines, [header, *(f"    {line}" for line in lines)]) if lines else ""
 
 
+def called_name(call: ast.Call) -> str:
+    """The last part of the name of what is called; empty where it has none."""
+    return call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
+
+
 def look_up(source: SourceText, site: Site | None, expression: str, comment: str) -> str:
     """A diff that takes what the user's statement makes from a table; `expression` names the item as ``{index}``.
 
@@ -100,8 +105,7 @@ def set_arguments(source: SourceText, site: Site | None, class_name: str, **argu
 
 
 def _makes(call: ast.Call, class_name: str) -> bool:
-    name = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
-    return name in (class_name, "__init__")  # of a subclass: super().__init__(...)
+    return called_name(call) in (class_name, "__init__")  # of a subclass: super().__init__(...)
 
 
 class _Text:

@@ -16,7 +16,8 @@ from slowprobe.diagnose.evidence import Evidence, EvidenceMissing
 from slowprobe.diagnose.finding import HIGH_SHARE, MEDIUM_SHARE, Finding, Outcome, Range, Saving, Severity
 from slowprobe.diagnose.ranking import ranked
 from slowprobe.diagnose.rule import Diagnosis, NotApplicable, NotChecked, Passed, Rule
-from slowprobe.timeline.replay import Change, Outlook
+from slowprobe.timeline.loop_changes import Change
+from slowprobe.timeline.replay import Outlook
 
 if TYPE_CHECKING:  # the timeline of devices takes as long to import as all the rest
     from slowprobe.diagnose.trace_evidence import TraceEvidence

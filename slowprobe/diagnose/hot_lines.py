@@ -9,7 +9,7 @@ from slowprobe.diagnose.finding import Where
 from slowprobe.diagnose.turns import beside, turn_of
 from slowprobe.run.record import Site
 from slowprobe.timeline.hotspots import LineTime
-from slowprobe.timeline.replay import Factor, Scale
+from slowprobe.timeline.loop_changes import Factor, Scale
 
 BETWEEN_SPANS = ("python", "epoch")  # time in no span of its own
 COMPUTING = ("forward", "backward", "optimizer")

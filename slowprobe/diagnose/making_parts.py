@@ -17,9 +17,9 @@ from slowprobe.diagnose.rules._batch_cost import candidates, saved_share, saved_
 from slowprobe.run.record import Site
 from slowprobe.timeline.batch_costs import pass_of_batches
 from slowprobe.timeline.loaders import LoaderFacts
+from slowprobe.timeline.loop_changes import Factor, Reload
 from slowprobe.timeline.making_stacks import StackTime
 from slowprobe.timeline.recording import Ints
-from slowprobe.timeline.replay import Factor, Reload
 
 MIN_SAMPLES = 10  # a tenth of a second
 MIN_SAVING = 0.05  # of loop time, beside what workers would save: medium severity

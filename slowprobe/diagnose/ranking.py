@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from slowprobe.timeline.replay import Change, Reload
+from slowprobe.timeline.loop_changes import Change, Reload
 
 if TYPE_CHECKING:
     from slowprobe.diagnose.engine import LoadedRule

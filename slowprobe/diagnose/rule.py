@@ -19,7 +19,7 @@ from typing import Any, Literal
 
 from slowprobe.diagnose.finding import Bottleneck, Fix, Risk, Where
 from slowprobe.run.record import Site
-from slowprobe.timeline.replay import Change
+from slowprobe.timeline.loop_changes import Change
 
 
 @dataclass(frozen=True)

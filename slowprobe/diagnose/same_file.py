@@ -7,6 +7,7 @@ import textwrap
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from slowprobe.diagnose.edits import called_name
 from slowprobe.diagnose.item_calls import called, names_match
 from slowprobe.run.record import Site
 
@@ -81,8 +82,7 @@ def varies(source: Any, sites: Sequence[Site], node: ast.expr, seen: frozenset[s
 
 
 def _builds_a_path(call: ast.Call) -> bool:
-    name = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
-    return name in _BUILD_A_PATH
+    return called_name(call) in _BUILD_A_PATH
 
 
 def _passed(source: Any, sites: Sequence[Site], function: Function, name: str) -> ast.expr | None:

@@ -16,9 +16,10 @@ from slowprobe.timeline.device.rows import device_rows
 from slowprobe.timeline.device.steps import StepBasis, TraceSteps, trace_steps
 from slowprobe.timeline.device_window import DeviceWindow
 from slowprobe.timeline.graph.changes import HostFaster
+from slowprobe.timeline.loop_changes import Factor
 from slowprobe.timeline.ops import OpWindow, op_window
 from slowprobe.timeline.ranks.facts import Ranks
-from slowprobe.timeline.replay import Factor, Outlook
+from slowprobe.timeline.replay import Outlook
 from slowprobe.timeline.step_stats import Floats, StepStats
 from slowprobe.trace.reader import Trace
 

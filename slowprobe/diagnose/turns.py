@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from slowprobe.diagnose.edits import diff, wrap_statement
+from slowprobe.diagnose.edits import called_name, diff, wrap_statement
 from slowprobe.run.record import Site
 from slowprobe.timeline.sources import SourceText
 
@@ -115,7 +115,7 @@ class _Trains:
             self._names |= {node.name for node in functions if self(node)}
 
     def __call__(self, node: ast.stmt) -> bool:
-        called = {_called(part) for part in ast.walk(node) if isinstance(part, ast.Call)}
+        called = {called_name(part) for part in ast.walk(node) if isinstance(part, ast.Call)}
         return self._says_so(node) or bool(called & self._names)
 
     def _says_so(self, node: ast.stmt) -> bool:
@@ -190,7 +190,7 @@ def _counter(source: SourceText, turn: Turn) -> tuple[str, tuple[str, ...]]:
     loop = turn.loop
     assert loop is not None
     if isinstance(loop, (ast.For, ast.AsyncFor)):
-        called = {_called(node) for node in ast.walk(loop.iter) if isinstance(node, ast.Call)}
+        called = {called_name(node) for node in ast.walk(loop.iter) if isinstance(node, ast.Call)}
         if "enumerate" in called and isinstance(loop.target, ast.Tuple):
             return ast.unparse(loop.target.elts[0]), ()
         if called & {"range", "trange", "count"} and isinstance(loop.target, ast.Name) and "zip" not in called:
@@ -227,14 +227,10 @@ def _is_one(node: ast.expr) -> bool:
     return isinstance(node, ast.Constant) and node.value == 1
 
 
-def _called(call: ast.Call) -> str:
-    return call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
-
-
 def _calls(tree: ast.Module, function: str, plain: bool = False) -> Iterator[int]:
     """Lines that call a function of this name; plain: not as a method of some object, which may be another's."""
     for node in ast.walk(tree):
-        if not isinstance(node, ast.Call) or _called(node) != function:
+        if not isinstance(node, ast.Call) or called_name(node) != function:
             continue
         owner = node.func.value if isinstance(node.func, ast.Attribute) else None
         if not plain or owner is None or (isinstance(owner, ast.Name) and owner.id == "self"):

@@ -8,7 +8,7 @@ from slowprobe.diagnose.evidence import Evidence
 from slowprobe.diagnose.finding import Range
 from slowprobe.diagnose.hot_lines import stretched
 from slowprobe.report.document import Overhead, Reach, Verdict
-from slowprobe.run.schema import End, Note, State, Window
+from slowprobe.run.schema import End, Note, Window
 
 UNSURE = 3  # checks not made; with fewer, "nothing found" still means something
 
@@ -165,8 +165,7 @@ def _busy(evidence: Evidence) -> list[str]:
 
 
 def _threads(evidence: Evidence) -> str:
-    state = evidence.run.last(State)
-    threads = int(state.values.get("num_threads") or 1) if state is not None else 1  # type: ignore[arg-type]
+    threads = evidence.operator_threads or 1
     if threads < 2:
         return ""
     return (

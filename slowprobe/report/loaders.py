@@ -6,8 +6,8 @@ from slowprobe.report import loader_document as doc
 from slowprobe.report.making import MAX_WORKERS, both_transforms, making_fields
 from slowprobe.report.pipeline import pipeline, waits
 from slowprobe.timeline.input_curve import InputCurve
+from slowprobe.timeline.loader_model import starts_s
 from slowprobe.timeline.loaders import LoaderFacts
-from slowprobe.timeline.replay import starts_s
 
 MAX_WITH_WAITS = 4  # training loaders whose waits are kept one by one
 _SUMS = (

@@ -9,101 +9,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Protocol
 
 from slowprobe.timeline.loader_model import LoaderModel, Plan, starts_s
 from slowprobe.timeline.loaders import LoaderFacts
+from slowprobe.timeline.loop_changes import Change, Fewer, Reload, Scale, Threads, merged
 from slowprobe.timeline.partition import Partition
 from slowprobe.timeline.pipeline import Settings
 from slowprobe.timeline.uncontended import CASES, Case
 
-__all__ = [
-    "GONE",
-    "UNCHANGED",
-    "Change",
-    "Factor",
-    "Fewer",
-    "Outlook",
-    "Reload",
-    "Replay",
-    "Scale",
-    "Threads",
-    "faster",
-    "starts_s",
-]
-
 WAIT_BUCKETS = ("data_wait", "fetch", "collate")
 _ROUNDING = 1e-6
 _EVALUATION = ("off_step", "evaluation")
-
-
-@dataclass(frozen=True)
-class Factor:
-    """What remains of a time, as a range: `best` ≤ `expected` ≤ `worst`; 0 is gone, 1 unchanged."""
-
-    best: float
-    expected: float
-    worst: float
-
-    def of_part(self, share: float) -> Factor:
-        """What remains of a whole of which this remains of a `share`."""
-        return Factor(*(1 - share * (1 - each) for each in (self.best, self.expected, self.worst)))
-
-
-GONE = Factor(0.0, 0.0, 0.05)
-UNCHANGED = Factor(1.0, 1.0, 1.0)
-NOT_CACHED = Factor(0.0, 0.0, 0.0)
-
-
-def faster(share: float, times: float) -> Factor:
-    """What remains of a cost when `share` of it, a transform for example, becomes `times` as fast."""
-    return Factor(1 / times, 1 / times, 1 / times).of_part(share)
-
-
-@dataclass(frozen=True)
-class Scale:
-    """Change `seconds` of a bucket (its time over the run that the edit affects) to `factor` of it."""
-
-    bucket: str
-    scope: str
-    seconds: float
-    factor: Factor = GONE
-
-
-@dataclass(frozen=True)
-class Reload:
-    """Other settings for a loader; None keeps what was recorded.
-
-    fetch, collate: what remains of a batch's cost. cached: the part of the dataset's cost that is gone from the second
-    pass on, since items are kept. pin_s: seconds a batch to copy it into pinned memory; without an accelerator torch
-    ignores pin_memory, so it neither gains nor costs.
-    """
-
-    loader: int
-    num_workers: int | None = None
-    persistent_workers: bool | None = None
-    prefetch_factor: int | None = None
-    fetch: Factor = field(default_factory=lambda: UNCHANGED)
-    collate: Factor = field(default_factory=lambda: UNCHANGED)
-    in_order: bool | None = None
-    cached: Factor = field(default_factory=lambda: NOT_CACHED)
-    pin_s: float | None = None
-
-
-@dataclass(frozen=True)
-class Threads:
-    """So many threads for the operators of the training process, at most as many as it had."""
-
-    count: int
-
-
-@dataclass(frozen=True)
-class Fewer:
-    """What remains of the number of training steps; of their batches, and of the waits for them, as much."""
-
-    factor: Factor
 
 
 class DeviceReplay(Protocol):
@@ -111,10 +30,6 @@ class DeviceReplay(Protocol):
 
     def outlook(self, changes: Iterable[Any]) -> Outlook:
         """The profiled steps with all `changes` applied together."""
-
-
-Change = Scale | Reload | Threads | Fewer | Any
-"""The last: a change of `slowprobe.timeline.graph.changes`, which is about the device."""
 
 
 @dataclass(frozen=True)
@@ -176,7 +91,7 @@ class Replay:
         step_ratio = self._step_work(left) / step_before if step_before else 1.0
         fewer = min((getattr(change.factor, case) for change in changes if isinstance(change, Fewer)), default=1.0)
         total = sum(seconds * (fewer if label[0] == "step" else 1.0) for label, seconds in left.items())
-        reloads = {change.loader: change for change in _merged(changes)}
+        reloads = {change.loader: change for change in merged(changes)}
         threads = min((change.count for change in changes if isinstance(change, Threads)), default=None)
         waits_before = _waits(self._split.seconds)
         waits = _waits(left) / waits_before if waits_before else 1.0  # what a loader can save once, others saved before
@@ -272,33 +187,3 @@ def planned(recorded: Plan, change: Reload, case: Case) -> Plan:
     keeps = recorded.persistent_workers if change.persistent_workers is None else change.persistent_workers
     fetch, collate, kept = (getattr(factor, case) for factor in (change.fetch, change.collate, change.cached))
     return Plan(settings, keeps, fetch, collate, kept)
-
-
-def _merged(changes: list[Change]) -> list[Reload]:
-    merged: dict[int, Reload] = {}
-    for change in changes:
-        if not isinstance(change, Reload):
-            continue
-        before = merged.get(change.loader)
-        merged[change.loader] = change if before is None else _both(before, change)
-    return list(merged.values())
-
-
-def _both(one: Reload, two: Reload) -> Reload:
-    def product(a: Factor, b: Factor) -> Factor:
-        return Factor(a.best * b.best, a.expected * b.expected, a.worst * b.worst)
-
-    def more(a: Factor, b: Factor) -> Factor:
-        return Factor(max(a.best, b.best), max(a.expected, b.expected), max(a.worst, b.worst))
-
-    return Reload(
-        one.loader,
-        two.num_workers if one.num_workers is None else one.num_workers,
-        two.persistent_workers if one.persistent_workers is None else one.persistent_workers,
-        two.prefetch_factor if one.prefetch_factor is None else one.prefetch_factor,
-        product(one.fetch, two.fetch),
-        product(one.collate, two.collate),
-        two.in_order if one.in_order is None else one.in_order,
-        more(one.cached, two.cached),
-        two.pin_s if one.pin_s is None else one.pin_s,
-    )

@@ -4,8 +4,8 @@ import pytest
 from synthetic import SyntheticRun
 
 from diagnose.asking import ask
+from slowprobe.timeline.loop_changes import Reload, Threads
 from slowprobe.timeline.neighbours import Neighbours
-from slowprobe.timeline.replay import Reload, Threads
 
 SOURCE = """\
 torch.set_num_threads(4)

@@ -13,8 +13,9 @@ from slowprobe.diagnose.evidence import Evidence
 from slowprobe.diagnose.finding import Finding, Fix, Where
 from slowprobe.diagnose.rule import Diagnosis
 from slowprobe.report.headline import notes, verdict
+from slowprobe.timeline.loop_changes import Factor, Reload, Scale
 from slowprobe.timeline.neighbours import Neighbours
-from slowprobe.timeline.replay import Factor, Outlook, Reload, Scale
+from slowprobe.timeline.replay import Outlook
 
 ALONE = Neighbours(busy=1.0, others=0.1)
 CROWDED = Neighbours(busy=1.0, others=0.3)

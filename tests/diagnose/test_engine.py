@@ -15,7 +15,8 @@ from slowprobe.diagnose.engine import LoadedRule, discover, examine, severity
 from slowprobe.diagnose.evidence import Evidence
 from slowprobe.diagnose.finding import Fix, Where
 from slowprobe.diagnose.rule import Diagnosis, NotApplicable, NotChecked, Passed, Rule
-from slowprobe.timeline.replay import Factor, Outlook, Reload, Scale
+from slowprobe.timeline.loop_changes import Factor, Reload, Scale
+from slowprobe.timeline.replay import Outlook
 
 RULES = Path(engine.rules.__path__[0])
 HEADINGS = ("What it is:", "Why it is slow:", "How it is seen:", "Stays quiet when:", "Fix:", "Sources:")

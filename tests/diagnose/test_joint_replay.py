@@ -21,7 +21,8 @@ from slowprobe.diagnose.engine import LoadedRule, examine
 from slowprobe.diagnose.evidence import Evidence
 from slowprobe.diagnose.finding import Fix, Where
 from slowprobe.diagnose.rule import Diagnosis, Rule
-from slowprobe.timeline.replay import GONE, WAIT_BUCKETS, Change, Factor, Fewer, Outlook, Reload, Scale
+from slowprobe.timeline.loop_changes import GONE, Change, Factor, Fewer, Reload, Scale
+from slowprobe.timeline.replay import WAIT_BUCKETS, Outlook
 
 ROUNDING_S = 1e-6
 WAITED = [*WAIT_BUCKETS]

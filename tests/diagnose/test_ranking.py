@@ -12,7 +12,7 @@ from slowprobe.diagnose.engine import LoadedRule, discover, examine
 from slowprobe.diagnose.evidence import Evidence
 from slowprobe.diagnose.finding import Fix, Where
 from slowprobe.diagnose.rule import Diagnosis, Rule
-from slowprobe.timeline.replay import Factor, Reload, Scale
+from slowprobe.timeline.loop_changes import Factor, Reload, Scale
 
 BATCHES = 100
 STEP_S, FETCH_S = 0.010, 0.020

@@ -13,8 +13,9 @@ from slowprobe.timeline.batch_costs import BatchCosts
 from slowprobe.timeline.input_curve import MOST, WORTHWHILE, input_curve, most_workers
 from slowprobe.timeline.loader_model import FORK_S, LoaderModel, Plan
 from slowprobe.timeline.loaders import LoaderFacts
+from slowprobe.timeline.loop_changes import GONE, Factor, Reload, faster
 from slowprobe.timeline.pipeline import HandOver, Settings, simulate
-from slowprobe.timeline.replay import GONE, Factor, Reload, faster, planned
+from slowprobe.timeline.replay import planned
 from slowprobe.timeline.sharing import Cores
 from slowprobe.timeline.uncontended import Machine
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from functools import cached_property
 
 from slowprobe.diagnose.evidence.spans import SpanEvidence
-from slowprobe.run.schema import State
 from slowprobe.run.worker_records import WorkerHello
 from slowprobe.timeline.after_fork import PAGE_S, copied_s
 from slowprobe.timeline.batch_costs import batch_costs
@@ -63,8 +62,7 @@ class PipelineEvidence(SpanEvidence):
     @cached_property
     def loader_models(self) -> dict[int, LoaderModel]:
         """The loaders as models, by loader; without those whose batches were not seen being made."""
-        state = self.run.last(State)
-        threads = int((state.values.get("num_threads") if state is not None else 0) or round(self.cores))  # type: ignore[arg-type]
+        threads = self.operator_threads or round(self.cores)
         machine = Machine(self.cores_per_rank, step_cores(self.recording, self.roles.primary), threads)
         models = {}
         for loader in self.loaders:

@@ -69,6 +69,13 @@ class RecordedRun:
         return dict(state.values)
 
     @cached_property
+    def operator_threads(self) -> int | None:
+        """Threads that torch's operators run on; None where that was not read."""
+        state = self.run.last(State)
+        count = state.values.get("num_threads") if state is not None else None
+        return count if isinstance(count, int) else None
+
+    @cached_property
     def host(self) -> dict[str, Any]:
         """The machine."""
         return dict(self.run.manifest.host)

@@ -8,7 +8,7 @@ from slowprobe.diagnose.rules._same_batches import unsharded
 from slowprobe.diagnose.rules._supply import HELD, MIN_WAIT, supply_of
 from slowprobe.diagnose.rules.workers_zero import recommended_workers
 from slowprobe.timeline.loaders import LoaderFacts
-from slowprobe.timeline.replay import Reload
+from slowprobe.timeline.loop_changes import Reload
 
 COVERING = ("workers-zero", "workers-too-few", "repeated-deterministic-prep")
 """Rules whose edit does the work at other places, or keeps whatever it made: what makes it so much goes before them."""

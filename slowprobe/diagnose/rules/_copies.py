@@ -10,7 +10,7 @@ from slowprobe.diagnose.rule import Answer, Diagnosis, Passed
 from slowprobe.timeline.device.copies import CopyStat
 from slowprobe.timeline.device.facts import DeviceFacts
 from slowprobe.timeline.graph.changes import PARTLY, OverlapCopies
-from slowprobe.timeline.replay import Factor
+from slowprobe.timeline.loop_changes import Factor
 
 MIN_EXPOSED = 0.03  # of the recording
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from slowprobe.diagnose.rules._step_seconds import step_seconds
 from slowprobe.timeline.kernel_work import KernelWork, Layer, Trial
-from slowprobe.timeline.replay import Change, Factor, Scale
+from slowprobe.timeline.loop_changes import Change, Factor, Scale, as_measured
 
 MIN_SHARE = 0.30  # of a step; with less, conversions between the layers eat the gain
 MIN_GAIN = 0.15  # of the products' time; trials are a few rounds each, and less is their noise
@@ -69,7 +69,7 @@ def changes(run: Any, layers: list[Layer], left: float) -> list[Change]:
 
     What was not tried is taken to gain half as much, or as much, or nothing.
     """
-    tried = Factor(left * (1 - SPREAD), left, min(1.0, left * (1 + 2 * SPREAD)))
+    tried = as_measured(left, SPREAD)
     untried = Factor(left, (1 + left) / 2, 1.0)
     made: list[Change] = []
     for factor, mine in (

@@ -7,10 +7,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from slowprobe.diagnose.edits import called_name
 from slowprobe.diagnose.hot_lines import making_lines
 from slowprobe.timeline.hotspots import LineTime
 from slowprobe.timeline.loaders import LoaderFacts
-from slowprobe.timeline.replay import Factor, Reload
+from slowprobe.timeline.loop_changes import Factor, Reload
 
 # Value by value torch converts 4-8 million a second: 5-70 MB/s, by their type (torch 2.13). A copy of an array takes a
 # tenth of that time even for rows of a hundred bytes, so a line this slow does not copy.
@@ -86,12 +87,8 @@ def _calls(run: Any, line: LineTime) -> Iterator[ast.Call]:
     except (SyntaxError, ValueError):
         return
     for node in ast.walk(tree):
-        if isinstance(node, ast.Call) and node.args and _name(node) in MAKERS and _is_torch(node.func):
+        if isinstance(node, ast.Call) and node.args and called_name(node) in MAKERS and _is_torch(node.func):
             yield node
-
-
-def _name(call: ast.Call) -> str:
-    return call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
 
 
 def _is_torch(function: ast.expr) -> bool:
@@ -101,14 +98,14 @@ def _is_torch(function: ast.expr) -> bool:
 def _harmless(call: ast.Call) -> bool:
     """Nothing but the conversion can take the time."""
     inner = [node for node in ast.walk(call) if isinstance(node, ast.Call) and node is not call]
-    return all(_name(node) in (*HARMLESS, *MAKERS) for node in inner)
+    return all(called_name(node) in (*HARMLESS, *MAKERS) for node in inner)
 
 
 def _is_list(node: ast.expr, function: ast.AST | None) -> bool:
     if isinstance(node, (ast.List, ast.ListComp, ast.Tuple)):
         return True
     if isinstance(node, ast.Call):
-        return _name(node) in ("tolist", "list", "tuple")
+        return called_name(node) in ("tolist", "list", "tuple")
     if not isinstance(node, ast.Name) or function is None:
         return False
     assigned = [

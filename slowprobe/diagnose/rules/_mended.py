@@ -7,7 +7,7 @@ from typing import Any
 from slowprobe.diagnose.rules._list_conversion import conversions, stacked
 from slowprobe.diagnose.rules._row_indexing import BATCHED, by_rows
 from slowprobe.timeline.loaders import LoaderFacts
-from slowprobe.timeline.replay import Reload
+from slowprobe.timeline.loop_changes import Reload
 
 
 def mended(run: Any, loader: LoaderFacts) -> Reload | None:

@@ -6,7 +6,7 @@ import ast
 from typing import Any
 
 from slowprobe.timeline.loaders import LoaderFacts
-from slowprobe.timeline.replay import Factor
+from slowprobe.timeline.loop_changes import Factor
 
 # What remains of fetch and collate with one index a batch: measured 0.04-0.21 with arrays of rows up to 4 KB, 0.12-0.42
 # with tensors of rows up to 256 bytes, 0.33-0.61 of 4 KB (batches of 16 to 512, torch 2.13, one thread).

@@ -16,9 +16,9 @@ import numpy as np
 from slowprobe.diagnose.rule import Answer, Diagnosis, NotApplicable, NotChecked, Passed
 from slowprobe.timeline.loader_model import LoaderModel
 from slowprobe.timeline.loaders import LoaderFacts
+from slowprobe.timeline.loop_changes import Factor, Scale
 from slowprobe.timeline.partition import Partition
 from slowprobe.timeline.recording import KIND
-from slowprobe.timeline.replay import Factor, Scale
 
 MIN_WAIT = 0.05  # of loop time; less is what handing batches over costs, and jitter
 SLACK = 0.9  # of a step; a queue served nearer to its limit stays empty for long after each delay

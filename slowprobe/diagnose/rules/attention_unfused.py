@@ -29,7 +29,7 @@ from slowprobe.diagnose.rule import Answer, Diagnosis, Passed, Rule
 from slowprobe.timeline.device.facts import DeviceFacts
 from slowprobe.timeline.device.kernels import KernelStat
 from slowprobe.timeline.graph.changes import Faster
-from slowprobe.timeline.replay import Factor
+from slowprobe.timeline.loop_changes import Factor
 
 MIN_SOFTMAX = 0.05  # of the time; the products around it take as much again
 REMAINING = Factor(0.2, 0.4, 0.8)  # see "Saving" above

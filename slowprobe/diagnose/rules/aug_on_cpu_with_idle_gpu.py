@@ -34,8 +34,8 @@ from slowprobe.diagnose.making_parts import part_of
 from slowprobe.diagnose.rule import Answer, Diagnosis, NotApplicable, NotChecked, Passed, Rule
 from slowprobe.diagnose.rules._batch_cost import saved_share
 from slowprobe.diagnose.rules._supply import Supply, cores_used, has_room, judged
+from slowprobe.timeline.loop_changes import Factor, Reload
 from slowprobe.timeline.making_stacks import StackTime
-from slowprobe.timeline.replay import Factor, Reload
 from slowprobe.timeline.worker_side import TransformTime
 
 MIN_WAIT = 0.20  # of loop time; below, moving code to another library is not worth its work

@@ -38,7 +38,7 @@ from slowprobe.diagnose.making_parts import (
 from slowprobe.diagnose.rule import Answer, Diagnosis, NotChecked, Passed, Rule
 from slowprobe.diagnose.rules._batch_cost import BESIDE_WORKERS
 from slowprobe.timeline.loaders import LoaderFacts
-from slowprobe.timeline.replay import Factor
+from slowprobe.timeline.loop_changes import Factor
 
 FROM_STORAGE = 0.5  # of the bytes read; a pass that memory serves has next to none
 WARM = 1.5  # first pass over later ones: there the cache does help

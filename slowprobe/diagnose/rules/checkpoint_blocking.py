@@ -31,7 +31,7 @@ from slowprobe.diagnose.rule import Answer, Diagnosis, NotApplicable, Passed, Ru
 from slowprobe.diagnose.rules._saving import lines_of_saves, saves_in_loop, seconds_of
 from slowprobe.diagnose.turns import rarer
 from slowprobe.run.record import Site
-from slowprobe.timeline.replay import Factor, Scale
+from slowprobe.timeline.loop_changes import Factor, Scale
 
 MIN_SHARE = 0.03  # of loop time; an interval that costs less is a fair price for not losing work
 TARGET_SHARE = 0.015  # of loop time, what the recommended interval leaves: the middle of 1-2 %

@@ -33,7 +33,7 @@ from slowprobe.diagnose.finding import Fix
 from slowprobe.diagnose.making_parts import examined, part_of, warm_ratio
 from slowprobe.diagnose.rule import Answer, Diagnosis, NotChecked, Passed, Rule
 from slowprobe.timeline.loaders import LoaderFacts
-from slowprobe.timeline.replay import Change, Factor, Scale
+from slowprobe.timeline.loop_changes import Change, Factor, Scale
 
 COLD = 3.0  # first pass over later ones: memory answers 10 to 1000 times as fast as storage, so 3 is no noise
 ONCE_S = 10.0  # it comes once: a large share of a short trial is nothing of a long training

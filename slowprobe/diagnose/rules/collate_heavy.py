@@ -36,7 +36,7 @@ from slowprobe.diagnose.rules._list_conversion import conversions
 from slowprobe.diagnose.rules._row_indexing import by_rows
 from slowprobe.timeline.hotspots import LineTime
 from slowprobe.timeline.loaders import LoaderFacts
-from slowprobe.timeline.replay import Factor, Reload
+from slowprobe.timeline.loop_changes import Factor, Reload
 
 MIN_COLLATE = 0.20  # of making a batch; below, mend the dataset. Cheap items reach it too: see MIN_SAVING
 MIN_SAVING = 0.03  # of loop time; with a range this wide, less would be a guess

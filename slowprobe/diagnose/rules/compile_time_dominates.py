@@ -27,7 +27,7 @@ from typing import Any
 from slowprobe.diagnose.edits import place
 from slowprobe.diagnose.finding import Fix
 from slowprobe.diagnose.rule import Answer, Diagnosis, NotApplicable, Passed, Rule
-from slowprobe.timeline.replay import Factor, Scale
+from slowprobe.timeline.loop_changes import Factor, Scale
 
 MIN_SHARE = 0.10  # of the loop; below, an ordinary training has not even begun to be long
 MIN_S = 2.0  # nobody rearranges a script for less

@@ -27,7 +27,7 @@ from slowprobe.diagnose.finding import Fix
 from slowprobe.diagnose.rule import Answer, Diagnosis, Passed, Rule
 from slowprobe.timeline.device.facts import DeviceFacts
 from slowprobe.timeline.graph.changes import NoOperators, OverlapCopies
-from slowprobe.timeline.replay import GONE
+from slowprobe.timeline.loop_changes import GONE
 
 OFTEN = 0.5  # a step
 MIN_SHARE = 0.01  # of the time

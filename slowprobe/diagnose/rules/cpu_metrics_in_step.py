@@ -47,7 +47,7 @@ from slowprobe.diagnose.rules._every_step import every_step_log
 from slowprobe.diagnose.turns import Turn, rarer, turn_of
 from slowprobe.run.record import Site
 from slowprobe.timeline.hotspots import LineTime
-from slowprobe.timeline.replay import Factor
+from slowprobe.timeline.loop_changes import Factor
 
 MIN_SHARE = 0.03  # of loop time, as for logging
 MIN_SAMPLES = 10  # a share from fewer is off by a third or more

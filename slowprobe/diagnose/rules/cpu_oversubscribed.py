@@ -30,7 +30,7 @@ from slowprobe.diagnose.finding import Fix
 from slowprobe.diagnose.rule import Answer, Diagnosis, NotApplicable, NotChecked, Passed, Rule
 from slowprobe.timeline.loader_model import LoaderModel
 from slowprobe.timeline.loaders import LoaderFacts
-from slowprobe.timeline.replay import Change, Reload, Threads
+from slowprobe.timeline.loop_changes import Change, Reload, Threads
 
 MIN_DELAY = 0.2  # of the workers' time; less is the ordinary taking of turns
 MIN_SAVING = 0.10  # of loop time: the model strays by as much (docs/accuracy.md), and the setting is a whole process's

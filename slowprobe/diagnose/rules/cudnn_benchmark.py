@@ -29,7 +29,7 @@ from slowprobe.diagnose.finding import Fix
 from slowprobe.diagnose.rule import Answer, Diagnosis, NotApplicable, NotChecked, Passed, Rule
 from slowprobe.timeline.device.facts import DeviceFacts
 from slowprobe.timeline.graph.changes import Faster
-from slowprobe.timeline.replay import Factor
+from slowprobe.timeline.loop_changes import Factor
 
 MIN_CONVOLUTIONS = 0.20  # of the time; below, the tenth that is expected of it is not felt
 SIZES = 4  # of batches; measuring a shape takes a second and more

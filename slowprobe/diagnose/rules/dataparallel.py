@@ -25,7 +25,7 @@ from slowprobe.diagnose.finding import Fix
 from slowprobe.diagnose.rule import Answer, Diagnosis, NotApplicable, Passed, Rule
 from slowprobe.timeline.device.facts import DeviceFacts
 from slowprobe.timeline.graph.changes import HostFaster
-from slowprobe.timeline.replay import Factor
+from slowprobe.timeline.loop_changes import Factor
 
 SIGNS = ("Scatter", "Gather", "Broadcast", "ReduceAddCoalesced", "BroadcastBackward", "GatherBackward")
 

@@ -23,7 +23,7 @@ from typing import Any
 from slowprobe.diagnose.edits import diff, place
 from slowprobe.diagnose.finding import Fix
 from slowprobe.diagnose.rule import Answer, Diagnosis, Passed, Rule
-from slowprobe.timeline.replay import Factor, Scale
+from slowprobe.timeline.loop_changes import Factor, Scale
 
 UNMEASURED = Factor(0.3, 0.5, 0.9)  # of forward and backward stays; 0.2 was measured on a tiny model, 0.9 on large ones
 TRACED = Factor(0.4, 0.7, 0.95)  # of Python between operators stays once a debugger or coverage is off

@@ -48,7 +48,7 @@ from slowprobe.diagnose.making_parts import (
 from slowprobe.diagnose.rule import Answer, Diagnosis, NotChecked, Passed, Rule
 from slowprobe.diagnose.rules._batch_cost import BESIDE_WORKERS, COVERING
 from slowprobe.timeline.loaders import LoaderFacts
-from slowprobe.timeline.replay import Factor
+from slowprobe.timeline.loop_changes import Factor
 
 MIN_PART = 0.25  # of making a batch; below, halving it saves less than an eighth
 MOSTLY_WAITING = 0.6  # off the CPU, other than for a core; then a nearer file mends more than a decoder

@@ -30,7 +30,7 @@ from slowprobe.diagnose.edits import diff, place
 from slowprobe.diagnose.finding import Fix
 from slowprobe.diagnose.rule import Answer, Diagnosis, NotApplicable, NotChecked, Passed, Rule
 from slowprobe.timeline.facts import SpanFacts
-from slowprobe.timeline.replay import Factor, Scale
+from slowprobe.timeline.loop_changes import Factor, Scale, as_measured
 
 MIN_SHARE = 0.005  # of the numbers of a role: at some 150 cycles each, fewer are lost in the others
 MIN_LOOP_SHARE = 0.03  # of loop time, optimizer and model together; less is within step-to-step noise
@@ -86,7 +86,7 @@ def _diagnose(run: Any, facts: SpanFacts, number: int | None, seen: dict[str, fl
     changes: list[Scale] = []
     left = _left(costs, prefix, "")
     if left is not None and left <= MAX_LEFT:
-        factor = Factor(left * (1 - SPREAD), left, min(1.0, left * (1 + 2 * SPREAD)))
+        factor = as_measured(left, SPREAD)
         part = (1 - before) / (1 - before + before * left)  # of the time: steps with them take longer
         changes += [
             Scale("optimizer", scope, seconds, factor.of_part(part))

@@ -29,7 +29,7 @@ from slowprobe.diagnose.turns import turn_of
 from slowprobe.run.record import Site
 from slowprobe.timeline.facts import SpanFacts
 from slowprobe.timeline.loaders import LoaderFacts
-from slowprobe.timeline.replay import Factor, Scale
+from slowprobe.timeline.loop_changes import Factor, Scale
 
 MIN_SHARE = 0.05  # of loop time, in evaluation
 MIN_TIMES = 4  # training's batch over evaluation's; with less, operators' start is shared by nearly as many samples

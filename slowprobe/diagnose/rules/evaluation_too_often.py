@@ -27,7 +27,7 @@ from slowprobe.diagnose.hot_lines import editable
 from slowprobe.diagnose.rule import Answer, Diagnosis, NotApplicable, NotChecked, Passed, Rule
 from slowprobe.diagnose.turns import rarer, turn_of
 from slowprobe.run.record import Site
-from slowprobe.timeline.replay import Factor, Scale
+from slowprobe.timeline.loop_changes import Factor, Scale
 
 MAX_SHARE = 0.20  # of loop time: one second in five, what counts as high severity; a choice, not a measurement
 TARGET_SHARE = 0.10  # what the recommended interval leaves

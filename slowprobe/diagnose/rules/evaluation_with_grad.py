@@ -41,7 +41,7 @@ from slowprobe.diagnose.finding import Fix
 from slowprobe.diagnose.hot_lines import in_trainer, shares
 from slowprobe.diagnose.rule import Answer, Diagnosis, NotApplicable, Passed, Rule
 from slowprobe.run.record import Site
-from slowprobe.timeline.replay import Factor, Scale
+from slowprobe.timeline.loop_changes import Factor, Scale
 
 DROPPED = Factor(0.7, 0.88, 1.0)  # of forward time; measured, see "Saving" above
 SUMMED = Factor(0.4, 0.7, 1.0)

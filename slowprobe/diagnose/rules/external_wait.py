@@ -29,7 +29,7 @@ from slowprobe.diagnose.rule import Answer, Diagnosis, Passed, Rule
 from slowprobe.diagnose.rules._spoken_for import spoken_for
 from slowprobe.timeline.facts import SpanFacts
 from slowprobe.timeline.hotspots import LineTime
-from slowprobe.timeline.replay import GONE, Factor, Scale
+from slowprobe.timeline.loop_changes import GONE, Factor, Scale
 
 MIN_SHARE = 0.02  # of loop time; twice the share below which no saving is reported
 MIN_WAITING = 0.8  # of a line's time off the CPU; a line that computes gets there with five processes to a core

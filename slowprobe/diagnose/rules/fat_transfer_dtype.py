@@ -35,7 +35,7 @@ from slowprobe.diagnose.rules._copies import MIN_EXPOSED
 from slowprobe.timeline.copied_tensors import ITEM_BYTES, CopiedTensor
 from slowprobe.timeline.device.facts import DeviceFacts
 from slowprobe.timeline.graph.changes import Faster
-from slowprobe.timeline.replay import Factor
+from slowprobe.timeline.loop_changes import Factor
 
 PIXELS = 32  # of an image's side, at least; below, a tensor of this shape is as well a window of something else
 CHANNELS = 3  # one is as often a spectrogram or a scan of 12 bits, four are the latents of a diffusion model

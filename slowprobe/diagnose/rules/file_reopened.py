@@ -43,8 +43,8 @@ from slowprobe.diagnose.same_file import opener_at
 from slowprobe.diagnose.same_reading import reader_at
 from slowprobe.run.record import Site
 from slowprobe.timeline.loaders import LoaderFacts
+from slowprobe.timeline.loop_changes import Factor
 from slowprobe.timeline.making_stacks import StackTime
-from slowprobe.timeline.replay import Factor
 
 MIN_PART = 0.1  # of making a batch; opening is pure loss, so a tenth of it is worth an edit
 REMAINING = Factor(0.0, 0.1, 0.5)  # see "Saving" above

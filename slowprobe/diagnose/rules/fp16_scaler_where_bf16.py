@@ -24,7 +24,7 @@ from slowprobe.diagnose.finding import Fix
 from slowprobe.diagnose.rule import Answer, Diagnosis, NotApplicable, Passed, Rule
 from slowprobe.timeline.device.facts import DeviceFacts
 from slowprobe.timeline.graph.changes import Faster
-from slowprobe.timeline.replay import GONE
+from slowprobe.timeline.loop_changes import GONE
 
 BFLOAT16 = (8, 0)
 SCALER = ("non_finite_check_and_unscale", "multi_tensor_unscale", "amp_update_scale")

@@ -28,7 +28,7 @@ from slowprobe.diagnose.rule import Answer, Diagnosis, NotApplicable, NotChecked
 from slowprobe.diagnose.rules._precision import MIN_PRODUCTS, in_full, products, products_share
 from slowprobe.timeline.device.facts import DeviceFacts
 from slowprobe.timeline.graph.changes import Faster
-from slowprobe.timeline.replay import Factor
+from slowprobe.timeline.loop_changes import Factor
 
 TF32 = (8, 0)  # Ampere
 MIN_FULL = 0.5  # of the products' time

@@ -28,8 +28,8 @@ from slowprobe.diagnose.finding import Fix, Where
 from slowprobe.diagnose.hot_lines import sampled_lines
 from slowprobe.diagnose.rule import Answer, Diagnosis, NotChecked, Passed, Rule
 from slowprobe.run.record import Site
+from slowprobe.timeline.loop_changes import Factor, Scale
 from slowprobe.timeline.op_doubles import DoubleWork
-from slowprobe.timeline.replay import Factor, Scale
 
 MIN_SHARE = 0.05  # of a step
 IN_SINGLE = Factor(0.35, 0.5, 0.8)  # see "Saving" above

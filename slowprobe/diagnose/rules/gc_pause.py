@@ -26,8 +26,8 @@ from slowprobe.diagnose.edits import diff, place
 from slowprobe.diagnose.finding import Fix
 from slowprobe.diagnose.rule import Answer, Diagnosis, Passed, Rule
 from slowprobe.diagnose.rules.worker_ipc import hands_objects_over
+from slowprobe.timeline.loop_changes import Factor, Scale
 from slowprobe.timeline.recording import KIND
-from slowprobe.timeline.replay import Factor, Scale
 
 MIN_SHARE = 0.01  # of loop time
 LEFT = Factor(0.0, 0.05, 0.3)  # a collection an epoch remains, over what has been made since the freeze

@@ -30,7 +30,7 @@ from slowprobe.diagnose.hot_lines import may_wait_for_device, shares
 from slowprobe.diagnose.rule import Answer, Diagnosis, NotApplicable, NotChecked, Passed, Rule
 from slowprobe.timeline.contention import OtherWork
 from slowprobe.timeline.hotspots import LineTime
-from slowprobe.timeline.replay import Factor, Scale
+from slowprobe.timeline.loop_changes import Factor, Scale
 
 MIN_SHARE = 0.05  # of loop time
 MAX_WAITING = 0.95  # of a line; two threads that take turns leave each other more, so it waits for something else

@@ -27,7 +27,7 @@ from typing import Any
 from slowprobe.diagnose.finding import Fix, Risk, Where
 from slowprobe.diagnose.rule import Answer, Diagnosis, NotApplicable, Passed, Rule
 from slowprobe.timeline.hotspots import UserCode
-from slowprobe.timeline.replay import Factor, Scale
+from slowprobe.timeline.loop_changes import Factor, Scale
 
 BREAK_US = 30.0  # a function of three operators with and without a break, aot_eager, torch 2.13 on a CPU: 23 and 32 µs
 LEFT = Factor(0.0, 0.0, 0.7)

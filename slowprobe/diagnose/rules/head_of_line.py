@@ -32,7 +32,7 @@ from slowprobe.diagnose.finding import Fix
 from slowprobe.diagnose.rule import Answer, Diagnosis, NotApplicable, NotChecked, Passed, Rule
 from slowprobe.diagnose.rules._batch_cost import saved_share
 from slowprobe.diagnose.rules._supply import HELD, MIN_WAIT, Supply, waited_for
-from slowprobe.timeline.replay import Reload
+from slowprobe.timeline.loop_changes import Reload
 
 IN_ORDER_SINCE = (2, 6)  # the release of torch that has the argument
 

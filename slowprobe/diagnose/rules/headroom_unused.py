@@ -26,7 +26,7 @@ from slowprobe.diagnose.finding import Fix
 from slowprobe.diagnose.rule import Answer, Diagnosis, NotApplicable, NotChecked, Passed, Rule
 from slowprobe.timeline.device.facts import DeviceFacts
 from slowprobe.timeline.graph.changes import Faster
-from slowprobe.timeline.replay import Factor
+from slowprobe.timeline.loop_changes import Factor
 
 FULL = 0.6  # of the memory; what checkpointing saves must fit into the rest
 REMAINING = Factor(0.7, 0.8, 0.95)  # see "Saving" above

@@ -28,12 +28,12 @@ from __future__ import annotations
 import ast
 from typing import Any
 
-from slowprobe.diagnose.edits import place, set_arguments
+from slowprobe.diagnose.edits import called_name, place, set_arguments
 from slowprobe.diagnose.finding import Fix
 from slowprobe.diagnose.rule import Answer, Diagnosis, NotApplicable, NotChecked, Passed, Rule
 from slowprobe.run.record import Site
+from slowprobe.timeline.loop_changes import Factor, Scale
 from slowprobe.timeline.op_tables import DenseTable
-from slowprobe.timeline.replay import Factor, Scale
 
 MIN_SHARE = 0.05  # of loop time
 MAX_TOUCHED = 0.25  # of the rows; with more, sorting them costs what filling the rest does
@@ -122,10 +122,5 @@ def _constructor(run: Any, used: Site | None) -> Site | None:
         tree = ast.parse("\n".join(run.source.lines(used.file)))
     except (SyntaxError, ValueError):
         return None
-    calls = [
-        node.lineno
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Call)
-        and (node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")) == "Embedding"
-    ]
+    calls = [node.lineno for node in ast.walk(tree) if isinstance(node, ast.Call) and called_name(node) == "Embedding"]
     return Site(used.file, calls[0], used.function) if len(calls) == 1 else None

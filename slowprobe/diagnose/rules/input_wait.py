@@ -31,7 +31,7 @@ from slowprobe.diagnose.rule import Answer, Diagnosis, NotApplicable, Passed, Ru
 from slowprobe.timeline.device.facts import DeviceFacts
 from slowprobe.timeline.device.idle import IDLE_CAUSES
 from slowprobe.timeline.graph.changes import NoGap
-from slowprobe.timeline.replay import Factor
+from slowprobe.timeline.loop_changes import Factor
 
 MIN_IDLE = 0.05  # of the time; the TensorBoard plugin's threshold
 ALONE, BESIDE = Factor(0.0, 0.1, 0.5), Factor(0.0, 0.5, 0.9)  # see "Saving" above

@@ -27,7 +27,7 @@ from typing import Any
 from slowprobe.diagnose.edits import diff, place
 from slowprobe.diagnose.finding import Fix
 from slowprobe.diagnose.rule import Answer, Diagnosis, NotChecked, Passed, Rule
-from slowprobe.timeline.replay import Factor, Scale
+from slowprobe.timeline.loop_changes import Factor, Scale
 
 MIN_GAIN = 0.10  # of the measured operator; less is noise between two runs of it
 TAKEN = 0.2  # of a core that workers may keep busy beside a thread; an operator ends with its slowest thread

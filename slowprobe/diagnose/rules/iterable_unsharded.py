@@ -33,8 +33,8 @@ from slowprobe.diagnose.rule import Answer, Diagnosis, NotApplicable, NotChecked
 from slowprobe.diagnose.rules._same_batches import first_digests, same_batches
 from slowprobe.run.record import Site
 from slowprobe.timeline.loaders import LoaderFacts
+from slowprobe.timeline.loop_changes import Change, Factor, Fewer, Scale
 from slowprobe.timeline.recording import KIND
-from slowprobe.timeline.replay import Change, Factor, Fewer, Scale
 
 ROLES = ("training", "evaluation")
 

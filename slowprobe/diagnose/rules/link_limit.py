@@ -32,7 +32,7 @@ from slowprobe.diagnose.rule import Answer, Diagnosis, NotApplicable, Passed, Ru
 from slowprobe.diagnose.rules._copies import MIN_EXPOSED
 from slowprobe.timeline.device.facts import DeviceFacts
 from slowprobe.timeline.graph.changes import Faster
-from slowprobe.timeline.replay import Factor
+from slowprobe.timeline.loop_changes import Factor
 
 LARGE_BYTES = 1_000_000  # takes 80 µs on PCIe 3.0; starting a copy takes some 5
 SLOW, EXPECTED, BEST = 6.0, 12.0, 25.0  # GB/s: see the docstring

@@ -37,8 +37,8 @@ from slowprobe.diagnose.rules._supply import given_up, ratio, scaled
 from slowprobe.run.record import Site
 from slowprobe.timeline.hotspots import LineTime
 from slowprobe.timeline.loaders import LoaderFacts
+from slowprobe.timeline.loop_changes import GONE, Change
 from slowprobe.timeline.pipeline import Settings, simulate
-from slowprobe.timeline.replay import GONE, Change
 from slowprobe.timeline.sharing import Cores
 from slowprobe.timeline.uncontended import CASES, HAND_OVER_S, SIMULATED, Case, hand_over
 

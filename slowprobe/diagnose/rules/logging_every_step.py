@@ -32,7 +32,7 @@ from slowprobe.diagnose.turns import beside, rarer
 from slowprobe.run.record import Site
 from slowprobe.timeline.facts import SpanFacts
 from slowprobe.timeline.hotspots import LineTime
-from slowprobe.timeline.replay import Factor, Scale
+from slowprobe.timeline.loop_changes import Factor, Scale
 
 MIN_SHARE = 0.03  # of loop time; below, logging costs less than steps differ from one another
 MIN_COMPUTING = 10  # samples, where the finding rests on them; a share from fewer is off by a third or more

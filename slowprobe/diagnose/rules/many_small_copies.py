@@ -25,7 +25,7 @@ from slowprobe.diagnose.rule import Answer, Diagnosis, Passed, Rule
 from slowprobe.diagnose.rules._copies import copies_of, evidence, rows_of
 from slowprobe.timeline.device.facts import DeviceFacts
 from slowprobe.timeline.graph.changes import OverlapCopies
-from slowprobe.timeline.replay import Factor
+from slowprobe.timeline.loop_changes import Factor
 
 MANY, SMALL_BYTES = 20.0, 64 * 1024
 LAUNCH_NS = 10_000  # of the host and the driver for each; measured by others as 5 to 15 µs

@@ -35,8 +35,8 @@ from slowprobe.diagnose.finding import Fix
 from slowprobe.diagnose.rule import Answer, Diagnosis, NotApplicable, NotChecked, Passed, Rule
 from slowprobe.timeline.device.facts import DeviceFacts
 from slowprobe.timeline.graph.changes import Faster
+from slowprobe.timeline.loop_changes import Factor
 from slowprobe.timeline.matrix_products import MatrixProduct
-from slowprobe.timeline.replay import Factor
 
 HALF = ("c10::Half", "c10::BFloat16")
 MIN_PART, MIN_SHARE = 0.10, 0.03  # of the products, of the time

@@ -28,7 +28,7 @@ from slowprobe.diagnose.rule import Answer, Diagnosis, NotApplicable, NotChecked
 from slowprobe.diagnose.rules._precision import in_half, products, products_share
 from slowprobe.timeline.device.facts import DeviceFacts
 from slowprobe.timeline.graph.changes import Faster
-from slowprobe.timeline.replay import Factor
+from slowprobe.timeline.loop_changes import Factor
 
 MIN_PRODUCTS = 0.30  # of the time; with less, autocast's own conversions eat the gain
 MOST_HALF = 0.05  # of the products' time: a layer or two that were written so

@@ -25,7 +25,7 @@ from slowprobe.diagnose.finding import Fix
 from slowprobe.diagnose.rule import Answer, Diagnosis, NotApplicable, Passed, Rule
 from slowprobe.timeline.device.facts import DeviceFacts
 from slowprobe.timeline.graph.changes import Faster
-from slowprobe.timeline.replay import GONE, Factor
+from slowprobe.timeline.loop_changes import GONE, Factor
 
 MIN_CONVOLUTIONS, MIN_CONVERSIONS = 0.20, 0.02  # of the time
 SIGNS = ("nchwtonhwc", "nhwctonchw", "nchw2nhwc", "nhwc2nchw", "batched_transpose", "subtensorop")

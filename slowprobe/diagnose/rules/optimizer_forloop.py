@@ -25,7 +25,7 @@ from slowprobe.diagnose.edits import place, set_arguments
 from slowprobe.diagnose.finding import Fix
 from slowprobe.diagnose.rule import Answer, Diagnosis, NotApplicable, NotChecked, Passed, Rule
 from slowprobe.timeline.facts import SpanFacts
-from slowprobe.timeline.replay import Factor, Scale
+from slowprobe.timeline.loop_changes import Factor, Scale, as_measured
 
 MIN_SHARE = 0.03  # of loop time: a smaller optimizer is within step-to-step noise
 SPREAD = 0.25  # the measurement runs with warm caches and without the user's other tensors around it
@@ -66,7 +66,7 @@ def _diagnose(run: Any, facts: SpanFacts, number: int | None) -> Diagnosis | Non
     params, elements = int(facts.attrs.get("params") or 0), int(facts.attrs.get("elements") or 0)
     if now_ms and fused_ms:
         ratio = min(1.0, fused_ms / now_ms)
-        factor = Factor(ratio * (1 - SPREAD), ratio, min(1.0, ratio * (1 + 2 * SPREAD)))
+        factor = as_measured(ratio, SPREAD)
         measured = f"; fused takes {ratio:.0%} of that on this machine"
         apart = facts.total_s / facts.calls * 1000 / now_ms
         if apart > UNLIKE:

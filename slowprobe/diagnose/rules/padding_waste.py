@@ -32,8 +32,8 @@ from slowprobe.diagnose.edits import diff, place
 from slowprobe.diagnose.finding import Fix
 from slowprobe.diagnose.rule import Answer, Diagnosis, NotApplicable, NotChecked, Passed, Rule
 from slowprobe.timeline.loaders import LoaderFacts
+from slowprobe.timeline.loop_changes import Factor, Scale
 from slowprobe.timeline.padding import PaddingFacts, share_of_shapes
-from slowprobe.timeline.replay import Factor, Scale
 
 MIN_WASTE = 0.20  # of the columns: less is what grouping by length leaves anyway
 ENOUGH = 0.7  # of what grouping gains; where padding to the longest row alone gains that, it is advised alone

@@ -26,7 +26,7 @@ from typing import Any
 from slowprobe.diagnose.finding import Fix
 from slowprobe.diagnose.rule import Answer, Rule
 from slowprobe.diagnose.rules._copies import judged
-from slowprobe.timeline.replay import Factor
+from slowprobe.timeline.loop_changes import Factor
 
 LEFT = Factor(0.0, 0.1, 0.5)  # see "Saving" above
 

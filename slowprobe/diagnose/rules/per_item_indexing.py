@@ -34,7 +34,7 @@ from slowprobe.diagnose.rule import Answer, Diagnosis, NotApplicable, NotChecked
 from slowprobe.diagnose.rules._batch_cost import COVERING, candidates, saved_share
 from slowprobe.diagnose.rules._row_indexing import BATCHED, by_rows
 from slowprobe.timeline.loaders import LoaderFacts
-from slowprobe.timeline.replay import Reload
+from slowprobe.timeline.loop_changes import Reload
 
 MIN_SAVING = 0.03  # of loop time; with a range this wide, less would be a guess
 

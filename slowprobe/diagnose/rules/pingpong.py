@@ -29,7 +29,7 @@ from slowprobe.diagnose.rule import Answer, Diagnosis, NotChecked, Passed, Rule
 from slowprobe.diagnose.rules._copies import MIN_EXPOSED
 from slowprobe.timeline.device.facts import DeviceFacts
 from slowprobe.timeline.graph.changes import Faster, NoSync, OverlapCopies
-from slowprobe.timeline.replay import GONE
+from slowprobe.timeline.loop_changes import GONE
 
 OFTEN = 0.5  # a step
 

@@ -30,7 +30,7 @@ from slowprobe.diagnose.finding import Fix
 from slowprobe.diagnose.rule import Answer, Diagnosis, Passed, Rule
 from slowprobe.diagnose.rules._supply import HELD, Supply, judged
 from slowprobe.timeline.input_curve import MEMORY_SHARE, WORTHWHILE
-from slowprobe.timeline.replay import Reload
+from slowprobe.timeline.loop_changes import Reload
 
 DEEPER = (4, 8, 16, 32, 64)  # doublings: what a queue bridges grows with its length; beyond, batches are seconds old
 MIN_SAVING = 0.01  # of loop time, as in every finding

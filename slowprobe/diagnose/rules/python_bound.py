@@ -30,7 +30,7 @@ from slowprobe.diagnose.op_loops import op_loops
 from slowprobe.diagnose.rule import Answer, Diagnosis, NotChecked, Passed, Rule
 from slowprobe.diagnose.rules._spoken_for import spoken_for
 from slowprobe.timeline.hotspots import LineTime
-from slowprobe.timeline.replay import Factor, Scale
+from slowprobe.timeline.loop_changes import Factor, Scale
 
 MIN_SHARE = 0.05  # of loop time
 MIN_SAMPLES = 10  # of a line; a share from fewer is off by a third or more

@@ -27,7 +27,7 @@ from slowprobe.diagnose.edits import diff
 from slowprobe.diagnose.finding import Fix, Where
 from slowprobe.diagnose.op_loops import OpLoop, in_libraries, is_over_parameters, op_loops
 from slowprobe.diagnose.rule import Answer, Diagnosis, Passed, Rule
-from slowprobe.timeline.replay import Factor, Scale
+from slowprobe.timeline.loop_changes import Factor, Scale
 
 MIN_SHARE = 0.03  # of a step
 STATED = Factor(0.1, 0.25, 0.5)  # foreach against a loop over 200 to 1,000 small tensors, where nothing was measured

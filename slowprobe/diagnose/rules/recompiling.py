@@ -25,7 +25,7 @@ from typing import Any
 from slowprobe.diagnose.edits import diff
 from slowprobe.diagnose.finding import Fix, Risk, Where
 from slowprobe.diagnose.rule import Answer, Diagnosis, NotApplicable, Passed, Rule
-from slowprobe.timeline.replay import Factor, Scale
+from slowprobe.timeline.loop_changes import Factor, Scale
 
 MIN_SHARE = 0.02  # of loop time: a compilation is over once and for all, so less than that is forgotten in a longer run
 USUAL = (

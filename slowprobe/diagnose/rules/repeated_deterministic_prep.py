@@ -31,8 +31,8 @@ from slowprobe.diagnose.rule import Answer, Diagnosis, NotChecked, Passed, Rule
 from slowprobe.diagnose.rules._batch_cost import BESIDE_WORKERS
 from slowprobe.run.record import Site
 from slowprobe.timeline.loaders import LoaderFacts
+from slowprobe.timeline.loop_changes import Factor, Reload
 from slowprobe.timeline.repeated_items import RepeatedItems, Repeats
-from slowprobe.timeline.replay import Factor, Reload
 
 LEAST_COMPARED = 8  # items; a flip leaves one in two as it was, eight of eight once in 256 runs
 CACHED = 3.0  # first pass over later ones: from there on, most of the cost is gone already

@@ -36,7 +36,7 @@ from slowprobe.diagnose.rules._batch_cost import BESIDE_WORKERS, candidates, sav
 from slowprobe.diagnose.rules._list_conversion import conversions
 from slowprobe.timeline.hotspots import LineTime
 from slowprobe.timeline.loaders import LoaderFacts
-from slowprobe.timeline.replay import Factor, Reload
+from slowprobe.timeline.loop_changes import Factor, Reload
 
 MIN_PART = 0.25  # of making a batch; where costs are spread more evenly no single edit helps much
 MIN_SAVING = 0.05  # of loop time, beside what workers would save: medium severity

@@ -48,8 +48,8 @@ from slowprobe.diagnose.rules.file_reopened import callers
 from slowprobe.diagnose.same_file import opener_at
 from slowprobe.diagnose.same_reading import reader_at
 from slowprobe.timeline.loaders import LoaderFacts
+from slowprobe.timeline.loop_changes import Factor
 from slowprobe.timeline.making_stacks import StackTime
-from slowprobe.timeline.replay import Factor
 
 MIN_OPENS = 0.9  # an item; the last readings of a worker may miss some
 MIN_PART = 0.3  # of making a batch

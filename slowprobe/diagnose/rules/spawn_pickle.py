@@ -34,8 +34,9 @@ from slowprobe.diagnose.edits import place, set_arguments
 from slowprobe.diagnose.finding import Fix
 from slowprobe.diagnose.hot_lines import may_wait_for_device
 from slowprobe.diagnose.rule import Answer, Diagnosis, NotApplicable, NotChecked, Passed, Rule
+from slowprobe.timeline.loader_model import starts_s
 from slowprobe.timeline.loaders import LoaderFacts
-from slowprobe.timeline.replay import Change, Factor, Scale, starts_s
+from slowprobe.timeline.loop_changes import Change, Factor, Scale
 
 MIN_START_S = 0.2  # ten times what a forked worker needs
 HEAVY = 0.2  # of a start; unpickling takes as long again in each worker, so that both are most of it

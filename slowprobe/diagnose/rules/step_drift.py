@@ -29,7 +29,7 @@ from slowprobe.diagnose.growing_names import Growing, growing_at
 from slowprobe.diagnose.rule import Answer, Diagnosis, NotChecked, Passed, Rule
 from slowprobe.run.record import Site
 from slowprobe.timeline.drift import MIN_STEPS, Drift, LineGrowth
-from slowprobe.timeline.replay import Change, Factor, Reload, Scale
+from slowprobe.timeline.loop_changes import Change, Factor, Reload, Scale
 
 MIN_GROWTH = 0.10  # of a step, first to last: blocks of steps on a quiet machine differ by a few percent
 MIN_AGREEMENT = 0.6  # Kendall's tau of 20 blocks; a trend has 0.8 and more, one jump 0.5, none 0 (±0.16 by chance)

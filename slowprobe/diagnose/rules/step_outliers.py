@@ -32,8 +32,8 @@ from slowprobe.diagnose.rules._media import is_media
 from slowprobe.diagnose.turns import rarer, turn_of
 from slowprobe.run.record import Site
 from slowprobe.timeline.hotspots import LineTime
+from slowprobe.timeline.loop_changes import Factor, Scale
 from slowprobe.timeline.outliers import MIN_STEPS, Outliers
-from slowprobe.timeline.replay import Factor, Scale
 
 MIN_SHARE = 0.05  # of loop time; an interval that costs less is somebody's choice
 MIN_OUTLIERS = 3  # two are no habit

@@ -26,8 +26,8 @@ from slowprobe.diagnose.finding import Fix
 from slowprobe.diagnose.rule import Answer, Diagnosis, Passed, Rule
 from slowprobe.timeline.device.facts import DeviceFacts
 from slowprobe.timeline.graph.changes import Faster, NoGap, OfRank
+from slowprobe.timeline.loop_changes import Factor
 from slowprobe.timeline.ranks.facts import RankRow, Straggler
-from slowprobe.timeline.replay import Factor
 
 REPLAYED = ("data", "python", "launch", "allocator", "off_step")  # causes of idle time that the replay can change
 

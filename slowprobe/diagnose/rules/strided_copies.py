@@ -29,8 +29,8 @@ from slowprobe.diagnose.finding import Fix, Where
 from slowprobe.diagnose.rule import Answer, Diagnosis, NotChecked, Passed, Rule
 from slowprobe.diagnose.rules._step_seconds import step_seconds
 from slowprobe.run.record import Site
+from slowprobe.timeline.loop_changes import Factor, Scale
 from slowprobe.timeline.op_lines import LineOp, SourceOps
-from slowprobe.timeline.replay import Factor, Scale
 
 MIN_SHARE = 0.10  # of a step; models that transpose between layers at all spend a few per cent
 MIN_COPY_MS = 0.05  # a shorter one is mostly its own start

@@ -30,7 +30,7 @@ from slowprobe.diagnose.edits import diff
 from slowprobe.diagnose.finding import Fix, Where
 from slowprobe.diagnose.op_loops import OpLoop, in_libraries, is_over_parameters, op_loops
 from slowprobe.diagnose.rule import Answer, Diagnosis, Passed, Rule
-from slowprobe.timeline.replay import Factor, Scale
+from slowprobe.timeline.loop_changes import Factor, Scale
 
 MIN_SHARE = 0.05  # of a step
 MAX_LEFT = 0.6  # of the loop's time may stay when it is batched; above, the gain is not worth the edit

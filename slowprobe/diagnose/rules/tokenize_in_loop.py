@@ -38,9 +38,9 @@ from slowprobe.diagnose.rules._token_tensors import converting
 from slowprobe.run.record import Site
 from slowprobe.timeline.hotspots import LineTime
 from slowprobe.timeline.loaders import LoaderFacts
+from slowprobe.timeline.loop_changes import Factor, Reload, Scale
 from slowprobe.timeline.making_stacks import StackTime
 from slowprobe.timeline.recording import Frame
-from slowprobe.timeline.replay import Factor, Reload, Scale
 
 MIN_PART = 0.05  # of making a batch, or of loop time in the step: the tokens are the same each time, so all of it goes
 REMAINING = Factor(0.0, 0.02, 0.2)  # see "Saving" above

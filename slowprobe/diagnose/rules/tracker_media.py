@@ -34,7 +34,7 @@ from slowprobe.diagnose.turns import rarer
 from slowprobe.run.record import Site
 from slowprobe.timeline.facts import SpanFacts
 from slowprobe.timeline.hotspots import LineTime
-from slowprobe.timeline.replay import Change, Factor, Scale
+from slowprobe.timeline.loop_changes import Change, Factor, Scale
 
 MIN_SHARE = 0.02  # of loop time; nobody looks at more pictures than that pays for
 TARGET_SHARE = 0.01  # of loop time, what the recommended interval leaves

@@ -29,7 +29,7 @@ from typing import Any
 from slowprobe.diagnose.edits import diff, place
 from slowprobe.diagnose.finding import Fix
 from slowprobe.diagnose.rule import Answer, Diagnosis, NotApplicable, NotChecked, Passed, Rule
-from slowprobe.timeline.replay import Factor, Scale
+from slowprobe.timeline.loop_changes import Factor, Scale
 
 MIN_SHARE = 0.03  # of loop time; below, what is saved is hardly felt, and a head trained apart costs no more
 COUNTED_SPREAD = 0.5  # of the share, where nodes were counted, not timed: a convolution and a reshape count alike

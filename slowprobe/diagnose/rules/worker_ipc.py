@@ -37,7 +37,7 @@ from slowprobe.diagnose.finding import Fix, Where
 from slowprobe.diagnose.rule import Answer, Diagnosis, NotApplicable, NotChecked, Passed, Rule
 from slowprobe.run.record import Site
 from slowprobe.timeline.loaders import LoaderFacts
-from slowprobe.timeline.replay import Factor, Scale
+from slowprobe.timeline.loop_changes import Factor, Scale
 
 Cause = Literal["objects", "tensors", "bytes"]
 

@@ -27,9 +27,10 @@ from slowprobe.diagnose.edits import place, set_arguments
 from slowprobe.diagnose.finding import Fix
 from slowprobe.diagnose.rule import Answer, Diagnosis, NotApplicable, Passed, Rule
 from slowprobe.diagnose.rules._supply import given_up
+from slowprobe.timeline.loader_model import starts_s
 from slowprobe.timeline.loaders import LoaderFacts
+from slowprobe.timeline.loop_changes import GONE, Change, Reload, Scale
 from slowprobe.timeline.recording import KIND
-from slowprobe.timeline.replay import GONE, Change, Reload, Scale, starts_s
 
 MIN_SHARE = 0.01  # of loop time; below, starting workers is lost in the noise between epochs
 KEPT_STOP_S = 0.0005  # the last request of a pass whose workers stay: measured 0.2 ms

@@ -30,7 +30,7 @@ from slowprobe.diagnose.finding import Fix
 from slowprobe.diagnose.rule import Answer, Diagnosis, NotApplicable, NotChecked, Passed, Rule
 from slowprobe.diagnose.rules.cpu_oversubscribed import MIN_DELAY, delayed
 from slowprobe.timeline.loaders import LoaderFacts
-from slowprobe.timeline.replay import Factor, Reload
+from slowprobe.timeline.loop_changes import Factor, Reload
 
 MIN_NATIVE = 0.2  # of the CPU time of Python's threads: less is a short operator now and then
 HOT = 0.3  # of the workers' time: such a line is where the threads are started, and looks slow because of them

@@ -31,7 +31,7 @@ from slowprobe.diagnose.rule import Answer, Diagnosis, NotChecked, Passed, Rule
 from slowprobe.diagnose.rules._same_batches import divide_first, unsharded
 from slowprobe.diagnose.rules._supply import Supply, cores_used, has_room, judged
 from slowprobe.timeline.loaders import LoaderFacts
-from slowprobe.timeline.replay import Reload
+from slowprobe.timeline.loop_changes import Reload
 
 MIN_SLOWED = 0.2  # of making batches; less is the ordinary taking of turns on a machine with other processes
 

@@ -28,7 +28,7 @@ from slowprobe.diagnose.rule import Answer, Diagnosis, NotApplicable, Passed, Ru
 from slowprobe.diagnose.rules._mended import mended
 from slowprobe.diagnose.rules._same_batches import divide_first
 from slowprobe.timeline.loaders import LoaderFacts
-from slowprobe.timeline.replay import Reload
+from slowprobe.timeline.loop_changes import Reload
 
 MIN_BESIDE = 0.05  # of loop time, beside an edit that removes work: a few per cent are not worth processes
 MIN_BATCH_S = 0.001  # below, the hand-over from a worker (0.2-0.5 ms) eats most of the gain

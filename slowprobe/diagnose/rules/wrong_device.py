@@ -26,7 +26,7 @@ from slowprobe.diagnose.edits import diff, place
 from slowprobe.diagnose.finding import Fix
 from slowprobe.diagnose.rule import Answer, Diagnosis, NotApplicable, NotChecked, Passed, Rule
 from slowprobe.timeline.facts import SpanFacts
-from slowprobe.timeline.replay import Factor, Scale
+from slowprobe.timeline.loop_changes import Factor, Scale
 
 MIN_SHARE = 0.20  # of loop time, in forward and backward; below, the model is not what the loop waits for
 SMALL_US = 100  # an operator on an accelerator starts in some 10 µs; one ten times as long has something to gain

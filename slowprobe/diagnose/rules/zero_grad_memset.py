@@ -30,7 +30,7 @@ from typing import Any
 from slowprobe.diagnose.edits import diff, place
 from slowprobe.diagnose.finding import Fix
 from slowprobe.diagnose.rule import Answer, Diagnosis, NotApplicable, Passed, Rule
-from slowprobe.timeline.replay import Factor, Scale
+from slowprobe.timeline.loop_changes import Factor, Scale
 
 MIN_SHARE = 0.01  # of loop time, as for any saving
 LEFT = Factor(0.05, 0.1, 1.0)  # of zero_grad: the loop over the parameters remains; at worst, new memory costs as much

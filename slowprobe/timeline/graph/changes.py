@@ -14,7 +14,7 @@ from slowprobe.timeline.graph.host import union
 from slowprobe.timeline.graph.kinds import DATA, HOST, HOST_KINDS, LAUNCH, SYNC
 from slowprobe.timeline.graph.nodes import Graph
 from slowprobe.timeline.graph.schedule import Edit
-from slowprobe.timeline.replay import GONE, Factor
+from slowprobe.timeline.loop_changes import GONE, Factor
 from slowprobe.timeline.uncontended import Case
 from slowprobe.trace.reader import MISSING, Bools
 
@@ -35,7 +35,7 @@ class Change(Protocol):
 
 @dataclass(frozen=True)
 class Faster:
-    """Device rows take `left` of their time: `faster(1, 2)` of `slowprobe.timeline.replay` makes them twice as fast.
+    """Device rows take `left` of their time: `faster(1, 2)` makes them twice as fast.
 
     what: a class of kernels, a kind of device work, a test of the name, or rows of the trace. Rows can be calls too.
     Raises `ValueError` for a class that does not exist.

@@ -22,7 +22,7 @@ from slowprobe.timeline.graph.build import build_graph
 from slowprobe.timeline.graph.changes import Faster, FewerLaunches, HostFaster, NoGap, NoSync
 from slowprobe.timeline.graph.nodes import Graph
 from slowprobe.timeline.graph.outlook import GraphReplay
-from slowprobe.timeline.replay import GONE, Factor, faster
+from slowprobe.timeline.loop_changes import GONE, Factor, faster
 from slowprobe.trace.reader import MISSING, read_trace
 
 TWICE = faster(1, 2)

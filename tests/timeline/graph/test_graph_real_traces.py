@@ -23,7 +23,7 @@ from slowprobe.timeline.graph.changes import (
 )
 from slowprobe.timeline.graph.nodes import Graph
 from slowprobe.timeline.graph.outlook import GraphReplay
-from slowprobe.timeline.replay import GONE, faster
+from slowprobe.timeline.loop_changes import GONE, faster
 from slowprobe.trace.reader import MISSING, read_trace
 
 SHARED = Path(os.environ.get("SLOWPROBE_TRACES", Path(__file__).parents[4] / "shared" / "traces"))

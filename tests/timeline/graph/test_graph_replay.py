@@ -35,7 +35,7 @@ from slowprobe.timeline.graph.changes import (
     OverlapCopies,
 )
 from slowprobe.timeline.graph.nodes import Graph
-from slowprobe.timeline.replay import GONE, UNCHANGED, faster
+from slowprobe.timeline.loop_changes import GONE, UNCHANGED, faster
 from slowprobe.trace.reader import read_trace
 
 TWICE = faster(1, 2)

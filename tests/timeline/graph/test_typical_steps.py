@@ -14,7 +14,7 @@ from slowprobe.timeline.device import typical
 from slowprobe.timeline.device_window import DeviceWindow, read_device_window
 from slowprobe.timeline.graph.changes import Change, Faster, FewerLaunches, HostFaster, NoGap, NoSync, OverlapCopies
 from slowprobe.timeline.graph.part import build_part
-from slowprobe.timeline.replay import faster
+from slowprobe.timeline.loop_changes import faster
 
 STEPS = 120
 CHANGES = (

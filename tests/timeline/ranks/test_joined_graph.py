@@ -16,10 +16,10 @@ from slowprobe.diagnose.trace_evidence import TraceEvidence
 from slowprobe.timeline.device.facts import device_facts
 from slowprobe.timeline.graph.changes import Faster, OfRank
 from slowprobe.timeline.graph.outlook import GraphReplay
+from slowprobe.timeline.loop_changes import Factor
 from slowprobe.timeline.ranks.find import find_recordings
 from slowprobe.timeline.ranks.joined import joined_graph
 from slowprobe.timeline.ranks.load import load_ranks
-from slowprobe.timeline.replay import Factor
 from slowprobe.trace.reader import read_trace
 
 SHARED = Path(os.environ.get("SLOWPROBE_TRACES") or Path(__file__).parents[4] / "shared" / "traces")
