@@ -10,6 +10,11 @@ Group = Literal["compute", "communication", "copy", "idle"]
 LaneKind = Literal["host", "stream", "idle"]
 
 
+def us(ns: float) -> float:
+    """Nanoseconds as the document's microseconds, to the nanosecond."""
+    return round(float(ns) / 1e3, 3)
+
+
 class DevicePart(msgspec.Struct, kw_only=True):
     """One cell of the partition of the device's time; `id` is a kernel class, ``communication``, ``copy``, ``idle_…``.
 

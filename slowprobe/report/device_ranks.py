@@ -19,7 +19,7 @@ def device_ranks(ranks: Ranks) -> doc.DeviceRanks:
         calls=ranks.calls,
         unmatched=ranks.unmatched,
         one_sided=ranks.one_sided,
-        alignment_us=_us(ranks.alignment_ns),
+        alignment_us=_known(ranks.alignment_ns),
         collectives=[
             doc.RankCollective(
                 name=each.name,
@@ -42,20 +42,20 @@ def _rank(row: RankRow) -> doc.DeviceRank:
         rank=row.rank,
         device=row.device_name or "",
         steps=row.steps,
-        step_us=_us(row.step_ns),
+        step_us=_known(row.step_ns),
         span_us=whole.span_ns / 1e3,
         compute_us=whole.compute_ns / 1e3,
         exposed_communication_us=whole.exposed_communication_ns / 1e3,
         exposed_copy_us=whole.exposed_copy_ns / 1e3,
         idle_us=whole.idle_ns / 1e3,
         communication_us=whole.communication_ns / 1e3,
-        waiting_us=_us(row.waiting_ns),
-        transfer_us=_us(row.transfer_ns),
-        suffered_us=_us(row.suffered_ns),
-        caused_us=_us(row.caused_ns),
+        waiting_us=_known(row.waiting_ns),
+        transfer_us=_known(row.transfer_ns),
+        suffered_us=_known(row.suffered_ns),
+        caused_us=_known(row.caused_ns),
         came_last=row.came_last,
     )
 
 
-def _us(ns: float | None) -> float | None:
-    return None if ns is None else round(float(ns) / 1e3, 3)
+def _known(ns: float | None) -> float | None:
+    return None if ns is None else doc.us(ns)

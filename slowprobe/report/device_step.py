@@ -48,8 +48,8 @@ def step_timeline(trace: Trace, facts: DeviceFacts) -> doc.StepTimeline:
     queue_us, queue_depth = _queue(facts, start_ns, end_ns)
     return doc.StepTimeline(
         label=label,
-        span_us=_us(end_ns - start_ns),
-        merged_below_us=_us(merged_below_ns),
+        span_us=doc.us(end_ns - start_ns),
+        merged_below_us=doc.us(merged_below_ns),
         events=sum(len(row.stretches) for row in rows),
         parts=[PARTS[part] for part in used],
         names=[clean(texts[number], _NAME) for number in spoken],
@@ -73,9 +73,9 @@ def _lane(row: Row, cells: Cells, used: list[int], spoken: dict[int, int]) -> do
     return doc.Lane(
         kind=row.kind,
         label=row.label,
-        start_us=[_us(ns) for ns in cells.start_ns.tolist()],
-        end_us=[_us(ns) for ns in cells.end_ns.tolist()],
-        busy_us=[_us(ns) for ns in part_ns.sum(axis=1).tolist()],
+        start_us=[doc.us(ns) for ns in cells.start_ns.tolist()],
+        end_us=[doc.us(ns) for ns in cells.end_ns.tolist()],
+        busy_us=[doc.us(ns) for ns in part_ns.sum(axis=1).tolist()],
         part=part_ns.argmax(axis=1).tolist() if len(used) else [],
         count=cells.count.tolist(),
         name=[spoken.get(number, -1) for number in cells.name.tolist()],
@@ -85,7 +85,7 @@ def _lane(row: Row, cells: Cells, used: list[int], spoken: dict[int, int]) -> do
 
 
 def _by_part(part_ns: np.ndarray, used: list[int]) -> dict[str, float]:
-    return {PARTS[used[place]]: _us(int(part_ns[place])) for place in np.flatnonzero(part_ns).tolist()}
+    return {PARTS[used[place]]: doc.us(int(part_ns[place])) for place in np.flatnonzero(part_ns).tolist()}
 
 
 def _gaps(trace: Trace, facts: DeviceFacts, start_ns: int, end_ns: int) -> tuple[list[doc.Gap], int]:
@@ -103,8 +103,8 @@ def _gaps(trace: Trace, facts: DeviceFacts, start_ns: int, end_ns: int) -> tuple
         drain = MISSING if number is None else int(gaps.sync_row[number])
         told.append(
             doc.Gap(
-                start_us=_us(int(starts[i]) - start_ns),
-                us=_us(int(ends[i] - starts[i])),
+                start_us=doc.us(int(starts[i]) - start_ns),
+                us=doc.us(int(ends[i] - starts[i])),
                 cause=IDLE_CAUSES[by],
                 drained_by=trace.names[trace.name_id[drain]] if drain != MISSING else "",
                 site=clean(gaps.site[number], 300) if number is not None else "",
@@ -123,8 +123,4 @@ def _queue(facts: DeviceFacts, start_ns: int, end_ns: int) -> tuple[list[float],
     after = np.append(before[1:], np.searchsorted(queue.time_ns, end_ns, side="left") - 1)
     depth = np.concatenate(([0], queue.depth))  # nothing is queued before the first time
     deepest = [int(depth[a + 1 : max(a, b) + 2].max()) for a, b in zip(before.tolist(), after.tolist(), strict=True)]
-    return [_us(ns) for ns in (edges - start_ns).tolist()], deepest
-
-
-def _us(ns: int) -> float:
-    return round(ns / 1e3, 3)
+    return [doc.us(ns) for ns in (edges - start_ns).tolist()], deepest

@@ -18,10 +18,10 @@ def kernels(facts: DeviceFacts, most: int) -> list[doc.Kernel]:
             kind=class_part(kernel.class_name),
             tensor_cores=kernel.tensor_cores,
             count=int(kernel.count),
-            total_us=_us(kernel.total_ns),
-            mean_us=_us(kernel.mean_ns),
-            median_us=_us(kernel.median_ns),
-            longest_us=_us(kernel.longest_ns),
+            total_us=doc.us(kernel.total_ns),
+            mean_us=doc.us(kernel.mean_ns),
+            median_us=doc.us(kernel.median_ns),
+            longest_us=doc.us(kernel.longest_ns),
             share=round(kernel.share, 6),
             ops=list(kernel.ops[:_MOST_OPS]),
         )
@@ -37,8 +37,8 @@ def copies(facts: DeviceFacts) -> list[doc.DeviceCopy]:
             where=copy.site or "",
             op=copy.op or "",
             count=int(copy.count),
-            total_us=_us(copy.total_ns),
-            exposed_us=_us(copy.exposed_ns),
+            total_us=doc.us(copy.total_ns),
+            exposed_us=doc.us(copy.exposed_ns),
             size_bytes=int(copy.size_bytes) or None,
         )
         for copy in facts.copies[:MOST_ROWS]
@@ -53,8 +53,8 @@ def syncs(facts: DeviceFacts) -> list[doc.DeviceSync]:
             where=sync.line or "",
             op=sync.op or "",
             count=int(sync.count),
-            total_us=_us(sync.total_ns),
-            drained_us=_us(sync.drained_ns),
+            total_us=doc.us(sync.total_ns),
+            drained_us=doc.us(sync.drained_ns),
         )
         for sync in facts.syncs[:MOST_ROWS]
     ]
@@ -67,13 +67,9 @@ def collectives(facts: DeviceFacts) -> list[doc.DeviceCollective]:
             name=each.name,
             group=each.group or "",
             count=int(each.count),
-            total_us=_us(each.total_ns),
-            exposed_us=_us(each.exposed_ns),
+            total_us=doc.us(each.total_ns),
+            exposed_us=doc.us(each.exposed_ns),
             size_bytes=int(each.size_bytes) or None,
         )
         for each in facts.collectives[:MOST_ROWS]
     ]
-
-
-def _us(ns: float) -> float:
-    return round(float(ns) / 1e3, 3)

@@ -9,6 +9,7 @@ import contextlib
 import hashlib
 import os
 import sys
+import time
 from pathlib import Path
 
 from jinja2 import BytecodeCache
@@ -16,6 +17,7 @@ from jinja2 import __version__ as jinja_version
 from jinja2.bccache import Bucket
 
 _DIGEST_BYTES = 32
+_KEPT_DAYS = 90  # then it is made afresh once; what other releases left behind goes for good
 
 
 def key(*parts: object) -> str:
@@ -46,9 +48,16 @@ def write(name: str, content: bytes) -> None:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         new.write_bytes(hashlib.sha256(content).digest() + content)
         new.replace(folder / name)  # another process sees all of it or nothing
+        _forget_old(folder)
     except OSError:
         with contextlib.suppress(OSError):
             new.unlink()
+
+
+def _forget_old(folder: Path) -> None:
+    for path in folder.iterdir():
+        if time.time() - path.stat().st_mtime > _KEPT_DAYS * 86_400:
+            path.unlink(missing_ok=True)
 
 
 class KeptTemplates(BytecodeCache):

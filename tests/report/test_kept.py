@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import time
 from pathlib import Path
 
 import pytest
@@ -39,3 +41,12 @@ def test_a_folder_that_cannot_be_made_is_no_error(monkeypatch, tmp_path):
 
 def test_names_differ_with_what_they_are_made_from():
     assert kept.key("template", "a", "b") != kept.key("template", "ab")
+
+
+def test_what_was_kept_long_ago_is_forgotten(folder):
+    kept.write("old", b"packed")
+    hundred_days_ago = time.time() - 100 * 86_400
+    os.utime(folder / "old", (hundred_days_ago, hundred_days_ago))
+    kept.write("new", b"packed")
+    assert kept.read("old") is None
+    assert kept.read("new") == b"packed"
