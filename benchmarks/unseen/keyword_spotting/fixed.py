@@ -35,7 +35,8 @@ class Spotter(nn.Module):
         self.out = nn.Linear(48, 8)
 
     def forward(self, spectra):
-        _, last = self.gru(torch.relu(self.project(spectra)))
+        pooled = spectra[:, :120].unflatten(1, (24, 5)).mean(2)
+        _, last = self.gru(torch.relu(self.project(pooled)))
         return self.out(last[0])
 
 
@@ -48,7 +49,7 @@ def run():
     schedule = torch.optim.lr_scheduler.StepLR(optimizer, 1, 0.9)
     criterion = nn.CrossEntropyLoss()
     started = time.perf_counter()
-    for _ in range(4):
+    for _ in range(6):
         for spectra, words in loader:
             optimizer.zero_grad()
             criterion(spotter(spectra), words).backward()

@@ -17,7 +17,7 @@ class Config:
     channels: int = 6
     depth: int = 64
     batch: int = 64
-    epochs: int = 8
+    epochs: int = 12
     rate: float = 1e-3
 
 
@@ -45,10 +45,10 @@ class Regressor(nn.Module):
     def __init__(self, config: Config) -> None:
         super().__init__()
         self.features = nn.Sequential(
-            nn.Flatten(), nn.Linear(config.channels * (config.depth - 1), 384), nn.SiLU(), nn.Linear(384, 192), nn.SiLU()
+            nn.Flatten(), nn.Linear(config.channels * (config.depth - 1), 640), nn.SiLU(), nn.Linear(640, 320), nn.SiLU()
         )
-        self.mean = nn.Linear(192, config.channels)
-        self.log_scale = nn.Linear(192, config.channels)
+        self.mean = nn.Linear(320, config.channels)
+        self.log_scale = nn.Linear(320, config.channels)
 
     def forward(self, window: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         hidden = self.features(window)
