@@ -41,9 +41,11 @@ def forever(loader):
         yield from loader
 
 
-def pretrain(steps=620):
+def pretrain(steps=1300):
     torch.manual_seed(4)
-    loader = DataLoader(Vectors(50_000, 96), batch_size=96, shuffle=True, drop_last=True, collate_fn=lambda views: views)
+    loader = DataLoader(
+        Vectors(50_000, 96), batch_size=96, shuffle=True, drop_last=True, collate_fn=lambda views: views
+    )
     encoder = Encoder(96)
     optimizer = torch.optim.SGD(encoder.parameters(), lr=0.05, momentum=0.9, fused=True)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)

@@ -59,9 +59,7 @@ class Fit:
 
 torch.manual_seed(0)
 model = nn.Sequential(ResidualMLP(1024), ResidualMLP(1024))
-fit = Fit(
-    model, DataLoader(LineScans(400), batch_size=32), torch.optim.AdamW(model.parameters(), lr=1e-3, fused=True)
-)
+fit = Fit(model, DataLoader(LineScans(400), batch_size=32), torch.optim.AdamW(model.parameters(), lr=1e-3, fused=True))
 start = time.perf_counter()
 print(fit(1))
 print(f"loop_seconds={time.perf_counter() - start:.4f}")

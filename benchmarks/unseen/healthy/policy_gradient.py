@@ -11,7 +11,9 @@ BANDITS, ARMS, CONTEXT = 1024, 6, 64
 class Policy(nn.Module):
     def __init__(self):
         super().__init__()
-        self.net = nn.Sequential(nn.Linear(CONTEXT, 256), nn.ReLU(), nn.Linear(256, 256), nn.ReLU(), nn.Linear(256, ARMS))
+        self.net = nn.Sequential(
+            nn.Linear(CONTEXT, 256), nn.ReLU(), nn.Linear(256, 256), nn.ReLU(), nn.Linear(256, ARMS)
+        )
 
     def forward(self, context):
         return self.net(context).log_softmax(1)

@@ -36,7 +36,7 @@ def main():
     torch.manual_seed(17)
     spectra = torch.rand(15_000, 12) @ torch.randn(12, 300)
     net = Autoencoder()
-    optimizer = torch.optim.RMSprop(net.parameters(), lr=1e-3)
+    optimizer = torch.optim.Adam(net.parameters(), lr=1e-3, fused=True)
     with tempfile.TemporaryDirectory() as folder:
         log, step = RunLog(Path(folder) / "metrics.json"), 0
         begin = time.perf_counter()

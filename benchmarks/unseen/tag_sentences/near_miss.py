@@ -4,7 +4,6 @@ import time
 
 import torch
 from torch import nn
-from torch.nn.utils.rnn import pad_sequence
 
 LONGEST, TAGS, VOCABULARY = 220, 9, 2000
 

@@ -45,7 +45,11 @@ class Regressor(nn.Module):
     def __init__(self, config: Config) -> None:
         super().__init__()
         self.features = nn.Sequential(
-            nn.Flatten(), nn.Linear(config.channels * (config.depth - 1), 640), nn.SiLU(), nn.Linear(640, 320), nn.SiLU()
+            nn.Flatten(),
+            nn.Linear(config.channels * (config.depth - 1), 640),
+            nn.SiLU(),
+            nn.Linear(640, 320),
+            nn.SiLU(),
         )
         self.mean = nn.Linear(320, config.channels)
         self.log_scale = nn.Linear(320, config.channels)

@@ -1,6 +1,5 @@
 """Imputation of missing answers in wide questionnaires, with large batches."""
 
-import os
 import time
 
 import torch
