@@ -6,7 +6,7 @@ import torch
 from torch import nn
 from torch.distributions import Categorical
 
-CARTS, LENGTH, GAMMA, LAMBDA = 16, 200, 0.99, 0.95
+CARTS, LENGTH, GAMMA, LAMBDA = 64, 64, 0.99, 0.95
 
 
 class World:
@@ -22,8 +22,8 @@ class World:
 class ActorCritic(nn.Module):
     def __init__(self):
         super().__init__()
-        self.body = nn.Sequential(nn.Linear(6, 64), nn.Tanh(), nn.Linear(64, 64), nn.Tanh())
-        self.actor, self.critic = nn.Linear(64, 6), nn.Linear(64, 1)
+        self.body = nn.Sequential(nn.Linear(6, 128), nn.Tanh(), nn.Linear(128, 128), nn.Tanh())
+        self.actor, self.critic = nn.Linear(128, 6), nn.Linear(128, 1)
 
     def forward(self, where):
         hidden = self.body(where)
@@ -58,7 +58,7 @@ def main():
             states, actions, rewards = torch.stack(states), torch.stack(actions), torch.stack(rewards)
             values, last = model(states)[1], model(world.where)[1]
             advantages = advantages_of(rewards, values, last)
-        for _ in range(4):
+        for _ in range(8):
             logits, critic = model(states)
             chosen = Categorical(logits=logits).log_prob(actions)
             loss = -(chosen * advantages).mean() + 0.5 * (critic - advantages - values).square().mean()

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
-LENGTH, REACH = 384, 5
+LENGTH, REACH = 96, 5
 
 
 class LineScans(Dataset):
@@ -27,13 +27,14 @@ class LineScans(Dataset):
         return torch.from_numpy(scan), torch.from_numpy(np.ascontiguousarray(clean, dtype=np.float32))
 
 
-class ResidualMLP(nn.Module):
+class Denoiser(nn.Module):
     def __init__(self, width):
         super().__init__()
-        self.inner = nn.Sequential(nn.Linear(LENGTH, width), nn.GELU(), nn.Linear(width, LENGTH))
+        self.rnn = nn.GRU(1, width, batch_first=True, bidirectional=True)
+        self.noise = nn.Linear(2 * width, 1)
 
     def forward(self, scans):
-        return scans - self.inner(scans)
+        return scans - self.noise(self.rnn(scans[:, :, None])[0]).squeeze(2)
 
 
 class Fit:
@@ -58,8 +59,8 @@ class Fit:
 
 
 torch.manual_seed(0)
-model = nn.Sequential(ResidualMLP(1024), ResidualMLP(1024))
-fit = Fit(model, DataLoader(LineScans(400), batch_size=32), torch.optim.AdamW(model.parameters(), lr=1e-3, fused=True))
+model = Denoiser(64)
+fit = Fit(model, DataLoader(LineScans(2560), batch_size=32), torch.optim.AdamW(model.parameters(), lr=1e-3, fused=True))
 start = time.perf_counter()
 print(fit(1))
 print(f"loop_seconds={time.perf_counter() - start:.4f}")

@@ -1,5 +1,6 @@
 """An autoencoder of spectra whose metrics go to a JSON file for a dashboard."""
 
+import collections
 import json
 import os
 import tempfile
@@ -12,12 +13,12 @@ from torch import nn
 
 class RunLog:
     def __init__(self, path):
-        self.path, self.rows = path, []
+        self.path, self.rows = path, collections.deque(maxlen=200)
 
     def write(self, **values):
         self.rows.append(values)
         with open(self.path, "w") as file:
-            json.dump(self.rows, file)
+            json.dump(list(self.rows), file)
             file.flush()
             os.fsync(file.fileno())
 

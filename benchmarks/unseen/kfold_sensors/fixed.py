@@ -28,7 +28,9 @@ class SensorWindows(Dataset):
 
 
 def build():
-    return nn.Sequential(nn.Linear(512 + 257, 320), nn.ReLU(), nn.Dropout(0.1), nn.Linear(320, 2))
+    return nn.Sequential(
+        nn.Linear(512 + 257, 768), nn.ReLU(), nn.Dropout(0.1), nn.Linear(768, 512), nn.ReLU(), nn.Linear(512, 2)
+    )
 
 
 def fold_indices(total, fold):
@@ -52,6 +54,7 @@ def train_fold(data, fold):
 
 if __name__ == "__main__":
     torch.manual_seed(0)
+    torch.set_num_threads(1)
     data = SensorWindows()
     begin = time.perf_counter()
     losses = [train_fold(data, fold) for fold in range(FOLDS)]

@@ -17,7 +17,7 @@ def series(days, rng):
 
 def windows_of(values):
     view = np.lib.stride_tricks.sliding_window_view(values, HOURS + AHEAD)
-    return torch.from_numpy(view.astype(np.float32))
+    return torch.from_numpy(view.copy()).to(torch.get_default_dtype())
 
 
 class Block(nn.Module):

@@ -17,7 +17,7 @@ def series(days, rng):
 
 def windows_of(values):
     view = np.lib.stride_tricks.sliding_window_view(values, HOURS + AHEAD)
-    return torch.from_numpy(view.copy())
+    return torch.from_numpy(view.copy()).to(torch.get_default_dtype())
 
 
 class Block(nn.Module):
@@ -30,11 +30,11 @@ class Block(nn.Module):
 
 
 def main():
+    torch.set_default_dtype(torch.float64)  # slowprobe: rule=fp64-or-upcast
     torch.manual_seed(3)
     rng = np.random.default_rng(3)
     windows = windows_of(series(160, rng))
     net = nn.Sequential(nn.Linear(HOURS, 256), Block(256), Block(256), nn.Linear(256, AHEAD))
-    net = net.double()  # slowprobe: rule=fp64-or-upcast
     optimizer = torch.optim.AdamW(net.parameters(), lr=1e-3, fused=True)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 4e-3, total_steps=20 * 15)
     begin = time.perf_counter()

@@ -21,7 +21,7 @@ cumulative = frequency.cumsum()
 def draw_negatives(count):
     drawn = []
     for _ in range(count):
-        place, total = random.random(), 0.0
+        place = random.random()
         low, high = 0, WORDS - 1
         while low < high:
             middle = (low + high) // 2

@@ -28,10 +28,12 @@ class Carts:
 
 class Agent:
     def __init__(self):
-        self.net = nn.Sequential(nn.Linear(STATE, 128), nn.ReLU(), nn.Linear(128, ACTIONS))
+        self.net = nn.Sequential(
+            nn.Linear(STATE, 512), nn.ReLU(), nn.Linear(512, 512), nn.ReLU(), nn.Linear(512, ACTIONS)
+        )
         self.target = copy.deepcopy(self.net).requires_grad_(False)
         self.optimizer = torch.optim.Adam(self.net.parameters(), lr=5e-4, fused=True)
-        self.memory = deque(maxlen=20_000)
+        self.memory = deque(maxlen=4_000)
 
     @torch.no_grad()
     def act(self, state):
@@ -60,7 +62,7 @@ def main():
     carts, agent = Carts(16), Agent()
     state = carts.state
     begin = time.perf_counter()
-    for turn in range(1700):
+    for turn in range(600):
         actions = agent.act(state)
         follower, rewards = carts.step(actions)
         agent.memory.extend(zip(state, actions, rewards, follower))

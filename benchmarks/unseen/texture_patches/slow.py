@@ -35,7 +35,7 @@ class TextureNet(nn.Module):
     def __init__(self, classes):
         super().__init__()
         self.layers = nn.Sequential(
-            nn.BatchNorm1d(1024), nn.Linear(1024, 512), nn.ReLU(), nn.Dropout(0.2), nn.Linear(512, classes)
+            nn.BatchNorm1d(1024), nn.Linear(1024, 1536), nn.ReLU(), nn.Dropout(0.2), nn.Linear(1536, classes)
         )
 
     def forward(self, x):
@@ -63,7 +63,7 @@ loader = DataLoader(training, batch_size=50, shuffle=True)
 
 begin = time.perf_counter()
 best, waited = 0.0, 0
-for epoch in range(20):
+for epoch in range(26):
     for x, y in loader:
         loss = nn.functional.cross_entropy(net(x), y)
         opt.zero_grad()
