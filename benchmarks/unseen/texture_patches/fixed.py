@@ -36,7 +36,7 @@ class TextureNet(nn.Module):
     def __init__(self, classes):
         super().__init__()
         self.layers = nn.Sequential(
-            nn.BatchNorm1d(1024), nn.Linear(1024, 1536), nn.ReLU(), nn.Dropout(0.2), nn.Linear(1536, classes)
+            nn.BatchNorm1d(1024), nn.Linear(1024, 512), nn.ReLU(), nn.Dropout(0.2), nn.Linear(512, classes)
         )
 
     def forward(self, x):
@@ -53,7 +53,7 @@ def accuracy(net, x, y):
 
 rng = np.random.default_rng(9)
 labels = rng.integers(0, 6, 1200)
-patches = [np.clip(rng.random((48, 48)) ** (1 + k / 3), 0, 0.999) for k in labels]
+patches = [np.clip(rng.random((72, 72)) ** (1 + k / 3), 0, 0.999) for k in labels]
 torch.manual_seed(9)
 training = Textures(patches[:1000], labels[:1000])
 held_x = torch.from_numpy(np.stack([co_occurrence(patch) for patch in patches[1000:]]))
@@ -64,7 +64,7 @@ loader = DataLoader(training, batch_size=50, shuffle=True)
 
 begin = time.perf_counter()
 best, waited = 0.0, 0
-for epoch in range(26):
+for epoch in range(24):
     for x, y in loader:
         loss = nn.functional.cross_entropy(net(x), y)
         opt.zero_grad()
