@@ -50,7 +50,7 @@ def network() -> nn.Module:
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--patients", type=int, default=400)
+    parser.add_argument("--patients", type=int, default=600)
     parser.add_argument("--slices", type=int, default=32)
     args = parser.parse_args()
     torch.manual_seed(0)
