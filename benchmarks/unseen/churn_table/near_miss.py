@@ -21,7 +21,7 @@ class Customers(Dataset):
 
 
 class Churn(nn.Module):
-    def __init__(self, columns: int, width: int = 512) -> None:
+    def __init__(self, columns: int, width: int = 128) -> None:
         super().__init__()
         self.body = nn.Sequential(
             nn.Linear(columns, width), nn.ReLU(), nn.Linear(width, width), nn.ReLU(), nn.Linear(width, 1)
@@ -38,9 +38,9 @@ def loader_of(customers: Customers, batch: int) -> DataLoader:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rows", type=int, default=24_000)
+    parser.add_argument("--rows", type=int, default=50_000)
     parser.add_argument("--columns", type=int, default=64)
-    parser.add_argument("--epochs", type=int, default=4)
+    parser.add_argument("--epochs", type=int, default=10)
     options = parser.parse_args()
     torch.manual_seed(21)
     customers = Customers(options.rows, options.columns)

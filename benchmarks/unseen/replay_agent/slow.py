@@ -29,7 +29,7 @@ class Carts:
 class Agent:
     def __init__(self):
         self.net = nn.Sequential(
-            nn.Linear(STATE, 512), nn.ReLU(), nn.Linear(512, 512), nn.ReLU(), nn.Linear(512, ACTIONS)
+            nn.Linear(STATE, 320), nn.ReLU(), nn.Linear(320, 320), nn.ReLU(), nn.Linear(320, ACTIONS)
         )
         self.target = copy.deepcopy(self.net).requires_grad_(False)
         self.optimizer = torch.optim.Adam(self.net.parameters(), lr=5e-4, fused=True)
@@ -62,7 +62,7 @@ def main():
     carts, agent = Carts(16), Agent()
     state = carts.state
     begin = time.perf_counter()
-    for turn in range(600):
+    for turn in range(800):
         actions = agent.act(state)
         follower, rewards = carts.step(actions)
         agent.memory.extend(zip(state, actions, rewards, follower))
