@@ -46,7 +46,7 @@ def train(folder):
     net, writer, step = Profiles(), SummaryWriter(folder), 0
     optimizer = torch.optim.Adam(net.parameters(), lr=1e-3, fused=True)
     begin = time.perf_counter()
-    for epoch in range(3):
+    for epoch in range(11):
         for rows in torch.randperm(len(profiles)).split(100):
             loss = nn.functional.cross_entropy(net(profiles[rows]), labels[rows])
             optimizer.zero_grad()

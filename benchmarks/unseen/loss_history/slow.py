@@ -30,7 +30,7 @@ class Monitor:
 
 
 torch.manual_seed(6)
-steps = 2400
+steps = 3000
 bars = torch.cos(torch.linspace(0, math.pi / 2, 100)) ** 2
 model, monitor = Noise(), Monitor()
 optimizer = torch.optim.Adam(model.parameters(), lr=1e-3, fused=True)

@@ -28,7 +28,7 @@ y = (6 * x[:, 0]).sin() * (4 * x[:, 1]).cos() + x[:, 2] * x[:, 3]
 surface = Surface()
 optimizer = torch.optim.AdamW(surface.parameters(), lr=5e-3, fused=True)
 started = time.perf_counter()
-for epoch in range(3):
+for epoch in range(7):
     for rows in torch.randperm(len(x)).split(1000):
         loss = nn.functional.mse_loss(surface(x[rows]), y[rows])
         optimizer.zero_grad()
