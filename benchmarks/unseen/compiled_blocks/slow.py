@@ -13,7 +13,7 @@ class Annealed(nn.Module):
         self.phase = 0
 
     def forward(self, x):
-        noise = 0.5 / (1 + self.phase)
+        noise = 0.5 / (1 + self.phase)  # slowprobe: rule=recompiling
         for layer in self.layers:
             x = x + torch.tanh(layer(x) + noise * torch.randn_like(x)) * 0.3
         return x

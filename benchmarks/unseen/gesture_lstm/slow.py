@@ -44,7 +44,7 @@ def main():
     torch.manual_seed(2)
     training, validation = make(3200), make(1600)
     train_loader = loader_of(training, 64, True)
-    validation_loader = loader_of(validation, 2, False)
+    validation_loader = loader_of(validation, 2, False)  # slowprobe: rule=evaluation-small-batch
     net = GestureNet()
     optimizer = torch.optim.Adam(net.parameters(), lr=1e-3, fused=True)
     best = None
