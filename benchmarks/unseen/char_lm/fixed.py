@@ -42,6 +42,7 @@ class CharLM(nn.Module):
 class Average:
     def __init__(self, model, decay=0.995):
         self.model, self.decay = copy.deepcopy(model).requires_grad_(False), decay
+        self.live = model
         self.pairs = list(zip(self.model.parameters(), model.parameters()))
 
     @torch.no_grad()
@@ -50,7 +51,7 @@ class Average:
         torch._foreach_lerp_(means, latest, 1 - self.decay)
 
 
-def main(steps=300, batch=2):
+def main(steps=200, batch=2):
     torch.manual_seed(0)
     text = (torch.arange(60_000) * 7 % 40 + torch.randint(0, 3, (60_000,))) % 40
     model = CharLM()

@@ -42,15 +42,17 @@ class CharLM(nn.Module):
 class Average:
     def __init__(self, model, decay=0.995):
         self.model, self.decay = copy.deepcopy(model).requires_grad_(False), decay
+        self.live = model
         self.pairs = list(zip(self.model.parameters(), model.parameters()))
 
     @torch.no_grad()
     def update(self):
-        for mean, now in self.pairs:
+        for name, mean in self.model.named_parameters():
+            now = self.live.state_dict()[name]
             mean.copy_(self.decay * mean + (1 - self.decay) * now)
 
 
-def main(steps=300, batch=2):
+def main(steps=200, batch=2):
     torch.manual_seed(0)
     text = (torch.arange(60_000) * 7 % 40 + torch.randint(0, 3, (60_000,))) % 40
     model = CharLM()
@@ -64,7 +66,7 @@ def main(steps=300, batch=2):
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-        if step % 50 == 49:
+        if step % 100 == 99:
             average.update()
         if step % 100 == 0:
             print(f"step {step}: {loss.item() / math.log(2):.3f} bits")

@@ -47,7 +47,7 @@ def main():
     model, watch = FactorMachine(), Watch()
     optimizer = torch.optim.Adagrad(model.parameters(), lr=0.02, fused=True)
     begin = time.perf_counter()
-    for epoch in range(4):
+    for epoch in range(8):
         order = torch.randperm(len(fields)).split(512)
         for step, rows in enumerate(order):
             scores = model(fields[rows])
