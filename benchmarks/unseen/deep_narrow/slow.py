@@ -12,7 +12,7 @@ class Settings:
     stations: int = 30
     width: int = 48
     depth: int = 50
-    steps: int = 220
+    steps: int = 360
     batch: int = 256
 
 

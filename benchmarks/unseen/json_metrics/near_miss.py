@@ -41,7 +41,7 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         log, step = RunLog(Path(folder) / "metrics.json"), 0
         begin = time.perf_counter()
-        for epoch in range(12):
+        for epoch in range(24):
             for rows in torch.randperm(len(spectra)).split(200):
                 batch = spectra[rows]
                 loss = nn.functional.mse_loss(net(batch), batch)

@@ -41,8 +41,8 @@ class Checkpoints:
 
 def main(argv=None):
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--steps", type=int, default=500)
-    parser.add_argument("--save-every", type=int, default=4)
+    parser.add_argument("--steps", type=int, default=700)
+    parser.add_argument("--save-every", type=int, default=2)
     args = parser.parse_args(argv)
     torch.manual_seed(1)
     model = MixtureDensity(16, 5)
@@ -51,8 +51,8 @@ def main(argv=None):
         checkpoints = Checkpoints(folder, args.save_every)
         begin = time.perf_counter()
         for step in range(1, args.steps + 1):
-            x = torch.rand(128, 16)
-            y = torch.sin(6 * x[:, 0]) + x[:, 1] * torch.randn(128)
+            x = torch.rand(32, 16)
+            y = torch.sin(6 * x[:, 0]) + x[:, 1] * torch.randn(32)
             loss = loss_of(model(x), y)
             optimizer.zero_grad()
             loss.backward()
