@@ -1,6 +1,7 @@
 """How right the diagnoses are on planted causes: loops that were written for this measure, with one cause each.
 
     python benchmarks/diagnosis.py [--rounds 3] [--jobs 1] [--results FILE.jsonl] [--quick | --only NAME,NAME]
+                                   [--folder FOLDER]
     python benchmarks/diagnosis.py --tools [--traceml PYTHON] [--torch-tb-profiler PYTHON] [--gpuprof PYTHON]
 
 Each folder of benchmarks/planted holds a loop with a cause (slow.py, its line marked), the same work without it
@@ -75,9 +76,9 @@ class Triple:
         return float(self.top["speedup"]["expected"]) / statistics.median(self.ratios) - 1
 
 
-def triples(only: list[str]) -> list[Path]:
+def triples(only: list[str], planted: Path = PLANTED) -> list[Path]:
     """The folders of the triples that are asked for."""
-    folders = [path.parent for path in sorted(PLANTED.glob("*/slow.py"))]
+    folders = [path.parent for path in sorted(planted.glob("*/slow.py"))]
     if unknown := set(only) - {folder.name for folder in folders} - {HEALTHY}:
         raise SystemExit(f"nothing planted is called {', '.join(sorted(unknown))}")
     return [folder for folder in folders if not only or folder.name in only]
@@ -217,15 +218,17 @@ def main() -> None:
     for name in TOOLS:
         has_it = f"an interpreter with torch and {name}"
         parser.add_argument(f"--{name.lower()}", dest=name, type=os.path.abspath, metavar="PYTHON", help=has_it)
+    parser.add_argument("--folder", type=Path, default=PLANTED, help="of the triples; default: benchmarks/planted")
     arguments = parser.parse_args()
+    planted: Path = arguments.folder.resolve()
     only = [name for name in arguments.only.split(",") if name] or (list(QUICK) if arguments.quick else [])
     rounds = 1 if arguments.quick else arguments.rounds
-    results, folders = Results(arguments.results), triples(only)
+    results, folders = Results(arguments.results), triples(only, planted)
     classes = {loaded.id: str(loaded.rule.bottleneck) for loaded in discover()}
     if arguments.tools:
         compare(folders, results, arguments, classes)
         return
-    loops = sorted((PLANTED / HEALTHY).glob("*.py")) if not only or HEALTHY in only else []
+    loops = sorted((planted / HEALTHY).glob("*.py")) if not only or HEALTHY in only else []
     threads = os.environ.get("OMP_NUM_THREADS", "not set")
     print(
         f"{os.cpu_count()} CPU cores, OMP_NUM_THREADS {threads}, {rounds} rounds of bare timings\n\n{HEADER}\n{ALIGN}",

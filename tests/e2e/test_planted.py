@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import sys
 from pathlib import Path
@@ -35,8 +36,10 @@ def test_the_cause_and_its_line(runs: ModuleType, name: str, monkeypatch: pytest
     assert tuple(top["place"]) in lines
 
 
-def test_each_triple_is_whole_and_marked(runs: ModuleType) -> None:
-    folders = [path for path in (BENCHMARKS / "planted").iterdir() if path.is_dir() and path.name != runs.HEALTHY]
+@pytest.mark.parametrize("planted", ["planted", "unseen"])
+def test_each_triple_is_whole_and_marked(runs: ModuleType, planted: str) -> None:
+    folders = [path for path in (BENCHMARKS / planted).iterdir() if path.is_dir() and path.name != runs.HEALTHY]
+    assert folders
     for folder in folders:
         scripts = [folder / f"{kind}.py" for kind in runs.KINDS]
         assert all(script.exists() for script in scripts), folder.name
@@ -44,6 +47,21 @@ def test_each_triple_is_whole_and_marked(runs: ModuleType) -> None:
         assert not {name for name, _ in lines} & {"fixed.py", "near_miss.py"}, folder.name
         assert (BENCHMARKS.parent / "slowprobe/diagnose/rules" / f"{rule.replace('-', '_')}.py").exists(), rule
         assert all("loop_seconds=" in script.read_text() for script in scripts), folder.name
+
+
+def test_triples_are_found_in_the_folder_that_is_asked_for(
+    runs: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    diagnosis = importlib.import_module("diagnosis")
+    for name in ("one", "other"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "slow.py").touch()
+    assert diagnosis.triples([], tmp_path) == [tmp_path / "one", tmp_path / "other"]
+    assert diagnosis.triples(["other"], tmp_path) == [tmp_path / "other"]
+    assert {folder.parent.name for folder in diagnosis.triples([])} == {"planted"}
+    with pytest.raises(SystemExit, match="third"):
+        diagnosis.triples(["third"], tmp_path)
 
 
 def test_what_is_known_is_not_run_again(runs: ModuleType, tmp_path: Path) -> None:
