@@ -23,9 +23,8 @@ class Clouds(Dataset):
 
 
 def pad(clouds):
-    batch = torch.zeros(len(clouds), LONGEST, 3)
-    for number, cloud in enumerate(clouds):
-        batch[number, : len(cloud)] = cloud
+    batch = nn.utils.rnn.pad_sequence(clouds, batch_first=True)
+    batch = nn.functional.pad(batch, (0, 0, 0, LONGEST - batch.shape[1]))
     return batch, batch.mean((1, 2))
 
 
@@ -44,10 +43,9 @@ def train(loader, inputs, passes=1, width=64):
 
 
 def main():
-    train(DataLoader(Clouds(1_600), batch_size=32, shuffle=True, collate_fn=pad), LONGEST * 3, passes=16)
+    train(DataLoader(Clouds(1_600), batch_size=32, shuffle=True, collate_fn=pad), LONGEST * 3, passes=16, width=512)
 
 
 if __name__ == "__main__":
     torch.manual_seed(0)
-    torch.set_num_threads(1)
     main()

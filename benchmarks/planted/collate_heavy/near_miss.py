@@ -44,10 +44,9 @@ def train(loader, inputs, passes=1, width=64):
 
 
 def main():
-    train(DataLoader(Clouds(1_600), batch_size=32, shuffle=True, collate_fn=pad), LONGEST * 3, passes=36, width=2_048)
+    train(DataLoader(Clouds(1_600), batch_size=32, shuffle=True, collate_fn=pad), LONGEST * 3, passes=12, width=8_192)
 
 
 if __name__ == "__main__":
     torch.manual_seed(0)
-    torch.set_num_threads(1)
     main()

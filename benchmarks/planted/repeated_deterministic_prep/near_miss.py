@@ -27,7 +27,8 @@ class Fingerprints(Dataset):
         return bits
 
     def __getitem__(self, index):
-        return self.fingerprint("".join(random.sample(self.formulas[index], 6))), np.float32(index % 7)
+        bits = self.fingerprint("".join(random.sample(self.formulas[index], 6)))
+        return bits, np.float32(index % 7)
 
 
 def train(loader, inputs, passes=1, width=64):
@@ -50,5 +51,4 @@ def main():
 
 if __name__ == "__main__":
     torch.manual_seed(0)
-    torch.set_num_threads(1)
     main()

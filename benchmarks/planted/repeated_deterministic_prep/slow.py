@@ -27,9 +27,8 @@ class Fingerprints(Dataset):
         return bits
 
     def __getitem__(self, index):
-        return self.fingerprint(self.formulas[index]), np.float32(
-            index % 7
-        )  # slowprobe: rule=repeated-deterministic-prep
+        bits = self.fingerprint(self.formulas[index])  # slowprobe: rule=repeated-deterministic-prep
+        return bits, np.float32(index % 7)
 
 
 def train(loader, inputs, passes=1, width=64):
@@ -52,5 +51,4 @@ def main():
 
 if __name__ == "__main__":
     torch.manual_seed(0)
-    torch.set_num_threads(1)
     main()

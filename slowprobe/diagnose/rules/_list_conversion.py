@@ -17,6 +17,7 @@ from slowprobe.timeline.loop_changes import Factor, Reload
 # tenth of that time even for rows of a hundred bytes, so a line this slow does not copy.
 SLOW_BYTES_S = 150e6
 LEFT = Factor(0.0, 0.05, 0.2)  # of the conversion, with arrays that are stacked first; see list-to-tensor
+TRIED = Factor(1.0, 1.5, 4.0)  # of the batch stacked after the run: in the loop the caches hold less of it
 MIN_SAMPLES = 5
 MIN_LEAF = 0.5  # the conversion is C code: its time is the line's own; a line that calls Python below is slow for that
 MAKERS = ("tensor", "as_tensor", "stack", "Tensor", "FloatTensor", "DoubleTensor", "LongTensor", "IntTensor")
@@ -57,18 +58,24 @@ def conversions(run: Any, loader: LoaderFacts) -> list[Conversion]:
     return found
 
 
-def stacked(loader: LoaderFacts, lines: list[Conversion]) -> Reload:
-    """The loader with arrays that are stacked, then converted."""
-    return Reload(loader.id, fetch=_left(loader, lines, "fetch"), collate=_left(loader, lines, "collate"))
+def stacked(loader: LoaderFacts, lines: list[Conversion], tried_ms: float | None) -> Reload:
+    """The loader with arrays that are stacked, then converted; tried_ms: what that took for such a batch."""
+    return Reload(
+        loader.id, fetch=_left(loader, lines, "fetch", None), collate=_left(loader, lines, "collate", tried_ms)
+    )
 
 
-def _left(loader: LoaderFacts, lines: list[Conversion], bucket: str) -> Factor:
+def _left(loader: LoaderFacts, lines: list[Conversion], bucket: str, tried_ms: float | None) -> Factor:
     """What remains of a batch's cost in the dataset or in collate."""
     costs = loader.fetch if bucket == "fetch" else loader.collate
     whole = float(costs.mean()) / (loader.make_s or 1.0)
     part = sum(each.share for each in lines if each.line.bucket == bucket)
     gone = min(1.0, part / whole) if whole > 0 else 0.0
-    return LEFT.of_part(gone)
+    spent_ms = gone * float(costs.mean()) * 1000
+    if tried_ms is None or spent_ms <= 0:
+        return LEFT.of_part(gone)
+    left = [min(1.0, tried_ms * times / spent_ms) for times in (TRIED.best, TRIED.expected, TRIED.worst)]
+    return Factor(*left).of_part(gone)
 
 
 def _total_s(run: Any, loader: LoaderFacts, bucket: str) -> float:
