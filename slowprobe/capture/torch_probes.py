@@ -98,7 +98,7 @@ class TorchProbes:
             values.update(try_batch(torch, f"loader.{subject}", loader_cpu.layouts[subject], until))
         if making:
             values.update(try_reading(time.perf_counter() + part * READING_S))
-        if self.loaders.without_workers.intersection(making) and not self.on_device():
+        if making and not self.on_device():
             values.update(try_pauses(torch, time.perf_counter() + part * PAUSES_S))
         return values
 

@@ -35,6 +35,7 @@ RESUME_S = 0.0005  # for each kept worker, at the start of a pass: measured 0.2-
 STRAY = {"best": 0.9, "expected": 1.0, "worst": 1.1}
 MISFIT = 1.5  # a recorded period that is further off than this was disturbed by something that no setting changes
 _THERE_S = 1e-5  # a simulated wait without hand-over that is shorter found its batch ready
+SAME_STEP = 0.02  # steps that differ less by the pauses before them need no second simulation
 _OFTEN = 0.2  # of the batches: fewer of a kind do not tell what is usual
 
 
@@ -98,6 +99,11 @@ class LoaderModel:
     def waits_s(self) -> float:
         """Recorded wait a batch."""
         return float(np.mean(self.loader.wait)) if len(self.loader.wait) else 0.0
+
+    def paused_s(self, case: Case) -> float:
+        """Of a recorded step, what is due to the wait before it."""
+        following = self._pauses.without(self.consume, self.waits_s)
+        return 0.0 if case == "worst" else float(np.mean(self.consume - following))
 
     def period_s(
         self,
@@ -174,13 +180,17 @@ class LoaderModel:
         made = self._costs.fetch + self._costs.collate
         fetch = np.divide(self._costs.fetch, made, out=np.ones_like(made), where=made > 0)
         cost = fetch * plan.fetch * left + (1 - fetch) * plan.collate
-        if self.loader.num_workers == 0:  # the steps came after batches that the same thread had made
-            alone = replace(alone, consume=pauses.without(alone.consume, float(np.mean(made))))
+        # Before each step its thread made a batch, or waited for one.
+        paused_s = float(np.mean(made)) if self.loader.num_workers == 0 else self.waits_s
+        following = pauses.without(alone.consume, paused_s)
         if plan.settings.num_workers == 0 and self.loader.num_workers == 0:
             pause = float(np.mean(made * cost))
-            return pause + plan.settings.pin_s + float(pauses.after(alone.consume, pause).mean())
+            return pause + plan.settings.pin_s + float(pauses.after(following, pause).mean())
         changed = replace(alone, cpu=alone.cpu * cost, idle=alone.idle * cost)
         times = repeated(changed, self._shape(plan), hand_over)
+        resumed = pauses.after(following, float(times.wait.mean()))
+        if abs(float(resumed.mean() - alone.consume.mean())) > SAME_STEP * float(alone.consume.mean()):
+            times = repeated(replace(changed, consume=resumed), self._shape(plan), hand_over)
         half = len(times.wait) // 2
         if self.length <= len(times.wait) or half < 1:
             return times.total_s / len(times.wait)

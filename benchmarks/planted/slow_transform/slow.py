@@ -41,4 +41,5 @@ def main():
 
 if __name__ == "__main__":
     torch.manual_seed(0)
+    torch.set_num_threads(1)
     main()

@@ -55,9 +55,10 @@ def main():
         loader = DataLoader(
             Pictures(Path(name), 4_000), batch_size=64, shuffle=True, num_workers=1, persistent_workers=True
         )
-        train(loader, 288, passes=9, width=1_500)
+        train(loader, 288, passes=9, width=1_024)
 
 
 if __name__ == "__main__":
     torch.manual_seed(0)
+    torch.set_num_threads(1)
     main()

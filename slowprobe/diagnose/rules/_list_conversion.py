@@ -41,19 +41,29 @@ def conversions(run: Any, loader: LoaderFacts) -> list[Conversion]:
     if not size or not make_s:
         return []
     lines = making_lines(run, loader.num_workers > 0)
-    found = []
+    found: list[Conversion] = []
+    seen: set[tuple[str, str, int]] = set()
     for line in lines:
         total_s = _total_s(run, loader, line.bucket)
         if not total_s or line.samples < MIN_SAMPLES or line.leaf_share < MIN_LEAF:
             continue
         costs = loader.fetch if line.bucket == "fetch" else loader.collate
-        seconds = min(1.0, line.seconds / total_s) * float(costs.mean())
+        first, last = run.source.statement(line.site)
+        if (line.file, line.bucket, first) in seen:
+            continue
+        spent_s = sum(
+            each.seconds  # of the comprehensions in it, too, which are functions of their own before Python 3.12
+            for each in lines
+            if (each.file, each.bucket) == (line.file, line.bucket) and first <= each.line <= last
+        )
+        seconds = min(1.0, spent_s / total_s) * float(costs.mean())
         call = next((call for call in _calls(run, line) if _harmless(call)), None)
         if call is None or size / seconds > SLOW_BYTES_S:
             continue
         is_list = _is_list(call.args[0], run.source.function_around(line.file, line.line))
         # What the dataset converts may be cut down later, so that the batch says nothing of its size.
         if is_list or line.bucket == "collate":
+            seen.add((line.file, line.bucket, first))
             found.append(Conversion(line, seconds / make_s, call, is_list))
     return found
 

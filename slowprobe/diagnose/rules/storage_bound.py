@@ -47,6 +47,7 @@ from slowprobe.diagnose.making_parts import (
 from slowprobe.diagnose.rule import Answer, Diagnosis, NotChecked, Passed, Rule
 from slowprobe.diagnose.rules._batch_cost import BESIDE_WORKERS, COVERING
 from slowprobe.timeline.loaders import LoaderFacts
+from slowprobe.timeline.making_stacks import StackTime
 from slowprobe.timeline.loop_changes import Factor, Reload
 
 MIN_WAIT = 0.5  # of the dataset's time; with less, computing is what batches take
@@ -87,7 +88,8 @@ def _diagnose(run: Any, loader: LoaderFacts) -> Diagnosis | Passed | NotChecked:
         return Passed(f"the dataset waits {waiting:.0%} of its time, but {reading.share:.0%} of it on lines that read")
     if reading.samples < MIN_SAMPLES and reading.share >= MIN_READING:
         return NotChecked("too few stack samples were taken while batches were made")
-    in_memory = _from_memory(run, loader, max(waiting, reading.share))
+    held_up = part_of(run, loader, "fetch", lambda stack: _reads_or_waits(run, stack))
+    in_memory = _from_memory(run, loader, max(waiting, held_up.share))
     change = in_memory or cheaper(loader, Part("fetch", waiting), REMAINING)
     reason = passes_for(run, loader, change)
     if reason:
@@ -120,6 +122,12 @@ def _storage_bytes_per_item(loader: LoaderFacts) -> float | None:
     read, workers = loader.making.read_bytes_per_batch, loader.making.workers
     items = sum(worker.items for worker in workers)
     return None if read is None or not items else read * sum(worker.batches for worker in workers) / items
+
+
+def _reads_or_waits(run: Any, stack: StackTime) -> bool:
+    """On a line that reads, or off the CPU for most of its time for no other known reason."""
+    kind = kind_of(run.source, stack)
+    return kind in ("read", "decode") or (kind is None and stack.cpu_s < (1 - MIN_WAIT) * stack.seconds)
 
 
 def _from_memory(run: Any, loader: LoaderFacts, share: float) -> Reload | None:
