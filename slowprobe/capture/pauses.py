@@ -1,8 +1,9 @@
 """How much longer a training step takes after a pause than right after another one.
 
 While something else runs for a few milliseconds (a batch made in Python, a sleep, another process on the core) the
-caches lose the step's code and data. A small stand-in for a step, of 0.3 ms, took 0.1 ms longer after 2 ms, and 0.6 ms longer
-after 10 ms (AMD EPYC, 1 MB of L2 cache a core). The rules of `calibration` hold: no user code, no random numbers, nothing left changed.
+caches lose the step's code and data. A small stand-in for a step, of 0.3 ms, took 0.1 ms
+longer after 2 ms, and 0.6 ms longer after 10 ms (AMD EPYC, 1 MB of L2 cache a core). The rules of `calibration` hold:
+no user code, no random numbers, nothing left changed.
 """
 
 from __future__ import annotations

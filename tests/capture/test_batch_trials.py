@@ -27,7 +27,12 @@ def test_every_way_of_making_the_batch_is_timed() -> None:
 
 
 def test_what_numpy_lacks_and_what_is_no_batch_is_not_tried() -> None:
-    for layout in ([], [([], "torch.float32")], [([8, 2], "torch.bfloat16")], [([8, 2], "torch.float32"), ([3], "torch.int64")]):
+    for layout in (
+        [],
+        [([], "torch.float32")],
+        [([8, 2], "torch.bfloat16")],
+        [([8, 2], "torch.float32"), ([3], "torch.int64")],
+    ):
         assert try_batch(torch, "loader.3", layout, time.perf_counter() + 0.05) == {}
     assert try_batch(torch, "loader.3", [([1000, 10_000_000], "torch.float32")], time.perf_counter()) == {}
 

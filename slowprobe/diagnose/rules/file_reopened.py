@@ -12,8 +12,8 @@ same file is read off the code: its arguments depend on no index, loop or other 
 what was opened (a condition around it, a cached function). The fix is replayed with the lines cheaper.
 
 Saving: lines that only open, read all of a file or read the same each time are gone: kept, what they gave is looked up
-in a microsecond (up to 0.02 of their time). Where a line opens a file and reads the item from it, a stated range: 0.1 of
-its time is expected to remain, from nothing to 0.5.
+in a microsecond (up to 0.02 of their time). Where a line opens a file and reads the item from it, a stated range: 0.1
+of its time is expected to remain, from nothing to 0.5.
 
 Stays quiet when: it takes less than a tenth of making a batch, each item opens its own file (small-files), or the loop
 does not wait for batches. More workers would only do it at several places at once.

@@ -8,8 +8,8 @@ Why it is slow: the loop pays in every pass for what could be done once and kept
 How it is seen: sixteen items, spread over the dataset, are known by their index in every pass and worker; a digest of
 each item, and of what each transform made of it, is compared between passes. The replay leaves out, from the second
 pass on, what the part that is always the same costs: all of the item, or all but the transforms whose outputs change
-(at least, the transforms that do not). What remains is a look-up, at 2 µs an item: 0.3 µs were measured with functools.cache,
-and as much again for each line of memory that has left the caches meanwhile.
+(at least, the transforms that do not). What remains is a look-up, at 2 µs an item: 0.3 µs were measured with
+functools.cache, and as much again for each line of memory that has left the caches meanwhile.
 
 Stays quiet when: there was one pass; items differ from their first transform on; later passes are cheap already (a
 cache is there); the loop hardly waits for batches; or workers would hide the cost. It does not see samplers that give

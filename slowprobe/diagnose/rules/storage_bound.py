@@ -47,8 +47,8 @@ from slowprobe.diagnose.making_parts import (
 from slowprobe.diagnose.rule import Answer, Diagnosis, NotChecked, Passed, Rule
 from slowprobe.diagnose.rules._batch_cost import BESIDE_WORKERS, COVERING
 from slowprobe.timeline.loaders import LoaderFacts
-from slowprobe.timeline.making_stacks import StackTime
 from slowprobe.timeline.loop_changes import Factor, Reload
+from slowprobe.timeline.making_stacks import StackTime
 
 MIN_WAIT = 0.5  # of the dataset's time; with less, computing is what batches take
 MIN_READING = 0.5  # of the dataset's time on lines that read, or else pages from storage
