@@ -133,7 +133,7 @@ loader = DataLoader(clouds, collate_fn=pad)
 def padding(tmp_path, source, text, tried=None):
     run = SyntheticRun(tmp_path, source)
     loader = run.loader(run.line("DataLoader("), num_workers=0, collate="pad")
-    run.tried = {f"loader.{loader.id}.{name}_ms": ms for name, ms in (tried or {}).items()}
+    run.tried = {f"loader.{loader.subject}.{name}_ms": ms for name, ms in (tried or {}).items()}
     with run.epoch(loader):
         for _ in range(BATCHES):
             run.batch(loader, 0.1, 6.0, collate_lines={run.line(text): 6.0})
@@ -169,7 +169,7 @@ def test_one_copy_has_nothing_to_gain(tmp_path):
 def test_default_collate_of_large_tensors_is_a_copy(tmp_path):
     run = SyntheticRun(tmp_path, ONCE)
     loader = run.loader(run.line("DataLoader("), num_workers=0, collate="default_collate")
-    run.tried = {f"loader.{loader.id}.stacked_ms": 5.9}
+    run.tried = {f"loader.{loader.subject}.stacked_ms": 5.9}
     with run.epoch(loader):
         for _ in range(BATCHES):
             run.batch(loader, 0.1, 6.0)
