@@ -166,6 +166,16 @@ def test_one_copy_has_nothing_to_gain(tmp_path):
     assert padding(tmp_path, ONCE, "pad_sequence(").status == "passed"
 
 
+def test_one_copy_without_samples_has_nothing_to_gain(tmp_path):
+    run = SyntheticRun(tmp_path, ONCE)
+    loader = run.loader(run.line("DataLoader("), num_workers=0, collate="pad")
+    with run.epoch(loader):
+        for _ in range(BATCHES):
+            run.batch(loader, 0.1, 6.0)
+            run.train(1.0, 2.0, 0.5)
+    assert ask(RULE, run.evidence()).status == "passed"
+
+
 def test_default_collate_of_large_tensors_is_a_copy(tmp_path):
     run = SyntheticRun(tmp_path, ONCE)
     loader = run.loader(run.line("DataLoader("), num_workers=0, collate="default_collate")
