@@ -45,7 +45,8 @@ def train(loader, inputs, passes=1, width=64, layers=0):
 
 
 def main():
-    train(DataLoader(Clouds(1_600), batch_size=32, shuffle=True, collate_fn=pad), LONGEST * 3, passes=9, width=128, layers=40)
+    loader = DataLoader(Clouds(1_600), batch_size=32, shuffle=True, collate_fn=pad)
+    train(loader, LONGEST * 3, passes=9, width=128, layers=40)
 
 
 if __name__ == "__main__":

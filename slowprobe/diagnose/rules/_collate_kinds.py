@@ -56,7 +56,8 @@ def ways(run: Any, loader: LoaderFacts, lines: Sequence[LineTime]) -> list[Way]:
         function = run.source.find_function(loader.collate_name)
         loops = (ast.For, ast.While, *_COMPREHENSIONS)
         is_copy = function is not None and not any(isinstance(node, loops) for node in ast.walk(function))
-        return [Way("copy", 1.0, LEFT["copy"])] if is_copy else []
+        kind: Kind = "copy" if is_copy else "other"
+        return [Way(kind, 1.0, _left(run, loader, kind, 1.0))]
     whole = sum(line.seconds for line in lines)
     seconds: dict[Kind, float] = defaultdict(float)
     for line in lines:
@@ -66,9 +67,7 @@ def ways(run: Any, loader: LoaderFacts, lines: Sequence[LineTime]) -> list[Way]:
 
 
 def left_of_all(found: Sequence[Way]) -> Factor:
-    """What remains of collating; of an unknown function what remains of one that is not understood."""
-    if not found:
-        return LEFT["other"]
+    """What remains of collating."""
     return Factor(
         *(sum(way.share * getattr(way.left, case) for way in found) for case in ("best", "expected", "worst"))
     )
@@ -77,8 +76,11 @@ def left_of_all(found: Sequence[Way]) -> Factor:
 def _left(run: Any, loader: LoaderFacts, kind: Kind, share: float) -> Factor:
     tried_ms = tried(run, loader, "padded" if kind in ("padding", "rows", "elements") else "stacked")
     collate_ms = float(loader.collate.mean()) * 1000 * share
-    if tried_ms is None or kind in ("copy", "other") or not collate_ms:
+    if tried_ms is None or kind == "copy" or not collate_ms:
         return LEFT[kind]
+    if kind == "other":  # whatever it does, it copies the batch
+        least = min(1.0, tried_ms * TRIED.expected / collate_ms)
+        return Factor(*(max(least, each) for each in (LEFT[kind].best, LEFT[kind].expected, LEFT[kind].worst)))
     return Factor(*(min(1.0, tried_ms * times / collate_ms) for times in (TRIED.best, TRIED.expected, TRIED.worst)))
 
 

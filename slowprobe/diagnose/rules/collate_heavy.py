@@ -15,7 +15,7 @@ Saving: a batch of the recorded shapes, stacked and padded in one piece after th
 that was not tried, what remains by kind, measured on torch 2.13: an element loop 0.01; lists padded and turned into a
 tensor against pad_sequence 0.07; padding by cat per item against pad_sequence 0.43; default_collate of dicts of numbers
 against one tensor an item 0.30. Code of another kind: a stated range, expected 0.3, from 0.02 to 0.8; default_collate:
-expected 0.6, from 0.3 to 1.0, and no less than the batch in one piece.
+expected 0.6, from 0.3 to 1.0, and no less than the batch stacked.
 
 Stays quiet when: the loop does not wait for it (enough workers), the replay saves less than 3 % of loop time, or its
 hot lines are one copy already (torch.stack, pad_sequence; default_collate of large tensors).
