@@ -37,7 +37,7 @@ def layout_of(batch: Any, depth: int = 4) -> Layout:
 
 
 def try_batch(torch: Any, prefix: str, layout: Layout, until: float) -> dict[str, float]:
-    """Milliseconds a batch: of items ``.stacked_ms``, ``.padded_ms``, by one index ``.rows_ms``, ``.tensor_rows_ms``."""
+    """Milliseconds: of items ``.stacked_ms``, ``.padded_ms``; by one index ``.rows_ms``, ``.tensor_rows_ms``."""
     import numpy as np
 
     items = layout[0][0][0] if layout and layout[0][0] else 0
