@@ -106,6 +106,8 @@ class SyntheticRun:
         self.source = source
         self.now_ns = 0
         self._span_cost_ns = span_cost_ns
+        self.tried: dict[str, float] = {}
+        """Values measured after the run."""
         self._chunk_ns = int(chunk_ms * 1e6)
         self._next_chunk_ns = self._chunk_ns
         self._sampled_since_ns = 0
@@ -477,7 +479,7 @@ class SyntheticRun:
         for loader in self._loaders:
             self._write_workers(loader)
         ended_ns = self.now_ns
-        costs = {"slowprobe.spans": float(self.recorder.closed), "slowprobe.span_ns": self._span_cost_ns}
+        costs = {"slowprobe.spans": float(self.recorder.closed), "slowprobe.span_ns": self._span_cost_ns, **self.tried}
         self._journal.write(Calibration(values=costs))
         self._journal.write(End(at_ns=ended_ns, detached_ns=ended_ns + 1_000_000), vital=True)
         self._journal.write(Exit(at_ns=ended_ns + 3_000_000, exit_code=0), vital=True)

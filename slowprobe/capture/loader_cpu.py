@@ -10,6 +10,7 @@ import time
 from typing import Any
 
 from slowprobe.capture.batch_log import tensor_bytes
+from slowprobe.capture.batch_trials import Layout, layout_of
 from slowprobe.capture.padding import PaddingLog
 from slowprobe.capture.transform_timer import TransformTimer
 from slowprobe.run.schema import LoaderCpu, Padding
@@ -27,6 +28,7 @@ class LoaderCpuMeter:
         self._sums: dict[int, list[int]] = {}
         self.tensors: dict[int, int] = {}
         """How many tensors a batch of each loader held; a worker hands each over for itself."""
+        self.layouts: dict[int, Layout] = {}
         self._bytes: dict[int, int] = {}
         self._padding = PaddingLog()
         self.transforms = TransformTimer()
@@ -51,6 +53,7 @@ class LoaderCpuMeter:
             if loader not in self.tensors:
                 self.tensors[loader] = count_tensors(batch)
                 self._bytes[loader] = tensor_bytes(batch)
+                self.layouts[loader] = layout_of(batch)
             self._padding.look(loader, batch)
             self._arrived = loader, _read()
 

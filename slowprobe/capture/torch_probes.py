@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any
 
 from slowprobe.capture import kernel_trials
+from slowprobe.capture.batch_trials import try_batch
 from slowprobe.capture.calibration import budget_s, calibrate
 from slowprobe.capture.gradient_use import GradientWatch
 from slowprobe.capture.kernel_shapes import KernelTimes
@@ -13,12 +15,14 @@ from slowprobe.capture.loader_cpu import LoaderCpuMeter
 from slowprobe.capture.loop_events import LoopEvents
 from slowprobe.capture.machine import bfloat16_instructions, usable_cores
 from slowprobe.capture.patches import Patches
+from slowprobe.capture.pauses import try_pauses
 from slowprobe.capture.probes.autograd import BackwardProbe
 from slowprobe.capture.probes.interpreter import CompileProbe
 from slowprobe.capture.probes.loader import LoaderProbe
 from slowprobe.capture.probes.module import ForwardProbe
 from slowprobe.capture.probes.optimizer import OptimizerProbe
 from slowprobe.capture.probes.requests import Requests
+from slowprobe.capture.read_trial import try_reading
 from slowprobe.capture.recorder import KIND, Recorder
 from slowprobe.capture.span_key import span_key
 from slowprobe.capture.subjects import Subjects
@@ -26,6 +30,8 @@ from slowprobe.capture.subnormals import SubnormalWatch
 from slowprobe.capture.window import WindowProbe
 from slowprobe.capture.worker import WorkerEntry
 
+MIN_MAKING = 0.1  # of the run; a loop that waits less for batches hardly gains by cheaper ones
+BATCHES_S, READING_S, PAUSES_S = 0.06, 0.02, 0.15  # for batches of all loaders, a file in memory, steps after pauses
 SUBNORMALS_S = 0.1  # for stepping what holds subnormal numbers again; most runs hold none
 
 
@@ -77,8 +83,24 @@ class TorchProbes:
             if subject in self.loaders.without_workers
         }
         budget = budget_s(elapsed_ns / 1e9, self._events.ends_in_training)
+        making = [subject for subject in loader_cpu.layouts if share(KIND["data_wait"], subject) >= MIN_MAKING]
+        tried = self._try_input(loader_cpu, making, 0.5 if self._events.ends_in_training else 1.0)
         seen = self.subnormals.values(min(budget, SUBNORMALS_S))
-        return {**seen, **calibrate(optimizers, loaders, torch.get_num_threads(), usable_cores(), budget)}
+        return {**tried, **seen, **calibrate(optimizers, loaders, torch.get_num_threads(), usable_cores(), budget)}
+
+    def _try_input(self, loader_cpu: LoaderCpuMeter, making: list[int], part: float) -> dict[str, float]:
+        """What the batches of these loaders would take in one piece, and what steps lose by the pauses between them."""
+        import torch
+
+        values: dict[str, float] = {}
+        for subject in making:
+            until = time.perf_counter() + part * BATCHES_S / len(making)
+            values.update(try_batch(torch, f"loader.{subject}", loader_cpu.layouts[subject], until))
+        if making:
+            values.update(try_reading(time.perf_counter() + part * READING_S))
+        if making and not self.on_device():
+            values.update(try_pauses(torch, time.perf_counter() + part * PAUSES_S))
+        return values
 
     def on_device(self) -> bool:
         """Whether the run used an accelerator: then its kernels are not the CPU's."""

@@ -41,7 +41,7 @@ _READERS = re.compile(
 _READERS_STANDARD = ("pathlib.py", "tarfile.py", "zipfile.py", "zipfile/__init__.py", "gzip.py", "shelve.py", "dbm")
 
 _SLEEPING = ("sleep", "urlopen", "get_object", "recv", "acquire")
-_DECODE_CALLS = (
+DECODE_CALLS = (
     "imread", "imdecode", "decode_jpeg", "decode_png", "decode_image", "decode_webp", "read_image", "read_video",
     "VideoCapture", "VideoReader", "VideoDecoder", "AudioDecoder", "Image.open", "torchaudio.load", "soundfile.read",
     "sf.read", "librosa.load", "av.open", "dcmread", "jpeg.decode",
@@ -108,7 +108,7 @@ def _kind_of_line(text: str) -> CallKind | None:
     names = [name for name, _ in called(text)]
     if any(names_match(name, _SLEEPING) or name.startswith("requests.") for name in names):
         return "elsewhere"
-    if any(names_match(name, _DECODE_CALLS) for name in names):
+    if any(names_match(name, DECODE_CALLS) for name in names):
         return "decode"
     return "read" if any(names_match(name, READ_CALLS) for name in names) else None
 

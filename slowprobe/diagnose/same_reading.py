@@ -8,10 +8,10 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from slowprobe.diagnose.item_calls import called, names_match
-from slowprobe.diagnose.same_file import OPENERS, Function, function_at, opens_same, tree_of, varies
+from slowprobe.diagnose.same_file import OPENERS, Function, function_at, opens_same, statement_text, tree_of, varies
 from slowprobe.run.record import Site
 
-_LAZY = (
+LAZY = (
     "h5py.File", "lmdb.open", "zarr.open", "zarr.open_group", "zarr.open_array", "np.memmap", "numpy.memmap",
     "netCDF4.Dataset", "xr.open_dataset", "safe_open",
 )  # fmt: skip
@@ -30,7 +30,7 @@ def reader_at(source: Any, sites: Sequence[Site]) -> tuple[str, ast.Call] | None
     for handle, name, call, scope in _handles(function):
         statements = [node for node in ast.walk(scope) if isinstance(node, ast.stmt) and call not in ast.walk(node)]
         here = [node for node in statements if node.lineno <= sites[0].line <= _head_end(node)]
-        readings = [_deciding(use, names_match(name, _LAZY)) for node in here for use in _uses(node, handle)]
+        readings = [_deciding(use, names_match(name, LAZY)) for node in here for use in _uses(node, handle)]
         sought = [_deciding(use, True) for node in statements for use in _uses(node, handle) if _method(use) == "seek"]
         opened = [Site(sites[0].file, call.lineno, sites[0].function), *sites[1:]]
         if not readings or not opens_same(source, opened, name, call):
@@ -39,6 +39,26 @@ def reader_at(source: Any, sites: Sequence[Site]) -> tuple[str, ast.Call] | None
         if not any(parts is None or any(varies(source, sites, part) for part in parts) for parts in deciding):
             return name, call
     return None
+
+
+def reads_items(source: Any, site: Site, name: str) -> bool:
+    """Whether a statement that opens a file with `name` reads the item from it, too: ``h5py.File(path)["x"][i]``."""
+    if not names_match(name, (*LAZY, "open", "ZipFile", "tarfile.open", "sqlite3.connect", "ParquetFile")):
+        return False  # it reads the whole file, and an item of that is looked up
+    for text in (statement_text(source, site), statement_text(source, site) + " pass"):
+        try:
+            statement = ast.parse(text).body[0]
+        except (SyntaxError, ValueError, IndexError):
+            continue
+        bound = [item.context_expr for item in statement.items] if isinstance(statement, ast.With) else []
+        if isinstance(statement, ast.Assign | ast.AnnAssign | ast.Return) and statement.value is not None:
+            bound.append(statement.value)
+        return not any(isinstance(each, ast.Call) and _names(each, name) for each in bound)
+    return True
+
+
+def _names(call: ast.Call, name: str) -> bool:
+    return names_match(ast.unparse(call.func), (name,))
 
 
 def _head_end(node: ast.stmt) -> int:

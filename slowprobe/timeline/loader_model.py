@@ -10,6 +10,7 @@ import numpy as np
 from slowprobe.timeline.after_fork import without_forks
 from slowprobe.timeline.batch_costs import BatchCosts
 from slowprobe.timeline.loaders import LoaderFacts
+from slowprobe.timeline.pauses import Pauses
 from slowprobe.timeline.pipeline import NO_HAND_OVER, HandOver, Settings
 from slowprobe.timeline.uncontended import (
     HAND_OVER_S,
@@ -34,6 +35,7 @@ RESUME_S = 0.0005  # for each kept worker, at the start of a pass: measured 0.2-
 STRAY = {"best": 0.9, "expected": 1.0, "worst": 1.1}
 MISFIT = 1.5  # a recorded period that is further off than this was disturbed by something that no setting changes
 _THERE_S = 1e-5  # a simulated wait without hand-over that is shorter found its batch ready
+SAME_STEP = 0.02  # steps that differ less by the pauses before them need no second simulation
 _OFTEN = 0.2  # of the batches: fewer of a kind do not tell what is usual
 
 
@@ -55,6 +57,7 @@ class LoaderModel:
     """Predicts the period of one loader: seconds of the loop from batch to batch, start of its passes spread over them.
 
     hand_over_s, lock_s: measured for a loader that has no workers. forked_s: what it would cost the step after a start.
+    pauses: what a step costs more after a batch was made in its own process.
     """
 
     def __init__(
@@ -65,8 +68,10 @@ class LoaderModel:
         hand_over_s: float | None = None,
         lock_s: float | None = None,
         forked_s: float = 0.0,
+        pauses: Pauses | None = None,
     ) -> None:
         self.loader = loader
+        self._pauses = pauses or Pauses()
         self._steps, seen_s = without_forks(loader)
         self.forked_s = forked_s if seen_s is None else seen_s
         """How much longer the first step after a start of workers takes."""
@@ -94,6 +99,11 @@ class LoaderModel:
     def waits_s(self) -> float:
         """Recorded wait a batch."""
         return float(np.mean(self.loader.wait)) if len(self.loader.wait) else 0.0
+
+    def paused_s(self, case: Case) -> float:
+        """Of a recorded step, what is due to the wait before it."""
+        following = self._pauses.without(self.consume, self.waits_s)
+        return 0.0 if case == "worst" else float(np.mean(self.consume - following))
 
     def period_s(
         self,
@@ -126,9 +136,10 @@ class LoaderModel:
         return replace(alone, consume=alone.consume * step, cores=used)
 
     def _mean_s(self, plan: Plan, alone: Alone, case: Case, hand_over: HandOver) -> float:
-        first = self._pass_s(plan, alone, 1.0, hand_over)
+        pauses = Pauses() if case == "worst" else self._pauses
+        first = self._pass_s(plan, alone, 1.0, hand_over, pauses)
         passes = max(1, self.loader.passes)
-        later = self._pass_s(plan, alone, 1.0 - plan.cached, hand_over) if plan.cached else first
+        later = self._pass_s(plan, alone, 1.0 - plan.cached, hand_over, pauses) if plan.cached else first
         mean = (first + (passes - 1) * later) / passes
         seen = self.loader.num_workers and plan.settings.num_workers
         return mean * self._unexplained(case) if seen else mean
@@ -165,14 +176,21 @@ class LoaderModel:
         ratio = min(MISFIT, max(1 / MISFIT, recorded / simulated)) if simulated > 0 else 1.0
         return {"best": min(1.0, ratio), "expected": ratio, "worst": max(1.0, ratio)}[case]
 
-    def _pass_s(self, plan: Plan, alone: Alone, left: float, hand_over: HandOver) -> float:
+    def _pass_s(self, plan: Plan, alone: Alone, left: float, hand_over: HandOver, pauses: Pauses) -> float:
         made = self._costs.fetch + self._costs.collate
         fetch = np.divide(self._costs.fetch, made, out=np.ones_like(made), where=made > 0)
         cost = fetch * plan.fetch * left + (1 - fetch) * plan.collate
+        # Before each step its thread made a batch, or waited for one.
+        paused_s = float(np.mean(made)) if self.loader.num_workers == 0 else self.waits_s
+        following = pauses.without(alone.consume, paused_s)
         if plan.settings.num_workers == 0 and self.loader.num_workers == 0:
-            return float(np.mean(made * cost)) + plan.settings.pin_s + float(alone.consume.mean())
+            pause = float(np.mean(made * cost))
+            return pause + plan.settings.pin_s + float(pauses.after(following, pause).mean())
         changed = replace(alone, cpu=alone.cpu * cost, idle=alone.idle * cost)
         times = repeated(changed, self._shape(plan), hand_over)
+        resumed = pauses.after(following, float(times.wait.mean()))
+        if abs(float(resumed.mean() - alone.consume.mean())) > SAME_STEP * float(alone.consume.mean()):
+            times = repeated(replace(changed, consume=resumed), self._shape(plan), hand_over)
         half = len(times.wait) // 2
         if self.length <= len(times.wait) or half < 1:
             return times.total_s / len(times.wait)

@@ -75,6 +75,16 @@ class SourceText:
         ]
         return found[0] if len(found) == 1 else None
 
+    def find_function(self, name: str) -> ast.FunctionDef | None:
+        """The definition of a function of that name; None where it is no user's function, or there are two."""
+        found = [
+            node
+            for file in sorted(self._texts)
+            for node in ast.walk(self.tree(file))
+            if isinstance(node, ast.FunctionDef) and node.name == name
+        ]
+        return found[0] if len(found) == 1 else None
+
     def function_around(self, file: str, line: int) -> ast.FunctionDef | ast.AsyncFunctionDef | None:
         """The innermost function around a line; None where there is none."""
         functions = [

@@ -4,7 +4,7 @@ import pytest
 from synthetic import SyntheticRun
 
 from diagnose.asking import ask
-from slowprobe.diagnose.rules.slow_transform import REMAINING
+from slowprobe.diagnose.rules.slow_transform import REMAINING, VECTORISED
 
 SOURCE = """\
 def smooth(row):
@@ -134,3 +134,32 @@ def test_without_a_loader_it_does_not_apply(tmp_path):
         run.train()
         run.python(1.0)
     assert ask(RULE, run.evidence()).status == "not-applicable"
+
+
+BY_VALUE = """\
+def distort(picture):
+    result = np.empty_like(picture)
+    for row in range(len(picture)):
+        for column in range(len(picture[row])):
+            result[row, column] = picture[row, int(column + math.sin(row))]
+    return result
+
+
+class Images(Dataset):
+    def __getitem__(self, index):
+        return distort(self.rows[index])
+
+
+loader = DataLoader(Images())
+"""
+
+
+def test_a_loop_over_values_leaves_what_an_array_operation_takes(tmp_path):
+    run = SyntheticRun(tmp_path, BY_VALUE, cores=1)
+    loader = run.loader(run.line("DataLoader("), num_workers=0)
+    with run.epoch(loader):
+        for _ in range(BATCHES):
+            run.batch(loader, 30.0, 0.5, fetch_lines={run.line("result[row"): 30.0}, function="distort")
+            run.train(2.0, 4.0, 0.5)
+    verdict = ask(RULE, run.evidence())
+    assert verdict.saved_s == pytest.approx(BATCHES * 0.030 * (1 - VECTORISED.expected), rel=0.01)

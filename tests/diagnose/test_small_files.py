@@ -48,7 +48,7 @@ def test_slow_names_the_line_and_the_shard(tmp_path):
     assert "1 files of 4.0 KB are opened for each item" in verdict.diagnosis.summary
     assert "here 24500 items" in verdict.diagnosis.fix.text
     assert "+row = self.items[index]" in verdict.diagnosis.fix.diff
-    fixed = record(tmp_path / "fixed", ms=2.0)
+    fixed = record(tmp_path / "fixed", ms=ITEMS * 0.002)
     assert verdict.saved_s == pytest.approx(evidence.partition.loop_s - fixed.partition.loop_s, rel=0.1)
 
 

@@ -5,6 +5,7 @@ from synthetic import LIBRARY, SyntheticRun
 
 from diagnose.asking import ask
 from slowprobe.diagnose.engine import examine
+from slowprobe.diagnose.evidence import Evidence
 from slowprobe.diagnose.rules.storage_bound import REMAINING
 
 SOURCE = """\
@@ -25,9 +26,21 @@ NETWORK = [(f"{LIBRARY}/site-packages/requests/api.py", 70, "get")]
 
 
 def record(
-    tmp_path, text="os.pread", *, ms=26.0, cpu=0.1, workers=1, cores=1, switches=0, stored=0, below=(), train=(2, 4, 1)
+    tmp_path,
+    text="os.pread",
+    *,
+    ms=26.0,
+    cpu=0.1,
+    workers=1,
+    cores=1,
+    switches=0,
+    stored=0,
+    below=(),
+    train=(2, 4, 1),
+    tried=None,
 ):
     run = SyntheticRun(tmp_path, SOURCE, cores=cores)
+    run.tried = tried or {}
     loader = run.loader(run.line("DataLoader("), num_workers=workers)
     loader.gained = {"involuntary_switches": switches, "rchar": 10**9, "read_bytes": stored}
     line = run.line(text)
@@ -55,6 +68,13 @@ class TestWhereWorkersDoNotHelp:
         assert "1 GB a pass" in verdict.diagnosis.fix.text
         spared = BATCHES * 0.028 * 0.9 * (1 - REMAINING.expected)
         assert verdict.saved_s == pytest.approx(spared, rel=0.1)
+
+    def test_data_that_fit_into_memory_are_read_as_fast_as_was_tried(self, tmp_path, monkeypatch):
+        monkeypatch.setattr(Evidence, "available_bytes", 4_000_000_000)
+        verdict = ask(RULE, record(tmp_path, tried={"read_ms_per_mb": 1.5}))
+        of_memory_s = 1e9 / BATCHES / 1e6 * 1.5e-3
+        assert verdict.saved_s == pytest.approx(BATCHES * (0.026 - of_memory_s), rel=0.05)
+        assert verdict.diagnosis.basis == "calibrated replay"
 
     def test_slow_transform_yields_to_it(self, tmp_path):
         assert examine(record(tmp_path)).outcomes["slow-transform"].reason == "storage-bound names the same line"

@@ -27,14 +27,14 @@ class Fingerprints(Dataset):
         return bits
 
     def __getitem__(self, index):
-        return self.fingerprint(self.formulas[index]), np.float32(
-            index % 7
-        )  # slowprobe: rule=repeated-deterministic-prep
+        bits = self.fingerprint(self.formulas[index])  # slowprobe: rule=repeated-deterministic-prep
+        return bits, np.float32(index % 7)
 
 
-def train(loader, inputs, passes=1, width=64):
-    """The same small network for whatever the loader gives."""
-    model = nn.Sequential(nn.Flatten(), nn.Linear(inputs, width), nn.ReLU(), nn.Linear(width, 1))
+def train(loader, inputs, passes=1, width=64, layers=0):
+    """The same network for whatever the loader gives; its layers are too small to be worth a second thread."""
+    hidden = [part for _ in range(layers) for part in (nn.Linear(width, width), nn.ReLU())]
+    model = nn.Sequential(nn.Flatten(), nn.Linear(inputs, width), nn.ReLU(), *hidden, nn.Linear(width, 1))
     optimizer = torch.optim.SGD(model.parameters(), lr=1e-3, fused=True)
     start = time.perf_counter()
     for _ in range(passes):

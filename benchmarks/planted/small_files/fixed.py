@@ -26,8 +26,8 @@ class Pictures(Dataset):
         return self.count
 
     def __getitem__(self, index):
-        raw, bits, label = (part[index] for part in self.parts)
-        return (raw * np.unpackbits(bits)).astype(np.float32) / 255, np.float32(label)
+        pixels, mask, label = (part[index] for part in self.parts)
+        return np.concatenate((pixels, mask)).astype(np.float32), np.float32(label)
 
 
 def train(loader, inputs, passes=1, width=64):
@@ -50,7 +50,7 @@ def main():
         loader = DataLoader(
             Pictures(Path(name), 4_000), batch_size=64, shuffle=True, num_workers=1, persistent_workers=True
         )
-        train(loader, 256, passes=9)
+        train(loader, 288, passes=9, width=1_024)
 
 
 if __name__ == "__main__":

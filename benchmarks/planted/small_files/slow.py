@@ -29,10 +29,10 @@ class Pictures(Dataset):
         with open(self.folder / f"{index}.raw", "rb") as file:  # slowprobe: rule=small-files
             pixels = np.frombuffer(file.read(), dtype=np.uint8)
         with open(self.folder / f"{index}.mask", "rb") as file:  # slowprobe: rule=small-files
-            mask = np.unpackbits(np.frombuffer(file.read(), dtype=np.uint8))
+            mask = np.frombuffer(file.read(), dtype=np.uint8)
         with open(self.folder / f"{index}.label") as file:  # slowprobe: rule=small-files
             label = float(file.read())
-        return (pixels * mask).astype(np.float32) / 255, np.float32(label)
+        return np.concatenate((pixels, mask)).astype(np.float32), np.float32(label)
 
 
 def train(loader, inputs, passes=1, width=64):
@@ -55,7 +55,7 @@ def main():
         loader = DataLoader(
             Pictures(Path(name), 4_000), batch_size=64, shuffle=True, num_workers=1, persistent_workers=True
         )
-        train(loader, 256, passes=9)
+        train(loader, 288, passes=9, width=1_024)
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from slowprobe.timeline.input_curve import InputCurve, input_curve, most_workers
 from slowprobe.timeline.loader_model import LoaderModel
 from slowprobe.timeline.lock_waits import lock_wait_s
 from slowprobe.timeline.making_stacks import StackTime, making_stacks
+from slowprobe.timeline.pauses import pauses_of
 from slowprobe.timeline.receiving import collecting, receiving
 from slowprobe.timeline.repeated_items import RepeatedItems, repeated_items
 from slowprobe.timeline.uncontended import Machine
@@ -76,6 +77,7 @@ class PipelineEvidence(SpanEvidence):
                 None if hand_over_ms is None else hand_over_ms / 1e3,
                 None if loader.num_workers else lock_wait_s(self.recording, loader.id),
                 copied_s(self.optimizers, self.costs.get("page_us", PAGE_S * 1e6) / 1e6),
+                pauses_of(self.costs),
             )
         return models
 

@@ -17,6 +17,7 @@ from slowprobe.timeline.loop_changes import Factor, Reload
 # tenth of that time even for rows of a hundred bytes, so a line this slow does not copy.
 SLOW_BYTES_S = 150e6
 LEFT = Factor(0.0, 0.05, 0.2)  # of the conversion, with arrays that are stacked first; see list-to-tensor
+TRIED = Factor(1.0, 1.5, 4.0)  # of the batch stacked after the run: in the loop the caches hold less of it
 MIN_SAMPLES = 5
 MIN_LEAF = 0.5  # the conversion is C code: its time is the line's own; a line that calls Python below is slow for that
 MAKERS = ("tensor", "as_tensor", "stack", "Tensor", "FloatTensor", "DoubleTensor", "LongTensor", "IntTensor")
@@ -40,35 +41,51 @@ def conversions(run: Any, loader: LoaderFacts) -> list[Conversion]:
     if not size or not make_s:
         return []
     lines = making_lines(run, loader.num_workers > 0)
-    found = []
+    found: list[Conversion] = []
+    seen: set[tuple[str, str, int]] = set()
     for line in lines:
         total_s = _total_s(run, loader, line.bucket)
         if not total_s or line.samples < MIN_SAMPLES or line.leaf_share < MIN_LEAF:
             continue
         costs = loader.fetch if line.bucket == "fetch" else loader.collate
-        seconds = min(1.0, line.seconds / total_s) * float(costs.mean())
+        first, last = run.source.statement(line.site)
+        if (line.file, line.bucket, first) in seen:
+            continue
+        spent_s = sum(
+            each.seconds  # of the comprehensions in it, too, which are functions of their own before Python 3.12
+            for each in lines
+            if (each.file, each.bucket) == (line.file, line.bucket) and first <= each.line <= last
+        )
+        seconds = min(1.0, spent_s / total_s) * float(costs.mean())
         call = next((call for call in _calls(run, line) if _harmless(call)), None)
         if call is None or size / seconds > SLOW_BYTES_S:
             continue
         is_list = _is_list(call.args[0], run.source.function_around(line.file, line.line))
         # What the dataset converts may be cut down later, so that the batch says nothing of its size.
         if is_list or line.bucket == "collate":
+            seen.add((line.file, line.bucket, first))
             found.append(Conversion(line, seconds / make_s, call, is_list))
     return found
 
 
-def stacked(loader: LoaderFacts, lines: list[Conversion]) -> Reload:
-    """The loader with arrays that are stacked, then converted."""
-    return Reload(loader.id, fetch=_left(loader, lines, "fetch"), collate=_left(loader, lines, "collate"))
+def stacked(loader: LoaderFacts, lines: list[Conversion], tried_ms: float | None) -> Reload:
+    """The loader with arrays that are stacked, then converted; tried_ms: what that took for such a batch."""
+    return Reload(
+        loader.id, fetch=_left(loader, lines, "fetch", None), collate=_left(loader, lines, "collate", tried_ms)
+    )
 
 
-def _left(loader: LoaderFacts, lines: list[Conversion], bucket: str) -> Factor:
+def _left(loader: LoaderFacts, lines: list[Conversion], bucket: str, tried_ms: float | None) -> Factor:
     """What remains of a batch's cost in the dataset or in collate."""
     costs = loader.fetch if bucket == "fetch" else loader.collate
     whole = float(costs.mean()) / (loader.make_s or 1.0)
     part = sum(each.share for each in lines if each.line.bucket == bucket)
     gone = min(1.0, part / whole) if whole > 0 else 0.0
-    return LEFT.of_part(gone)
+    spent_ms = gone * float(costs.mean()) * 1000
+    if tried_ms is None or spent_ms <= 0:
+        return LEFT.of_part(gone)
+    left = [min(1.0, tried_ms * times / spent_ms) for times in (TRIED.best, TRIED.expected, TRIED.worst)]
+    return Factor(*left).of_part(gone)
 
 
 def _total_s(run: Any, loader: LoaderFacts, bucket: str) -> float:

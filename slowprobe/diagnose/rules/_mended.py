@@ -15,4 +15,4 @@ def mended(run: Any, loader: LoaderFacts) -> Reload | None:
     if by_rows(run, loader) is not None:
         return Reload(loader.id, fetch=BATCHED, collate=BATCHED)
     lines = conversions(run, loader) if loader.role == "training" else []
-    return stacked(loader, lines) if lines else None
+    return stacked(loader, lines, None) if lines else None

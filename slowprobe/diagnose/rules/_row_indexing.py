@@ -11,11 +11,22 @@ from slowprobe.timeline.loop_changes import Factor
 # What remains of fetch and collate with one index a batch: measured 0.04-0.21 with arrays of rows up to 4 KB, 0.12-0.42
 # with tensors of rows up to 256 bytes, 0.33-0.61 of 4 KB (batches of 16 to 512, torch 2.13, one thread).
 BATCHED = Factor(0.04, 0.25, 0.6)
+TRIED = Factor(1.0, 1.5, 4.0)  # of one index for a batch after the run: in the loop the caches hold less of it
 MAX_ROW_BYTES = 8_192  # copying rows is most of the cost then; rows of 48 KB were slower to index by a list
 MAX_ITEM_S = (
     50e-6  # indexing a row of each of a few tensors takes 0.3-4 µs, collating it up to 3; more is something else
 )
 CONVERTING = ("from_numpy", "as_tensor", "float", "long")  # do to a batch what they do to an item
+
+
+def batched(run: Any, loader: LoaderFacts) -> tuple[Factor, bool]:
+    """What remains of making a batch with one index for it, and whether that was tried after the run."""
+    of_tensors = loader.arrays == ("tensors",)
+    tried_ms = run.costs.get(f"loader.{loader.id}.{'tensor_rows' if of_tensors else 'rows'}_ms")
+    make_ms = (loader.make_s or 0.0) * 1000
+    if not tried_ms or not make_ms:
+        return BATCHED, False
+    return Factor(*(min(1.0, tried_ms * times / make_ms) for times in (TRIED.best, TRIED.expected, TRIED.worst))), True
 
 
 def by_rows(run: Any, loader: LoaderFacts) -> list[str] | None:

@@ -7,16 +7,18 @@ Why it is slow: collating ought to be one copy. Lists turned into tensors, paddi
 Python for every value; default_collate walks every item of every leaf.
 
 How it is seen: the time of the collate calls against that of the dataset, in the training process or in the workers;
-the hottest line of the user's collate function, from stack samples. The fix is replayed with the batch that much
-cheaper.
+the hottest lines of the user's collate function, from stack samples, and from their syntax how they put the batch
+together. The fix is replayed with the batch that much cheaper.
 
-Saving: a stated range, for it depends on what collate does. What remains of the time, measured on torch 2.13:
-torch.tensor(list of arrays) against from_numpy(np.stack) 0.02; lists padded and turned into a tensor against
-pad_sequence 0.07; padding by cat per item against pad_sequence 0.43; an element loop 0.01; default_collate of dicts of
-numbers against one tensor an item 0.30; of large tensors, nothing to gain. A user's function: expected 0.3, from 0.02
-to 0.8; default_collate: expected 0.6, from 0.3 to 1.0.
+Saving: a batch of the recorded shapes, stacked and padded in one piece after the run, takes so many milliseconds;
+1.5 times as much is expected to remain (1 to 4 times) of an element loop, of lists and of padding item by item. Where
+that was not tried, what remains by kind, measured on torch 2.13: an element loop 0.01; lists padded and turned into a
+tensor against pad_sequence 0.07; padding by cat per item against pad_sequence 0.43; default_collate of dicts of numbers
+against one tensor an item 0.30. Code of another kind: a stated range, expected 0.3, from 0.02 to 0.8; default_collate:
+expected 0.6, from 0.3 to 1.0, and no less than the batch stacked.
 
-Stays quiet when: the loop does not wait for it (enough workers), or the replay saves less than 3 % of loop time.
+Stays quiet when: the loop does not wait for it (enough workers), the replay saves less than 3 % of loop time, or its
+hot lines are one copy already (torch.stack, pad_sequence; default_collate of large tensors).
 
 Fix: stack arrays once and convert once; pad_sequence; let the dataset return whole batches (__getitems__).
 
@@ -25,6 +27,7 @@ Sources: PyTorch DataLoader documentation (working with collate_fn); torch.tenso
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from slowprobe.diagnose.edits import place
@@ -32,6 +35,7 @@ from slowprobe.diagnose.finding import Fix, Where
 from slowprobe.diagnose.hot_lines import making_lines, shares
 from slowprobe.diagnose.rule import Answer, Diagnosis, NotApplicable, NotChecked, Passed, Rule
 from slowprobe.diagnose.rules._batch_cost import COVERING, candidates, saved_share
+from slowprobe.diagnose.rules._collate_kinds import Way, left_of_all, tried, ways
 from slowprobe.diagnose.rules._list_conversion import conversions
 from slowprobe.diagnose.rules._row_indexing import by_rows
 from slowprobe.timeline.hotspots import LineTime
@@ -40,7 +44,6 @@ from slowprobe.timeline.loop_changes import Factor, Reload
 
 MIN_COLLATE = 0.20  # of making a batch; below, mend the dataset. Cheap items reach it too: see MIN_SAVING
 MIN_SAVING = 0.03  # of loop time; with a range this wide, less would be a guess
-OWN = Factor(0.02, 0.3, 0.8)  # see "Saving" above
 DEFAULT = Factor(0.3, 0.6, 1.0)
 OTHERS = 0.5  # of collating: where another rule names most of it, the rest is not worth a finding
 MIN_SAMPLES = 5  # for naming a line
@@ -48,7 +51,7 @@ MIN_SAMPLES = 5  # for naming a line
 RULE = Rule(
     title="Collating takes much of making a batch",
     bottleneck="input",
-    needs=("loaders", "lines", "worker_lines", "partition", "replay", "source", "cores"),
+    needs=("loaders", "lines", "worker_lines", "partition", "replay", "source", "cores", "costs"),
     before=COVERING,
 )
 
@@ -77,7 +80,9 @@ def _collate_share(loader: LoaderFacts) -> float:
 def _diagnose(run: Any, loader: LoaderFacts) -> Diagnosis | None:
     share = _collate_share(loader)
     is_default = loader.collate_name in ("default_collate", "default_convert")
-    change = Reload(loader.id, collate=DEFAULT if is_default else OWN)
+    lines = _lines(run, loader)
+    found = [] if is_default else ways(run, loader, lines)
+    change = Reload(loader.id, collate=_default_left(run, loader) if is_default else left_of_all(found))
     if share < MIN_COLLATE or saved_share(run, change) < MIN_SAVING:
         return None
     if sum(each.share for each in conversions(run, loader) if each.line.bucket == "collate") > OTHERS * share:
@@ -85,16 +90,15 @@ def _diagnose(run: Any, loader: LoaderFacts) -> Diagnosis | None:
     if by_rows(run, loader) is not None:
         return None  # per-item-indexing has the edit
     collate_ms, name = float(loader.collate.mean()) * 1000, loader.collate_name or "collate_fn"
-    lines = _lines(run, loader)
     return Diagnosis(
         summary=(
             f"{name} takes {collate_ms:.1f} ms of the {(loader.make_s or 0) * 1000:.1f} ms in which a batch is made "
             f"({share:.0%}), and the loop waits for it."
         ),
         where=_where(lines, loader),
-        fix=Fix(text=_advice(run, lines, is_default)),
+        fix=Fix(text=_advice(found, is_default)),
         changes=[change],
-        basis="stated range",
+        basis="stated range" if tried(run, loader, "stacked") is None else "calibrated replay",
         evidence={
             "collate, ms a batch": round(collate_ms, 3),
             "dataset, ms a batch": round(float(loader.fetch.mean()) * 1000, 3),
@@ -116,15 +120,27 @@ def _where(lines: list[LineTime], loader: LoaderFacts) -> list[Where]:
     return found or place(loader.where)
 
 
-def _advice(run: Any, lines: list[LineTime], is_default: bool) -> str:
+def _default_left(run: Any, loader: LoaderFacts) -> Factor:
+    """Of default_collate: it copies what it collates, and that remains."""
+    least_ms = tried(run, loader, "stacked")
+    least = min(1.0, least_ms / (float(loader.collate.mean()) * 1000)) if least_ms else 0.0
+    return Factor(*(max(least, each) for each in (DEFAULT.best, DEFAULT.expected, DEFAULT.worst)))
+
+
+def _advice(found: Sequence[Way], is_default: bool) -> str:
     if is_default:
         return "Let the dataset return whole batches (__getitems__, or batch_size=None with a BatchSampler)."
-    text = run.source.line(lines[0].file, lines[0].line) if lines else ""
-    if "pad" in text or "cat(" in text:
+    kind = found[0].kind if found else "other"
+    if kind in ("padding", "rows"):
         return "Pad once for the whole batch: torch.nn.utils.rnn.pad_sequence(items, batch_first=True)."
-    if "tensor(" in text or "tolist(" in text:
+    if kind == "lists":
         return (
             "Stack the arrays once and convert once: torch.from_numpy(np.stack(items)); pad_sequence(items) where "
             "their lengths differ."
+        )
+    if kind == "elements":
+        return (
+            "Copy each item as a whole, without a Python loop over its values: torch.stack(items); "
+            "torch.nn.utils.rnn.pad_sequence(items, batch_first=True) where their lengths differ."
         )
     return "Copy each item once into one array for the batch, without a Python loop over its values."

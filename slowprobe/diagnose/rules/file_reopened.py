@@ -11,8 +11,9 @@ How it is seen: stack samples on the lines while batches are made, in workers or
 same file is read off the code: its arguments depend on no index, loop or other parameter of the item, and nothing keeps
 what was opened (a condition around it, a cached function). The fix is replayed with the lines cheaper.
 
-Saving: a stated range: nothing of the line's time remains at best, 0.1 is expected, 0.5 where the item itself is read
-on the same line.
+Saving: lines that only open, read all of a file or read the same each time are gone: kept, what they gave is looked up
+in a microsecond (up to 0.02 of their time). Where a line opens a file and reads the item from it, a stated range: 0.1
+of its time is expected to remain, from nothing to 0.5.
 
 Stays quiet when: it takes less than a tenth of making a batch, each item opens its own file (small-files), or the loop
 does not wait for batches. More workers would only do it at several places at once.
@@ -36,18 +37,18 @@ from typing import Any
 
 from slowprobe.diagnose.edits import diff, statement_lines
 from slowprobe.diagnose.finding import Fix
-from slowprobe.diagnose.making_parts import MIN_SAMPLES, cheaper, examined, hardly_waits, of_batch, part_of
+from slowprobe.diagnose.making_parts import MIN_SAMPLES, Part, cheaper, examined, hardly_waits, of_batch, part_of
 from slowprobe.diagnose.rule import Answer, Diagnosis, NotChecked, Passed, Rule
 from slowprobe.diagnose.rules._batch_cost import COVERING
 from slowprobe.diagnose.same_file import opener_at
-from slowprobe.diagnose.same_reading import reader_at
+from slowprobe.diagnose.same_reading import reader_at, reads_items
 from slowprobe.run.record import Site
 from slowprobe.timeline.loaders import LoaderFacts
 from slowprobe.timeline.loop_changes import Factor
 from slowprobe.timeline.making_stacks import StackTime
 
 MIN_PART = 0.1  # of making a batch; opening is pure loss, so a tenth of it is worth an edit
-REMAINING = Factor(0.0, 0.1, 0.5)  # see "Saving" above
+KEPT, READ = Factor(0.0, 0.0, 0.02), Factor(0.0, 0.1, 0.5)  # see "Saving" above
 KEEP_OPEN = "Open it once in every worker process, on first use, and keep it open."
 KEEP_DATA = "Read it once, in __init__ or on first use in every worker process, and keep what was read."
 LEVELS = 3  # from the call up to the dataset's __getitem__
@@ -85,7 +86,7 @@ def _diagnose(run: Any, loader: LoaderFacts) -> Diagnosis | Passed | NotChecked:
     share = of_batch(loader, part)
     if share < MIN_PART or part.samples < MIN_SAMPLES:
         return Passed(f"opening one file again takes {share:.0%} of making a batch")
-    change = cheaper(loader, part, REMAINING)
+    change = cheaper(loader, part, _remaining(run, part, openers, rereading))
     reason = hardly_waits(run, change)
     if reason:
         return Passed(f"opening one file again takes {share:.0%} of making a batch, but {reason}")
@@ -104,7 +105,7 @@ def _diagnose(run: Any, loader: LoaderFacts) -> Diagnosis | Passed | NotChecked:
         where=part.where,
         fix=Fix(text=KEEP_DATA, diff=_cached(run, site)) if again else Fix(text=KEEP_OPEN, diff=_diff(run, site, name)),
         changes=[change],
-        basis="stated range",
+        basis="stated range" if change.fetch.worst - change.fetch.best > 0.1 else "replay",
         evidence={
             "share of making a batch": round(share, 4),
             "ms a batch": round(share * (loader.make_s or 0) * 1000, 3),
@@ -112,6 +113,23 @@ def _diagnose(run: Any, loader: LoaderFacts) -> Diagnosis | Passed | NotChecked:
             "off the CPU": round(part.waiting, 3),
             "num_workers": loader.num_workers,
         },
+    )
+
+
+def _remaining(
+    run: Any, part: Part, openers: dict[tuple[Site, ...], tuple[str, ast.Call] | None], rereading: set[Site]
+) -> Factor:
+    """What remains of the lines together."""
+    names = {sites[0]: found[0] for sites, found in openers.items() if found is not None}
+    seconds = sum(part.lines.values())
+    reads = [
+        site
+        for site in part.lines
+        if site not in rereading and (site not in names or reads_items(run.source, site, names[site]))
+    ]
+    share = sum(part.lines[site] for site in reads) / seconds if seconds else 0.0
+    return Factor(
+        *(share * getattr(READ, case) + (1 - share) * getattr(KEPT, case) for case in ("best", "expected", "worst"))
     )
 
 

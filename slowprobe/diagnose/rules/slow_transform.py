@@ -10,8 +10,10 @@ How it is seen: stack samples of the training process inside the dataset, or of 
 cost of each batch; the CPU time of those samples tells computing from waiting for a disk or the network. The fix is
 replayed: the same batches, this line cheaper.
 
-Saving: a stated range, for what an edit can do depends on the line: 0.8 of its time remains when a cheaper operation is
-all there is, 0.5 is expected, and nothing remains when the result can be cached.
+Saving: a stated range, for what an edit can do depends on the line. Of a loop over an array's values, one operation on
+the array leaves 0.001 to 0.15 of the time (measured for 400 to 10,000 values, NumPy 2): expected 0.05, from 0.005 to
+0.2. Otherwise 0.8 remains when a cheaper operation is all there is, 0.5 is expected, and nothing remains when the
+result can be cached.
 
 Stays quiet when: the loop does not wait for batches (enough workers), other settings of the loader would hide most of
 the line's cost (workers-zero, workers-too-few, prefetch-shallow, head-of-line), or no line stands out.
@@ -28,6 +30,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import Any
 
+from slowprobe.diagnose.element_loops import is_element_loop
 from slowprobe.diagnose.finding import Fix
 from slowprobe.diagnose.hot_lines import making_lines, shares
 from slowprobe.diagnose.making_parts import storage_wait
@@ -43,7 +46,7 @@ MIN_SAVING = 0.05  # of loop time, beside what workers would save: medium severi
 MIN_LEFT = 0.5  # of what the line would save alone; where workers win back more, their absence is the cause
 MIN_SAMPLES = 10  # a tenth of a second
 MOSTLY_WAITING = 0.6  # off the CPU; a line that computes is off it for half of its time with two processes to a core
-REMAINING = Factor(0.0, 0.5, 0.8)  # see "Saving" above
+REMAINING, VECTORISED = Factor(0.0, 0.5, 0.8), Factor(0.005, 0.05, 0.2)  # see "Saving" above
 ENTRIES = ("__getitem__", "__getitems__", "__iter__", "__next__")  # all of the dataset is below these: no cause
 
 RULE = Rule(
@@ -148,7 +151,8 @@ def _by_function(lines: list[LineTime]) -> dict[str, list[LineTime]]:
 def _diagnose(run: Any, loader: LoaderFacts, spot: _Spot) -> Diagnosis | None:
     make_s = loader.make_s or 0.0
     part = spot.share * float(loader.fetch.mean()) / make_s
-    change = Reload(loader.id, fetch=REMAINING.of_part(spot.share))
+    by_values = all(is_element_loop(run, line) for line in spot.lines[:5])
+    change = Reload(loader.id, fetch=(VECTORISED if by_values else REMAINING).of_part(spot.share))
     if part < MIN_PART:
         return None
     beside_workers = saved_share_beside_workers(run, loader, change)

@@ -9,9 +9,10 @@ the bytes are too far away, or too many.
 How it is seen: wall time less CPU time of the dataset calls, less what waiting for a core explains (times that a core
 was taken away); stack samples on reading lines; bytes fetched from storage. The fix is replayed with the waiting gone.
 
-Saving: a stated range. Of the waiting nothing remains where the data fit into memory, 0.3 is expected of a local copy,
-and 0.9 where the storage is local already (measured by others: a faster local disk gave 0.92-1.03 times, leaving object
-storage 2 times).
+Saving: where a pass fits into free memory, the lines that read then take as long as reading as many bytes from memory
+took after the run (twice as long at worst). Otherwise a stated range: of the waiting 0.3 is expected to remain with a
+local copy, nothing at best, and 0.9 where the storage is local already (measured by others: a faster local disk gave
+0.92-1.03 times, leaving object storage 2 times).
 
 Stays quiet when: as many workers as cores hide most of the waiting (workers-zero and workers-too-few name their number;
 how many of them the storage serves at once is not known); only the first
@@ -46,7 +47,8 @@ from slowprobe.diagnose.making_parts import (
 from slowprobe.diagnose.rule import Answer, Diagnosis, NotChecked, Passed, Rule
 from slowprobe.diagnose.rules._batch_cost import BESIDE_WORKERS, COVERING
 from slowprobe.timeline.loaders import LoaderFacts
-from slowprobe.timeline.loop_changes import Factor
+from slowprobe.timeline.loop_changes import Factor, Reload
+from slowprobe.timeline.making_stacks import StackTime
 
 MIN_WAIT = 0.5  # of the dataset's time; with less, computing is what batches take
 MIN_READING = 0.5  # of the dataset's time on lines that read, or else pages from storage
@@ -57,7 +59,7 @@ REMAINING = Factor(0.0, 0.3, 0.9)  # see "Saving" above
 RULE = Rule(
     title="Making batches waits for storage",
     bottleneck="input",
-    needs=("loaders", "making_stacks", "source", "available_bytes", *BESIDE_WORKERS),
+    needs=("loaders", "making_stacks", "source", "available_bytes", "costs", *BESIDE_WORKERS),
     closer_than=("slow-transform",),
     before=COVERING,
 )
@@ -86,7 +88,9 @@ def _diagnose(run: Any, loader: LoaderFacts) -> Diagnosis | Passed | NotChecked:
         return Passed(f"the dataset waits {waiting:.0%} of its time, but {reading.share:.0%} of it on lines that read")
     if reading.samples < MIN_SAMPLES and reading.share >= MIN_READING:
         return NotChecked("too few stack samples were taken while batches were made")
-    change = cheaper(loader, Part("fetch", waiting), REMAINING)
+    held_up = part_of(run, loader, "fetch", lambda stack: _reads_or_waits(run, stack))
+    in_memory = _from_memory(run, loader, max(waiting, held_up.share))
+    change = in_memory or cheaper(loader, Part("fetch", waiting), REMAINING)
     reason = passes_for(run, loader, change)
     if reason:
         return Passed(f"the dataset waits for storage {waiting:.0%} of its time, but {reason}")
@@ -100,7 +104,7 @@ def _diagnose(run: Any, loader: LoaderFacts) -> Diagnosis | Passed | NotChecked:
         where=where.where,
         fix=Fix(text=_advice(run, loader)),
         changes=[change],
-        basis="stated range",
+        basis="stated range" if in_memory is None else "calibrated replay",
         evidence={
             "waiting, of the dataset's time": round(waiting, 4),
             "on lines that read": round(reading.share, 4),
@@ -118,6 +122,26 @@ def _storage_bytes_per_item(loader: LoaderFacts) -> float | None:
     read, workers = loader.making.read_bytes_per_batch, loader.making.workers
     items = sum(worker.items for worker in workers)
     return None if read is None or not items else read * sum(worker.batches for worker in workers) / items
+
+
+def _reads_or_waits(run: Any, stack: StackTime) -> bool:
+    """On a line that reads, or off the CPU for most of its time for no other known reason."""
+    kind = kind_of(run.source, stack)
+    return kind in ("read", "decode") or (kind is None and stack.cpu_s < (1 - MIN_WAIT) * stack.seconds)
+
+
+def _from_memory(run: Any, loader: LoaderFacts, share: float) -> Reload | None:
+    """This share of the dataset's time read from memory; None where a pass does not fit, or nothing was tried."""
+    ms_per_mb, read, size, free = (
+        run.costs.get("read_ms_per_mb"),
+        loader.making.rchar_per_batch,
+        pass_bytes(loader),
+        run.available_bytes,
+    )
+    if ms_per_mb is None or not read or not size or not free or size > free:
+        return None
+    of_memory = read / 1e6 * ms_per_mb / 1e3 / (share * float(loader.fetch.mean()))
+    return Reload(loader.id, fetch=Factor(*(min(1.0, of_memory * times) for times in (1, 1, 2))).of_part(share))
 
 
 def _advice(run: Any, loader: LoaderFacts) -> str:
