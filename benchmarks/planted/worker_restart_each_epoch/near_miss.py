@@ -9,7 +9,7 @@ from torch.utils.data import DataLoader, Dataset
 
 
 class Episode(Dataset):
-    def __init__(self, size=24_000):
+    def __init__(self, size=12_000):
         self.size = size
 
     def __len__(self):
@@ -35,15 +35,14 @@ def train(loader, inputs, passes=1, width=64):
     print(f"loop_seconds={time.perf_counter() - start:.4f}")
 
 
-def episodes(batch_size=64):
+def episodes(batch_size=16):
     return DataLoader(Episode(), batch_size=batch_size, num_workers=2)
 
 
 def main():
-    train(episodes(), 64, passes=1)
+    train(episodes(), 64, width=12_000, passes=1)
 
 
 if __name__ == "__main__":
     torch.manual_seed(0)
-    torch.set_num_threads(1)
     main()

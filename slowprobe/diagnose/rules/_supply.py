@@ -106,9 +106,14 @@ def supply_of(split: Partition, loader: LoaderFacts) -> Supply | None:
 
 
 def cores_used(model: LoaderModel, supply: Supply) -> float:
-    """Mean number of cores that the step and the workers keep at work: CPU seconds a batch over seconds a batch."""
-    alone = model.alone("expected")
-    cpu_s = alone.cores.step * float(alone.consume.mean()) + float(alone.cpu.mean())
+    """Mean number of cores that the step and the workers keep at work: CPU seconds a batch over seconds a batch.
+
+    Threads that libraries start in the workers are at work, too.
+    """
+    alone, workers = model.alone("expected"), model.loader.making.workers
+    native_s = sum(worker.native_cpu_ns or 0 for worker in workers) / 1e9
+    per_batch_s = native_s / max(sum(worker.batches for worker in workers), 1)
+    cpu_s = alone.cores.step * float(alone.consume.mean()) + float(alone.cpu.mean()) + per_batch_s
     return cpu_s / (supply.wait_s + supply.step_s)
 
 

@@ -41,6 +41,7 @@ RULE = Rule(
     bottleneck="input",
     needs=("steps", "loaders", "worker_lines", "neighbours", "cores_per_rank", "source"),
     closer_than=("cpu-oversubscribed", "slow-transform"),
+    before=("workers-too-few", "prefetch-shallow", "head-of-line", "slow-transform"),
 )
 
 
