@@ -2,7 +2,8 @@
 
 A waiting thread asks for the interpreter lock after the switch interval (5 ms by default). Until then the sampled
 thread runs on, past short pure-Python code, to the next call that lets go by itself: at 1 ms, code of 0.35 ms was never
-seen; at 50 µs it was given 36 of its 43 %. But where several Python threads compete, each would ask that often.
+seen; at 50 µs it was given 36 of its 43 %. But where several Python threads compete, each would ask that often: a loop
+beside a thread that computes in Python waits 5 ms for it again and again, and at 1 ms lost a fifth of that.
 
 Linux ends a timed wait up to 50 µs late (the timer slack of a thread). Items that make a tensor let go after 60 to 200
 µs: with that slack, 3 of 180 samples fell into the 60 % of an item before its tensor, whatever the interval; without
@@ -22,7 +23,6 @@ _PR_SET_TIMERSLACK = 29  # of linux/prctl.h
 _SLACK_NS = 1  # the least: 0 would be the default again
 BURST_S, PERIOD_S = 0.25, 1.0
 NATURAL_EVERY = 2  # beats; then the sampler waits for the interpreter as any thread of the user's would
-SHARED_S = 1e-3
 
 
 def wait_exactly() -> None:
@@ -50,10 +50,14 @@ class TurnTaking:
         self._change(ALONE_S)
 
     def adapt(self, contended: bool, measures: bool) -> None:
-        """Follow whether other Python threads are at work; measures: whether to find out what they would wait."""
+        """Follow whether other Python threads are at work; measures: whether to find out what they would wait.
+
+        Beside others the interval is the user's: the training thread itself waits that long for them at every turn, and
+        would be faster than without slowprobe.
+        """
         self._beats += 1
         self.natural = measures and not contended and self._beats % NATURAL_EVERY == 0
-        self._change(self._users if self.natural else SHARED_S if contended else ALONE_S)
+        self._change(self._users if self.natural or contended else ALONE_S)
 
     def restore(self) -> None:
         """Put the user's interval back, unless they have changed it since."""
