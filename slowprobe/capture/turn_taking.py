@@ -7,7 +7,7 @@ beside a thread that computes in Python waits 5 ms for it again and again, and a
 
 Linux ends a timed wait up to 50 µs late (the timer slack of a thread). Items that make a tensor let go after 60 to 200
 µs: with that slack, 3 of 180 samples fell into the 60 % of an item before its tensor, whatever the interval; without
-it and at 10 µs, 100 of 180.
+it and at 20 µs, 50 to 70 of 180. At 10 µs there were 80 to 100, and three times the CPU time of asking (0.2 ms a sample).
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ import sys
 import time
 from collections.abc import Callable
 
-ALONE_S = 1e-5  # at 5 µs the waiting thread kept a core busy by asking again and again
-WORKER_S = 1e-5  # items take µs: the sampler must not wait for the next line that lets go by itself
+ALONE_S = 2e-5  # at 5 µs the waiting thread kept a third of a core busy by asking again and again
+WORKER_S = 2e-5  # items take µs: the sampler must not wait for the next line that lets go by itself
 _PR_SET_TIMERSLACK = 29  # of linux/prctl.h
 _SLACK_NS = 1  # the least: 0 would be the default again
 BURST_S, PERIOD_S = 0.25, 1.0
