@@ -7,7 +7,8 @@ beside a thread that computes in Python waits 5 ms for it again and again, and a
 
 Linux ends a timed wait up to 50 µs late (the timer slack of a thread). Items that make a tensor let go after 60 to 200
 µs: with that slack, 3 of 180 samples fell into the 60 % of an item before its tensor, whatever the interval; without
-it and at 20 µs, 50 to 70 of 180. At 10 µs there were 80 to 100, and three times the CPU time of asking (0.2 ms a sample).
+it and at 20 µs, 50 to 70 of 180. At 10 µs there were 80 to 100, for three times the CPU time of asking (0.2 ms a
+sample).
 """
 
 from __future__ import annotations

@@ -33,9 +33,9 @@ class Source:
 
 
 def main():
-    source = Source(DataLoader(Rows(150_000), batch_size=64, shuffle=True, collate_fn=as_it_is))
     model = nn.Sequential(nn.Linear(20, 1_024), nn.ReLU(), nn.Linear(1_024, 1))
     optimizer = torch.optim.Adam(model.parameters(), fused=True)
+    source = Source(DataLoader(Rows(150_000), batch_size=64, shuffle=True, collate_fn=as_it_is))
     start = time.perf_counter()
     for _ in range(750):
         x, y = source.batch()

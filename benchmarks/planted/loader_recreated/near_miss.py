@@ -34,9 +34,9 @@ class Source:
 
 
 def main():
-    source = Source(DataLoader(Rows(150_000), batch_size=64, shuffle=True, collate_fn=as_it_is))
     model = nn.Sequential(nn.Linear(20, 3_072), nn.ReLU(), nn.Linear(3_072, 1))
     optimizer = torch.optim.Adam(model.parameters(), fused=True)
+    source = Source(DataLoader(Rows(150_000), batch_size=64, shuffle=True, collate_fn=as_it_is))
     next(iter(source.loader))
     start = time.perf_counter()
     for _ in range(2_300):
