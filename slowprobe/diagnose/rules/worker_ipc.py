@@ -62,6 +62,8 @@ RULE = Rule(
     title="Handing batches over from workers holds up the loop",
     bottleneck="input",
     needs=("loaders", "loader_models", "partition", "receiving", "collecting", "source"),
+    closer_than=("workers-too-few",),  # the loop takes no more batches over, however many make them
+    before=("slow-transform",),
 )
 
 
