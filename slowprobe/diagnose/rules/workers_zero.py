@@ -77,7 +77,7 @@ def recommended_workers(run: Any, loader: LoaderFacts, overlap: bool = True) -> 
     points = [point for point in curve.points if 1 <= point.num_workers <= most]
     best = min((point.expected_s for point in points), default=0.0)
     enough = (point.num_workers for point in points if point.expected_s <= best * WORTHWHILE)
-    return min(enough, default=1)
+    return int(min(enough, default=1))
 
 
 def _diagnose(run: Any, loader: LoaderFacts) -> Diagnosis | None:
