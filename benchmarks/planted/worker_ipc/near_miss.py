@@ -18,7 +18,7 @@ class Boxes(Dataset):
 
     def __getitem__(self, index):
         shift = index % 50
-        return [dict(entry, box=[side + shift for side in entry["box"]]) for entry in self.annotation]
+        return [dict(entry, kind=(entry["kind"] + shift) % 9) for entry in self.annotation]
 
 
 def as_lists(items):

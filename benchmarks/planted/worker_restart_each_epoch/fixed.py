@@ -39,9 +39,10 @@ def episodes(batch_size=16):
 
 
 def main():
-    train(episodes(), 64, width=12_000, passes=40)
+    train(episodes(), 64, width=1_000, passes=40)
 
 
 if __name__ == "__main__":
     torch.manual_seed(0)
+    torch.set_num_threads(1)
     main()

@@ -9,7 +9,7 @@ from torch.utils.data import DataLoader, Dataset
 
 
 class Episode(Dataset):
-    def __init__(self, size=12_000):
+    def __init__(self, size=48_000):
         self.size = size
 
     def __len__(self):
@@ -39,9 +39,10 @@ def episodes(batch_size=16):
 
 
 def main():
-    train(episodes(), 64, width=12_000, passes=1)
+    train(episodes(), 64, width=1_000, passes=1)
 
 
 if __name__ == "__main__":
     torch.manual_seed(0)
+    torch.set_num_threads(1)
     main()
