@@ -68,16 +68,17 @@ def recommended_workers(run: Any, loader: LoaderFacts, overlap: bool = True) -> 
     That is one a core for batches that are computed; more where a batch waits for its data, unless that comes from
     where not all can be served at the same time (a disk): `overlap`. Reads cores, input_curves and loader_models.
     """
+    cores = float(run.cores)
     curve, model = run.input_curves.get(loader.id), run.loader_models.get(loader.id)
     if curve is None or model is None:
-        return max(1, math.floor(run.cores))
+        return max(1, math.floor(cores))
     alone = model.alone("expected")
     busy = float(alone.cpu.sum()) / max(float((alone.cpu + alone.idle).sum()), 1e-9)
-    most = max(1.0, run.cores / max(busy, 1e-3) if overlap else run.cores)
+    most = max(1.0, cores / max(busy, 1e-3) if overlap else cores)
     points = [point for point in curve.points if 1 <= point.num_workers <= most]
     best = min((point.expected_s for point in points), default=0.0)
     enough = (point.num_workers for point in points if point.expected_s <= best * WORTHWHILE)
-    return int(min(enough, default=1))
+    return min(enough, default=1)
 
 
 def _diagnose(run: Any, loader: LoaderFacts) -> Diagnosis | None:
