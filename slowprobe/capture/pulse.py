@@ -8,6 +8,8 @@ import time
 from collections.abc import Callable
 from functools import partial
 
+from slowprobe.capture.turn_taking import wait_exactly
+
 PERIOD_S = 0.01  # 100 Hz at most
 LONGEST_PERIOD_S = 0.1
 EARLY_S = 20.0
@@ -43,6 +45,7 @@ class Pulse(threading.Thread):
     def run(self) -> None:
         """Beat until told to stop."""
         sampling = flushing = True
+        wait_exactly()  # for the interpreter: until then, short Python code would be over
         began = time.monotonic()
         next_flush = began + FLUSH_PERIOD_S
         cost_s = 0.0

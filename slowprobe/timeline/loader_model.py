@@ -95,6 +95,11 @@ class LoaderModel:
         known = self._steps[~np.isnan(self._steps)]
         return known if len(known) else np.zeros(1)
 
+    @property
+    def step_cpu_s(self) -> float:
+        """Mean CPU seconds of a recorded step, its threads together: waiting for a core is not in it."""
+        return self._machine.step_cores * float(self.consume.mean())
+
     @cached_property
     def waits_s(self) -> float:
         """Recorded wait a batch."""

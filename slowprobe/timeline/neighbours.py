@@ -5,13 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from slowprobe.run.schema import Resources
-from slowprobe.run.worker_records import WorkerBatches
+from slowprobe.run.worker_records import WorkerBatches, WorkerResources
 from slowprobe.timeline.recording import Recording
 
 FULL = 0.9  # of all cores at work: somebody waited for a core
-TAKEN = (
-    0.15  # of all cores; less may be the run's own: collate and hand-over of its workers are in no clock that is read
-)
+TAKEN = 0.15  # of all cores; less may be the run's own: processes it starts, and workers between two readings
+UNCOUNTED = 1.2  # of a worker's time in the dataset, where its process was not read: collate and hand-over come on top
 
 
 @dataclass(frozen=True)
@@ -37,7 +36,13 @@ def neighbours(recording: Recording, workers: list[Recording]) -> Neighbours | N
     total_s = busy_s + idle_s
     if total_s <= 0:
         return None
-    made = (part for worker in workers for part in worker.run.of(WorkerBatches))
-    workers_s = sum(part.every * sum(part.fetch_cpu) for part in made) / 1e9
-    others_s = max(0.0, busy_s - (last.cpu_s - first.cpu_s) - 1.2 * workers_s)  # collate and hand-over are not counted
+    workers_s = sum(_worker_s(worker, last.at_ns) for worker in workers)
+    others_s = max(0.0, busy_s - (last.cpu_s - first.cpu_s) - workers_s)
     return Neighbours(busy_s / total_s, others_s / total_s)
+
+
+def _worker_s(worker: Recording, until_ns: int) -> float:
+    """CPU seconds of a worker process, all its threads: a library's (BLAS, OpenMP) take as much as Python's own."""
+    read_ns = max((record.cpu_ns for record in worker.run.of(WorkerResources) if record.at_ns <= until_ns), default=0)
+    made_ns = sum(part.every * max(0, cpu_ns) for part in worker.run.of(WorkerBatches) for cpu_ns in part.fetch_cpu)
+    return max(read_ns, UNCOUNTED * made_ns) / 1e9

@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 import sys
+import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from slowprobe.capture.turn_taking import ALONE_S, NATURAL_EVERY, SHARED_S, WORKER_S, SamplingBursts, TurnTaking
+from slowprobe.capture.turn_taking import (
+    ALONE_S,
+    NATURAL_EVERY,
+    WORKER_S,
+    SamplingBursts,
+    TurnTaking,
+    wait_exactly,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -52,6 +61,24 @@ def test_every_beat_samples_unless_the_lock_is_to_be_measured() -> None:
             assert sys.getswitchinterval() == pytest.approx(5e-3 if taking.natural else ALONE_S, rel=0.1)
         assert sum(natural) == (4 if measures else 0)
     taking.adapt(contended=True, measures=True)
-    assert not taking.natural and sys.getswitchinterval() == pytest.approx(SHARED_S, rel=0.1)
+    assert not taking.natural and sys.getswitchinterval() == pytest.approx(5e-3, rel=0.1)
     taking.restore()
     assert sys.getswitchinterval() == pytest.approx(5e-3, rel=0.1)
+
+
+@pytest.mark.skipif(not Path("/proc/self/timerslack_ns").exists(), reason="no timer slack to be read here")
+def test_only_the_waiting_thread_loses_its_timer_slack() -> None:
+    def slack_ns() -> int:
+        return int(Path(f"/proc/{threading.get_native_id()}/timerslack_ns").read_text())
+
+    before, inside = slack_ns(), []
+
+    def exact() -> None:
+        wait_exactly()
+        inside.append(slack_ns())
+
+    thread = threading.Thread(target=exact)
+    thread.start()
+    thread.join()
+    assert inside == [1]
+    assert slack_ns() == before

@@ -78,14 +78,15 @@ def test_a_loop_is_one_spot(tmp_path):
 
 
 def test_waiting_is_told_from_computing(tmp_path):
-    verdict = ask(RULE, record(tmp_path, BLUR, workers=2, cores=2, cpu=0.1))
+    """On one core, more workers would not wait at the same time for all of it."""
+    verdict = ask(RULE, record(tmp_path, BLUR, workers=2, cores=1, cpu=0.35))
     assert verdict.diagnosis.title == "A file or network read holds up the batches"
     assert "local or in-memory copy" in verdict.diagnosis.fix.text
 
 
 def test_waiting_for_a_core_is_computing(tmp_path):
     """As much off the CPU; in each worker the core was taken away 2000 times, for a millisecond at least."""
-    verdict = ask(RULE, record(tmp_path, BLUR, workers=2, cores=2, cpu=0.1, switches=2000))
+    verdict = ask(RULE, record(tmp_path, BLUR, workers=2, cores=1, cpu=0.35, switches=2000))
     assert verdict.diagnosis.title == ""
     assert "computing" in verdict.diagnosis.summary
 

@@ -39,7 +39,7 @@ def record(tmp_path, *, first_shard=140, fetch_ms=30.0, step_ms=10.0, iterable=T
 def test_slow_names_the_sharding_and_saves_the_waits_of_the_tail(tmp_path):
     """120 batches are left to one worker, each 20 ms longer than a step; four workers hide all of them."""
     verdict = ask(RULE, record(tmp_path))
-    assert verdict.lines == [3, 7]
+    assert verdict.lines == [4, 7]
     assert verdict.saved_s == pytest.approx(120 * 0.020, rel=0.2)
     assert "info.num_workers" in verdict.diagnosis.fix.diff
     assert verdict.diagnosis.evidence["workers"]["rows"][0][:2] == [0, 140]

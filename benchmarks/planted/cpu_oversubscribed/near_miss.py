@@ -18,13 +18,13 @@ class Simulated(Dataset):
     def __getitem__(self, index):
         rng = np.random.default_rng()
         state = rng.random((24, 24), dtype=np.float32)
-        for _ in range(2):
+        for _ in range(1):
             state = np.tanh(state @ state.T / 24)
         return state, state.mean()
 
 
 def main():
-    torch.set_num_threads(1)
+    torch.set_num_threads(CORES)
     loader = DataLoader(Simulated(), batch_size=16, num_workers=2 * CORES)
     model = nn.Sequential(nn.Flatten(), nn.Linear(576, 2_000), nn.ReLU(), nn.Linear(2_000, 1))
     optimizer = torch.optim.SGD(model.parameters(), lr=1e-3, fused=True)

@@ -15,7 +15,7 @@ class Files(IterableDataset):
         info = get_worker_info()
         rng = np.random.default_rng(info.id)
         for _ in range(SIZES[info.id]):
-            time.sleep(0.002)
+            time.sleep(0.0005)
             yield rng.random(50, dtype=np.float32), np.float32(info.id)
 
 
@@ -34,10 +34,10 @@ def train(loader, inputs, passes=1, width=64):
 
 
 def main():
-    train(DataLoader(Files(), batch_size=20, num_workers=len(SIZES)), 50, width=10_000)
+    loader = DataLoader(Files(), batch_size=20, num_workers=len(SIZES))
+    train(loader, 50, width=20_000)
 
 
 if __name__ == "__main__":
     torch.manual_seed(0)
-    torch.set_num_threads(1)
     main()

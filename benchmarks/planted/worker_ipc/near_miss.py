@@ -6,7 +6,7 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
-BOXES = 20
+BOXES = 5
 
 
 class Boxes(Dataset):
@@ -14,11 +14,11 @@ class Boxes(Dataset):
         self.annotation = [{"box": [i, i + 1.5, i + 2.5, i + 3.5], "kind": i % 9, "crowd": False} for i in range(BOXES)]
 
     def __len__(self):
-        return 50_000
+        return 6_400
 
     def __getitem__(self, index):
         shift = index % 50
-        return [dict(entry, box=[side + shift for side in entry["box"]]) for entry in self.annotation]
+        return [dict(entry, kind=(entry["kind"] + shift) % 9) for entry in self.annotation]
 
 
 def as_lists(items):
@@ -31,7 +31,7 @@ def to_tensor(items):
 
 def main():
     loader = DataLoader(Boxes(), batch_size=32, num_workers=2, collate_fn=as_lists)
-    model = nn.Sequential(nn.Flatten(), nn.Linear(80, 64), nn.ReLU(), nn.Linear(64, 1))
+    model = nn.Sequential(nn.Flatten(), nn.Linear(20, 40_000), nn.ReLU(), nn.Linear(40_000, 1))
     optimizer = torch.optim.SGD(model.parameters(), lr=1e-6, fused=True)
     start = time.perf_counter()
     for items in loader:
@@ -44,5 +44,4 @@ def main():
 
 if __name__ == "__main__":
     torch.manual_seed(0)
-    torch.set_num_threads(1)
     main()

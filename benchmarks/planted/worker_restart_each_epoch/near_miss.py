@@ -9,7 +9,7 @@ from torch.utils.data import DataLoader, Dataset
 
 
 class Episode(Dataset):
-    def __init__(self, size=24_000):
+    def __init__(self, size=48_000):
         self.size = size
 
     def __len__(self):
@@ -17,7 +17,6 @@ class Episode(Dataset):
 
     def __getitem__(self, index):
         rng = np.random.default_rng()
-        time.sleep(0.0002)
         return rng.random((8, 8), dtype=np.float32), np.float32(rng.random())
 
 
@@ -35,12 +34,12 @@ def train(loader, inputs, passes=1, width=64):
     print(f"loop_seconds={time.perf_counter() - start:.4f}")
 
 
-def episodes(batch_size=64):
+def episodes(batch_size=16):
     return DataLoader(Episode(), batch_size=batch_size, num_workers=2)
 
 
 def main():
-    train(episodes(), 64, passes=1)
+    train(episodes(), 64, width=1_000, passes=1)
 
 
 if __name__ == "__main__":

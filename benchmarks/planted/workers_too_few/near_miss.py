@@ -10,7 +10,7 @@ from torch.utils.data import DataLoader, Dataset
 
 class RemoteTable(Dataset):
     def __len__(self):
-        return 12_000
+        return 6_000
 
     def fetch(self, key):
         time.sleep(0.0001)
@@ -37,10 +37,9 @@ def train(loader, inputs, passes=1, width=64):
 
 def main():
     loader = DataLoader(RemoteTable(), batch_size=16, num_workers=1)
-    train(loader, 40, width=12_000)
+    train(loader, 40, width=40_000)
 
 
 if __name__ == "__main__":
     torch.manual_seed(0)
-    torch.set_num_threads(1)
     main()

@@ -12,7 +12,7 @@ from slowprobe.timeline.loop_changes import Reload
 
 COVERING = ("workers-zero", "workers-too-few", "repeated-deterministic-prep")
 """Rules whose edit does the work at other places, or keeps whatever it made: what makes it so much goes before them."""
-BESIDE_WORKERS = ("partition", "replay", "cores", "input_curves")
+BESIDE_WORKERS = ("partition", "replay", "cores", "input_curves", "loader_models")
 DEEP = 16  # batches a worker; what a queue of that length does not bridge is no spell
 
 
@@ -27,12 +27,12 @@ def saved_share(run: Any, change: Reload) -> float:
     return float(outlook.saved_s / outlook.before_s) if outlook.before_s > 0 else 0.0
 
 
-def saved_share_beside_workers(run: Any, loader: LoaderFacts, change: Reload) -> float:
+def saved_share_beside_workers(run: Any, loader: LoaderFacts, change: Reload, overlap: bool = False) -> float:
     """What the change saves once the loader has the workers and the queue it should: those may hide the whole cost.
 
-    Reads BESIDE_WORKERS.
+    overlap: whether more workers than cores wait at the same time (see `recommended_workers`). Reads BESIDE_WORKERS.
     """
-    settings = _settings(run, loader)
+    settings = _settings(run, loader, overlap)
     if settings is None:
         return saved_share(run, change)
     with_settings = run.replay.outlook([settings])
@@ -43,17 +43,17 @@ def saved_share_beside_workers(run: Any, loader: LoaderFacts, change: Reload) ->
     return float((after - both.expected_s) / after) if after > 0 else 0.0
 
 
-def _settings(run: Any, loader: LoaderFacts) -> Reload | None:
+def _settings(run: Any, loader: LoaderFacts, overlap: bool) -> Reload | None:
     """What saves most of what workers-zero, workers-too-few, prefetch-shallow and head-of-line would have of it."""
     if not loader.num_workers:
-        return Reload(loader.id, recommended_workers(run, loader), persistent_workers=True)
+        return Reload(loader.id, recommended_workers(run, loader, overlap), persistent_workers=True)
     supply = supply_of(run.partition, loader)
     if supply is None or supply.wait_share < MIN_WAIT:
         return None
     settings = [Reload(loader.id, prefetch_factor=max(DEEP, loader.prefetch_factor))]
     if (supply.held_share or 0.0) >= HELD and loader.making.in_order:
         settings.append(Reload(loader.id, in_order=False))
-    workers = 0 if supply.suffices or unsharded(loader) else recommended_workers(run, loader)
+    workers = 0 if supply.suffices or unsharded(loader) else recommended_workers(run, loader, overlap)
     if workers > loader.num_workers:
         settings.append(Reload(loader.id, workers))
     return max(settings, key=lambda each: float(run.replay.outlook([each]).saved_s))

@@ -105,10 +105,15 @@ def supply_of(split: Partition, loader: LoaderFacts) -> Supply | None:
     return Supply(loader, wait_s, loader.make_s / loader.num_workers, float(known.mean()), share)
 
 
-def cores_used(model: LoaderModel, supply: Supply) -> float:
-    """Mean number of cores that the step and the workers keep at work: CPU seconds a batch over seconds a batch."""
-    alone = model.alone("expected")
-    cpu_s = alone.cores.step * float(alone.consume.mean()) + float(alone.cpu.mean())
+def cores_used(model: LoaderModel, supply: Supply, taking_s: float = 0.0) -> float:
+    """Mean number of cores that the loop and the workers keep at work: CPU seconds a batch over seconds a batch.
+
+    taking_s: of them, to take a batch over. Threads that libraries start in the workers are at work, too.
+    """
+    alone, workers = model.alone("expected"), model.loader.making.workers
+    native_s = sum(worker.native_cpu_ns or 0 for worker in workers) / 1e9
+    per_batch_s = native_s / max(sum(worker.batches for worker in workers), 1)
+    cpu_s = alone.cores.step * float(alone.consume.mean()) + float(alone.cpu.mean()) + per_batch_s + taking_s
     return cpu_s / (supply.wait_s + supply.step_s)
 
 
@@ -119,9 +124,9 @@ def wanted_cores(model: LoaderModel) -> float:
     return cpu_s / (cpu_s + idle_s) if cpu_s + idle_s > 0 else 1.0
 
 
-def has_room(run: Any, model: LoaderModel, supply: Supply) -> bool:
+def has_room(run: Any, model: LoaderModel, supply: Supply, taking_s: float = 0.0) -> bool:
     """Whether a core is idle for one more worker. Reads cores_per_rank."""
-    idle = run.cores_per_rank - cores_used(model, supply)
+    idle = run.cores_per_rank - cores_used(model, supply, taking_s)
     return bool(idle >= ROOM * wanted_cores(model))
 
 

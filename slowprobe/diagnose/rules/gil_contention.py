@@ -43,6 +43,7 @@ RULE = Rule(
     title="Another Python thread holds the training thread up",
     bottleneck="host",
     needs=("steps", "lines", "other_threads", "partition", "source", "settings"),
+    closer_than=("external-wait",),
 )
 
 
@@ -70,14 +71,18 @@ def check(run: Any) -> Answer:
 
 
 def _off_cpu_s(run: Any, bucket: str) -> float:
+    return sum(line.seconds * line.waiting for line in _held_up(run, bucket))
+
+
+def _held_up(run: Any, bucket: str) -> list[LineTime]:
     lines: list[LineTime] = run.lines
-    return sum(
-        line.seconds * line.waiting
+    return [
+        line
         for line in lines
         if (line.scope, line.bucket) == ("step", bucket)
         and line.waiting <= MAX_WAITING
         and line.callee.rpartition(".")[2] not in OWN_WAITS
-    )
+    ]
 
 
 def _diagnose(run: Any, other: OtherWork, lost: dict[str, float], off_s: float) -> Diagnosis:
@@ -99,6 +104,7 @@ def _diagnose(run: Any, other: OtherWork, lost: dict[str, float], off_s: float) 
         ),
         changes=[Scale(bucket, "step", seconds, REMAINING) for bucket, seconds in lost.items() if seconds > 0],
         basis="stated range",
+        covers=[line.site for bucket in lost for line in _held_up(run, bucket)],
         evidence={
             "CPU of other Python threads, seconds": round(other.cpu_s, 3),
             "training thread off the CPU in steps, seconds": round(off_s, 3),

@@ -51,6 +51,7 @@ RULE = Rule(
     title="A new iterator is made for every batch",
     bottleneck="input",
     needs=("loaders", "partition", "lines", "source", "cores_per_rank"),
+    closer_than=("python-bound",),  # what ends an iterator is no span: Python code on the same line
 )
 
 

@@ -155,7 +155,7 @@ def _diagnose(run: Any, loader: LoaderFacts, spot: _Spot) -> Diagnosis | None:
     change = Reload(loader.id, fetch=(VECTORISED if by_values else REMAINING).of_part(spot.share))
     if part < MIN_PART:
         return None
-    beside_workers = saved_share_beside_workers(run, loader, change)
+    beside_workers = saved_share_beside_workers(run, loader, change, overlap=True)
     if beside_workers < max(MIN_SAVING, MIN_LEFT * saved_share(run, change)):
         return None
     waiting = _waiting(loader, spot)

@@ -7,15 +7,16 @@ Why it is slow: a forked worker begins with everything in place, in 10 to 20 ms.
 torch and the script again, and gets the dataset through a pipe, pickled: 1 to 4 s, and more for a large dataset, one
 worker after the other.
 
-How it is seen: the time from the iterator's beginning to the first batch that each worker begins, per start; the
-training thread's samples in pickling. The fix is replayed: the same starts, by fork or without the pickled
-state.
+How it is seen: the time from the iterator's beginning to the first batch that each worker begins, per start; the time
+of ending workers after a last pass (each takes its copy of the dataset apart); the training thread's samples in
+pickling. The fix is replayed: the same starts, by fork or without the pickled state.
 
-Saving: a stated range. By fork 0.02 remains of a start (10-20 ms against seconds). Where workers must be spawned, what
-the training thread spent on pickling goes, doubled at best (each worker unpickles it again).
+Saving: a stated range. By fork, what forking takes for each worker remains: 17 ms to start it, 12 until it begins and 9
+to end it, as measured; half of that at best, three times at worst. Where workers must be spawned, what the training
+thread spent on pickling goes, doubled at best (each worker unpickles it again).
 
 Stays quiet when: workers are forked, a start takes less than 0.2 s, starts after the first are what it costs and
-keeping the workers mends that (worker-restart-each-epoch), or starting takes less than 1 % of loop time or than 10 s.
+keeping the workers mends that (worker-restart-each-epoch), or starting takes less than 1 % of loop time.
 
 Fix: DataLoader(..., multiprocessing_context="fork") where no accelerator or thread is in use before; else keep big
 state out of the dataset object: a path in __init__, the data opened on first use or in worker_init_fn; and the script's
@@ -26,6 +27,7 @@ Sources: Python documentation of multiprocessing (start methods; not fork by def
 
 from __future__ import annotations
 
+from collections import defaultdict
 from typing import Any
 
 import numpy as np
@@ -34,15 +36,15 @@ from slowprobe.diagnose.edits import place, set_arguments
 from slowprobe.diagnose.finding import Fix
 from slowprobe.diagnose.hot_lines import may_wait_for_device
 from slowprobe.diagnose.rule import Answer, Diagnosis, NotApplicable, NotChecked, Passed, Rule
-from slowprobe.timeline.loader_model import starts_s
+from slowprobe.timeline.loader_model import BOOT_S, FORK_S, STOP_S, starts_s
 from slowprobe.timeline.loaders import LoaderFacts
 from slowprobe.timeline.loop_changes import Change, Factor, Scale
+from slowprobe.timeline.recording import KIND
 
 MIN_START_S = 0.2  # ten times what a forked worker needs
 HEAVY = 0.2  # of a start; unpickling takes as long again in each worker, so that both are most of it
-ONCE_S = 10.0  # it comes once, however long the training: a large share of a short trial is nothing of a long one
 MIN_SHARE = 0.01  # of loop time; below, it is lost in the noise between epochs
-BY_FORK = Factor(0.01, 0.02, 0.1)
+FORKED = {"best": 0.5, "expected": 1.0, "worst": 3.0}  # of what forking was measured to take; a large process, longer
 PICKLING = "multiprocessing/reduction.py"  # what comes after it, waiting at a full pipe, is the interpreter's start
 IMPORTS = ("threading", "Thread(")  # a process with threads is not safe to fork
 
@@ -84,16 +86,15 @@ def _diagnose(run: Any, loader: LoaderFacts) -> Diagnosis | Passed | NotChecked:
     if seconds < MIN_SHARE * run.partition.loop_s:
         owner = "; the starts after the first are worker-restart-each-epoch's" if restarts else ""
         return Passed(f"the loop waits {seconds / run.partition.loop_s:.1%} of its time for starting workers{owner}")
-    if seconds < ONCE_S:
-        return Passed(f"starting the workers costs {seconds:.1f} s, once a training")
     pickling, forks = _pickling_share(run, loader), _may_fork(run)
-    remains = BY_FORK if forks else Factor(max(0.0, 1 - 2 * pickling), 1 - pickling, 1.0)
+    remains = _by_fork(loader, seconds) if forks else Factor(max(0.0, 1 - 2 * pickling), 1 - pickling, 1.0)
     changes: list[Change] = [Scale(change.bucket, change.scope, change.seconds, remains) for change in waited]
+    once = "" if restarts else ", once, however long the training"
     spawn = [worker.spawn_s for worker in loader.making.workers]
     return Diagnosis(
         summary=(
             f"The loop waits {seconds:.1f} s for {'the first start of ' if restarts else ''}"
-            f"{loader.num_workers} workers: "
+            f"{loader.num_workers} worker{'s' if loader.num_workers > 1 else ''}{once}: "
             f"{_method(loader)} begins a new interpreter for each, {float(np.median(spawn)):.1f} s; pickling the "
             f"dataset takes {pickling:.0%} of a start."
         ),
@@ -114,15 +115,24 @@ def _diagnose(run: Any, loader: LoaderFacts) -> Diagnosis | Passed | NotChecked:
 
 
 def _waited(run: Any, loader: LoaderFacts, part: float) -> list[Scale]:
-    """The loop's seconds in starting iterators and in first waits, `part` of them."""
+    """The loop's seconds in starting iterators, in first waits and in ending the workers; of several starts, `part`."""
     begins = "epoch" if loader.role != "evaluation" else "evaluation"
     waits = "data_wait" if loader.role != "evaluation" else "evaluation"
     late = max(0.0, starts_s(loader) - loader.start_s)
-    seconds = {
-        ("off_step", begins): loader.start_s * part,
-        ("step" if waits == "data_wait" else "off_step", waits): late * part,
-    }
+    seconds: dict[tuple[str, str], float] = defaultdict(float)
+    seconds["off_step", begins] += loader.start_s * part
+    seconds["step" if waits == "data_wait" else "off_step", waits] += late * part
+    ends = run.partition.by_key.get((KIND["loader_end"], loader.id), {}) if part == 1 else {}
+    for label, spent in ends.items():
+        if label[0] == "off_step":
+            seconds[label] += spent
     return [Scale(bucket, scope, each) for (scope, bucket), each in seconds.items() if each > 0]
+
+
+def _by_fork(loader: LoaderFacts, seconds: float) -> Factor:
+    """What remains of starting the workers and ending them."""
+    forked_s = loader.num_workers * (FORK_S + STOP_S) + BOOT_S
+    return Factor(*(min(1.0, FORKED[case] * forked_s / seconds) for case in ("best", "expected", "worst")))
 
 
 def _pickling_share(run: Any, loader: LoaderFacts) -> float:

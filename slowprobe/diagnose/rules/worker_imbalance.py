@@ -22,6 +22,7 @@ from typing import Any
 
 import numpy as np
 
+from slowprobe.diagnose.divided_at import divided_at
 from slowprobe.diagnose.edits import diff, place
 from slowprobe.diagnose.finding import Fix
 from slowprobe.diagnose.rule import Answer, Diagnosis, NotApplicable, NotChecked, Passed, Rule
@@ -72,7 +73,7 @@ def _diagnosis(run: Any, supply: Supply, model: LoaderModel) -> Diagnosis:
             f"{imbalance:.1f} times the mean work; when the others have used up their shards the loop waits for it: "
             f"{supply.wait_share:.0%} of loop time."
         ),
-        where=place(site, loader.where),
+        where=place(divided_at(run.source, site) if site is not None else None, loader.where),
         fix=Fix(
             text=(
                 "Give each worker the same amount: every num_workers-th item, or file in order of size, from its own "

@@ -12,10 +12,11 @@ time of pickling in the workers and the size of a pickled batch; collections mea
 over; for many tensors, the wait that idle workers do not explain, at most a millisecond each. Where workers are at work
 all the time only because they pickle, that counts, too.
 
-Saving: the waits of the recorded loop without most of that, never more than the wait itself; the millisecond that a
-batch of a few tensors costs is left out of it. Measured on torch 2.13, both ends together, for the same values: 2.9 MB
-of pickled lists 18.6 ms, one tensor 2.4; 0.3 MB of them 1.5 ms, one tensor 0.5; 64 tensors 17-72 ms, one 0.4-2.4. Of
-what is above the millisecond 0.1 is expected to remain, from 0.0 to 0.5 (a copy of large tensors remains in part).
+Saving: the waits of the recorded loop without most of that, down to those that remain because the workers make no more:
+the recorded batches are simulated on as many workers, with the millisecond that a batch of a few tensors costs.
+Measured on torch 2.13, both ends together, for the same values: 2.9 MB of pickled lists 18.6 ms, one tensor 2.4; 0.3 MB
+of them 1.5 ms, one tensor 0.5; 64 tensors 17-72 ms, one 0.4-2.4. Of what is above the millisecond 0.1 is expected to
+remain, from 0.0 to 0.5 (a copy of large tensors remains in part).
 
 Stays quiet when: taking a batch costs the training thread under a millisecond and the workers are busy (then making
 batches is what limits), or less than 3 % of loop time would be saved.
@@ -36,8 +37,11 @@ from slowprobe.diagnose.edits import place
 from slowprobe.diagnose.finding import Fix, Where
 from slowprobe.diagnose.rule import Answer, Diagnosis, NotApplicable, NotChecked, Passed, Rule
 from slowprobe.run.record import Site
+from slowprobe.timeline.loader_model import LoaderModel
 from slowprobe.timeline.loaders import LoaderFacts
 from slowprobe.timeline.loop_changes import Factor, Scale
+from slowprobe.timeline.pipeline import HandOver, simulate
+from slowprobe.timeline.uncontended import CASES, SIMULATED, Case
 
 Cause = Literal["objects", "tensors", "bytes"]
 
@@ -57,7 +61,9 @@ LEFT = Factor(0.0, 0.1, 0.5)  # see "Saving" above
 RULE = Rule(
     title="Handing batches over from workers holds up the loop",
     bottleneck="input",
-    needs=("loaders", "partition", "receiving", "collecting", "source"),
+    needs=("loaders", "loader_models", "partition", "receiving", "collecting", "source"),
+    closer_than=("workers-too-few",),  # the loop takes no more batches over, however many make them
+    before=("slow-transform",),
 )
 
 
@@ -92,7 +98,8 @@ def _diagnose(run: Any, loader: LoaderFacts) -> Diagnosis | None:
     held_up = max(0.0, min(wait - TAKE_S - collecting_s / max(loader.batches, 1), taken + sent))
     in_wait_s = held_up * loader.batches
     seconds = in_wait_s + collecting_s
-    if cause is None or seconds * (1 - LEFT.expected) < MIN_SAVING * run.partition.loop_s:
+    left = _left(run.loader_models.get(loader.id), loader, seconds)
+    if cause is None or seconds * (1 - left.expected) < MIN_SAVING * run.partition.loop_s:
         return None
     collected = (
         f" Collections while it unpickles take {collecting_s / run.partition.loop_s:.0%} of loop time."
@@ -108,8 +115,8 @@ def _diagnose(run: Any, loader: LoaderFacts) -> Diagnosis | None:
         where=_where(run, loader),
         fix=Fix(text=_advice(loader, cause)),
         changes=[
-            Scale("data_wait", "step", in_wait_s, LEFT),
-            *(Scale("gc", scope, spent, LEFT) for scope, spent in collecting.items()),
+            Scale("data_wait", "step", in_wait_s, left),
+            *(Scale("gc", scope, spent, left) for scope, spent in collecting.items()),
         ],
         basis="stated range",
         evidence={
@@ -123,6 +130,27 @@ def _diagnose(run: Any, loader: LoaderFacts) -> Diagnosis | None:
             "num_workers": loader.num_workers,
         },
     )
+
+
+def _left(model: LoaderModel | None, loader: LoaderFacts, seconds: float) -> Factor:
+    """What remains of the hand-over's seconds: what its kind leaves, and more where the workers then set the pace."""
+    if model is None or seconds <= 0:
+        return LEFT
+    remains = []
+    for case in CASES:
+        most_s = loader.wait_s - _supply_wait_s(model, case) * loader.batches
+        saved_s = min(seconds * (1 - getattr(LEFT, case)), max(0.0, most_s))
+        remains.append(1 - saved_s / seconds)
+    return Factor(*sorted(remains))
+
+
+def _supply_wait_s(model: LoaderModel, case: Case) -> float:
+    """Mean wait for a batch that costs the usual hand-over."""
+    alone = model.alone(case)
+    count = min(model.length, SIMULATED)
+    cpu, idle, consume = (np.resize(part, count) for part in (alone.cpu, alone.idle, alone.consume))
+    times = simulate(cpu, idle, consume, model.recorded.settings, alone.cores, HandOver(TAKE_S))
+    return float(times.wait.mean())
 
 
 def _mean(values: np.ndarray[Any, np.dtype[np.float64]]) -> float:

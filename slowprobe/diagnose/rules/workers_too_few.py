@@ -38,7 +38,10 @@ MIN_SLOWED = 0.2  # of making batches; less is the ordinary taking of turns on a
 RULE = Rule(
     title="The DataLoader has too few workers",
     bottleneck="input",
-    needs=("loaders", "partition", "loader_models", "input_curves", "replay", "cores_per_rank", "neighbours", "source"),
+    needs=(
+        *("loaders", "partition", "loader_models", "input_curves", "replay", "cores_per_rank", "neighbours", "source"),
+        "receiving",
+    ),
     before=("slow-transform",),
 )
 
@@ -64,8 +67,9 @@ def _judge(run: Any, supply: Supply) -> Diagnosis | Passed | NotChecked:
         return NotChecked("how batches are made was not recorded")
     if run.neighbours is not None and run.neighbours.in_the_way and _displaced(loader):
         return NotChecked("other programs took the cores: what a batch costs without them is not known")
-    used = cores_used(model, supply)
-    if not has_room(run, model, supply):
+    taking_s = run.receiving.get(loader.id, 0.0)
+    used = cores_used(model, supply, taking_s)
+    if not has_room(run, model, supply, taking_s):
         return Passed(f"{used:.1f} of {run.cores_per_rank:.1f} cores are at work: none is left for another worker")
     change = Reload(loader.id, curve.recommended)
     if curve.recommended <= loader.num_workers or run.replay.outlook([change]).saved_s <= 0:

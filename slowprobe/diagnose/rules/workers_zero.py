@@ -8,6 +8,8 @@ costs only the slower of the two.
 
 How it is seen: the time of the dataset and collate calls inside the loader, batch by batch. The fix is replayed: the
 recorded batch costs on n workers, with the prefetch queue, against the recorded steps, sharing this machine's cores.
+The smallest n within 2 % of the best is recommended: at most one a core for batches that are computed, more where they
+wait for storage or the network.
 
 Stays quiet when: making a batch takes less than a millisecond (handing it over from a worker would cost as much), the
 replay sees no gain (no core to spare), or the loader is not what the steps wait for.
@@ -37,7 +39,10 @@ WORTHWHILE = 1.02  # of two settings within 2 % take the one with fewer workers:
 RULE = Rule(
     title="Batches are made in the training process",
     bottleneck="input",
-    needs=("steps", "loaders", "replay", "cores", "source", "partition", "lines", "worker_lines"),
+    needs=(
+        *("steps", "loaders", "replay", "cores", "source", "partition", "lines", "worker_lines"),
+        *("input_curves", "loader_models"),
+    ),
     before=("slow-transform",),
 )
 
@@ -57,14 +62,23 @@ def check(run: Any) -> Answer:
     return Passed(f"{made}; workers would gain nothing")
 
 
-def recommended_workers(run: Any, loader: LoaderFacts) -> int:
-    """The smallest number of workers within 2 % of the best replay, at most one a core."""
-    most = max(1, math.floor(run.cores))
-    after = {
-        workers: run.replay.outlook([Reload(loader.id, workers, True)]).expected_s for workers in range(1, most + 1)
-    }
-    best = min(after.values())
-    return min(workers for workers, seconds in after.items() if seconds <= best * WORTHWHILE)
+def recommended_workers(run: Any, loader: LoaderFacts, overlap: bool = True) -> int:
+    """The smallest number of workers within 2 % of the best prediction, at most as many as keep the cores at work.
+
+    That is one a core for batches that are computed; more where a batch waits for its data, unless that comes from
+    where not all can be served at the same time (a disk): `overlap`. Reads cores, input_curves and loader_models.
+    """
+    cores = float(run.cores)
+    curve, model = run.input_curves.get(loader.id), run.loader_models.get(loader.id)
+    if curve is None or model is None:
+        return max(1, math.floor(cores))
+    alone = model.alone("expected")
+    busy = float(alone.cpu.sum()) / max(float((alone.cpu + alone.idle).sum()), 1e-9)
+    most = max(1.0, cores / max(busy, 1e-3) if overlap else cores)
+    points = [point for point in curve.points if 1 <= point.num_workers <= most]
+    best = min((point.expected_s for point in points), default=0.0)
+    enough = (point.num_workers for point in points if point.expected_s <= best * WORTHWHILE)
+    return min(enough, default=1)
 
 
 def _diagnose(run: Any, loader: LoaderFacts) -> Diagnosis | None:
