@@ -144,7 +144,7 @@ def _loop(
         floor = min(line.batched_ms, line.total_ms)
         time_ms = max(floor, line.total_ms - excess_ms * launches) * usual
         floor *= usual
-        behind = line.backward_ms / line.total_ms if line.total_ms else 0.0
+        behind = (line.backward_ms + line.backward_gap_ms) / line.total_ms if line.total_ms else 0.0
         times[line.file, line.line] = time_ms
         forward += time_ms * (1 - behind)
         backward += time_ms * behind
