@@ -72,7 +72,14 @@ class Triple:
     @property
     def error(self) -> float | None:
         """Predicted over measured speed-up, less one; of a right cause that is really there."""
-        if not (self.ratios and self.saves_time and self.is_planted and self.cause_right and self.top and self.top["speedup"]):
+        if not (
+            self.ratios
+            and self.saves_time
+            and self.is_planted
+            and self.cause_right
+            and self.top
+            and self.top["speedup"]
+        ):
             return None
         return float(self.top["speedup"]["expected"]) / statistics.median(self.ratios) - 1
 

@@ -42,8 +42,7 @@ def main():
     model = Distance()
     optimizer = torch.optim.Adam(model.parameters(), fused=True)
     held_out = [
-        DataLoader(TensorDataset(torch.randn(40, 64, 32, 3), torch.randn(40, 64, 1)), batch_size=None)
-        for _ in range(6)
+        DataLoader(TensorDataset(torch.randn(40, 64, 32, 3), torch.randn(40, 64, 1)), batch_size=None) for _ in range(6)
     ]
     started = time.perf_counter()
     train(model, optimizer, 20)

@@ -18,7 +18,9 @@ def margin_loss(anchors, positives, negatives, margin=0.3):
 def main():
     torch.manual_seed(3)
     images = torch.randn(3_000, 1, 16, 16)
-    encoder = nn.Sequential(nn.Flatten(), nn.Linear(256, 256), nn.ReLU(), nn.Linear(256, 256), nn.ReLU(), nn.Linear(256, 32))
+    encoder = nn.Sequential(
+        nn.Flatten(), nn.Linear(256, 256), nn.ReLU(), nn.Linear(256, 256), nn.ReLU(), nn.Linear(256, 32)
+    )
     optimizer = torch.optim.Adam(encoder.parameters(), fused=True)
     started = time.perf_counter()
     for step in range(105):

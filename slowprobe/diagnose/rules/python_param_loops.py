@@ -120,9 +120,9 @@ def _around(run: Any, loop: OpLoop) -> list[LineTime]:
         loads = isinstance(statement, ast.Expr) and "load_state_dict" in calls
         if not is_loop and (makes or loads) and names & read:
             mine.append(statement)
-        elif not is_loop and not isinstance(statement, (ast.Expr, ast.Pass)):
-            others = True
-        elif not is_loop and isinstance(statement, ast.Expr) and not isinstance(statement.value, ast.Constant):
+        elif (not is_loop and not isinstance(statement, (ast.Expr, ast.Pass))) or (
+            not is_loop and isinstance(statement, ast.Expr) and not isinstance(statement.value, ast.Constant)
+        ):
             others = True
     if not mine:
         return []

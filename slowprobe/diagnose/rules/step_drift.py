@@ -39,7 +39,7 @@ MIN_SAMPLES = 10  # of a line, early and late together
 MIN_EXPLAINED = 0.5  # of what the parts grew by; below, what was found is not why
 BUCKETS = ("python", "forward", "backward", "fetch", "log")
 LEFT = Factor(0.0, 0.0, 0.5)  # of the growth; a window keeps some of it
-FROM_NOTHING = 0.35  # early over late: a straight line from zero has a fifth between its first and its last third
+FROM_NOTHING = 0.25  # early over late: a straight line from zero has a fifth between its first and its last third
 
 RULE = Rule(
     title="Steps get slower as the run goes on",
