@@ -7,7 +7,8 @@
 Each folder of benchmarks/planted holds a loop with a cause (slow.py, its line marked), the same work without it
 (fixed.py), and a loop that looks alike and is fine (near_miss.py); the folder healthy holds loops with nothing wrong.
 The truth of a speed-up is the ratio of the slow and the fixed loop's time, run bare and interleaved; below 1.1 the
-cause is "not planted" on this machine, and the row is left out of the error of the prediction. Cause: is the first
+cause is "not planted" on this machine, and the row is left out of the error of the prediction. A script that says
+``# slowprobe: no speed-up`` plants a cause that threatens memory and no time: cause and line are judged alone. Cause: is the first
 finding the planted rule? Line: is its first place the marked one? Findings of high or medium severity of any rule on
 fixed, near_miss and healthy loops are false alarms. Timings mean nothing with other work on the machine.
 """
@@ -25,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from other_tools import TOOLS, right_class
-from planted_runs import HEALTHY, PLANTED, Outcome, Results, bare, planted_lines, profiled, serious
+from planted_runs import HEALTHY, PLANTED, Outcome, Results, bare, planted_lines, profiled, saves_time, serious
 
 from slowprobe.diagnose.engine import discover
 
@@ -46,6 +47,7 @@ class Triple:
     runs: dict[str, Outcome]  # profiles by kind
     ratios: list[float]
     failures: list[str]
+    saves_time: bool = True  # else the cause threatens something beside time, and no speed-up is looked for
 
     @property
     def top(self) -> Outcome | None:
@@ -66,12 +68,19 @@ class Triple:
     @property
     def is_planted(self) -> bool:
         """Whether the fixed loop is faster here; without timings nothing is known against it."""
-        return not self.ratios or statistics.median(self.ratios) >= PLANTED_RATIO
+        return not (self.ratios and self.saves_time) or statistics.median(self.ratios) >= PLANTED_RATIO
 
     @property
     def error(self) -> float | None:
         """Predicted over measured speed-up, less one; of a right cause that is really there."""
-        if not (self.ratios and self.is_planted and self.cause_right and self.top and self.top["speedup"]):
+        if not (
+            self.ratios
+            and self.saves_time
+            and self.is_planted
+            and self.cause_right
+            and self.top
+            and self.top["speedup"]
+        ):
             return None
         return float(self.top["speedup"]["expected"]) / statistics.median(self.ratios) - 1
 
@@ -101,7 +110,7 @@ def examine(folder: Path, results: Results, rounds: int, limit_s: float) -> Trip
         failures += [f"{kind} bare: {timed[kind]['failure']}" for kind in order if "failure" in timed[kind]]
     runs = {kind: _profile(folder / f"{kind}.py", results, limit_s) for kind in ("slow", "fixed", "near_miss")}
     failures += _failures(runs)
-    return Triple(folder.name, rule, lines, runs, ratios, failures)
+    return Triple(folder.name, rule, lines, runs, ratios, failures, saves_time(folder))
 
 
 def _profile(script: Path, results: Results, limit_s: float) -> Outcome:
@@ -123,6 +132,7 @@ def row(triple: Triple, classes: dict[str, str]) -> str:
     if triple.ratios:
         measured = f"{statistics.median(triple.ratios):.2f} ({min(triple.ratios):.2f} to {max(triple.ratios):.2f})"
         measured += "" if triple.is_planted else ", not planted"
+        measured += "" if triple.saves_time else ", no speed-up expected"
     cells = [
         triple.name,
         classes.get(triple.rule, "?"),

@@ -20,6 +20,7 @@ ROOT = PLANTED.parent.parent
 HEALTHY = "healthy"
 KINDS = ("slow", "fixed", "near_miss")
 MARK = re.compile(r"# slowprobe: rule=([a-z0-9-]+)")
+NO_SPEEDUP = "# slowprobe: no speed-up"  # in a slow script whose cause threatens something beside time
 LOOP = re.compile(r"^loop_seconds=(\d+\.\d+)$", re.MULTILINE)
 Outcome = dict[str, Any]
 
@@ -69,6 +70,11 @@ def planted_lines(folder: Path) -> tuple[str, set[tuple[str, int]]]:
     if len(rules) != 1:
         raise SystemExit(f"{folder.name}: one planted rule is wanted, marked are {sorted(rules) or 'none'}")
     return rules.pop(), {place for _, place in marks}
+
+
+def saves_time(folder: Path) -> bool:
+    """Whether the fixed loop is meant to be faster."""
+    return NO_SPEEDUP not in (folder / "slow.py").read_text()
 
 
 def ended(command: list[str], cwd: Path, limit_s: float, **variables: str) -> tuple[str, str]:

@@ -15,6 +15,7 @@ from slowprobe.capture.sites import Sites, site
 
 MARK = "slowprobe.line"
 MAX_MARKS = 30_000  # a step of pure Python makes one mark a line; beyond this the rest of the step goes unmarked
+MAX_OF_LINE = 5_000  # of them, so that a key function called for each element of a list leaves marks for other lines
 
 
 class LineMarks:
@@ -25,6 +26,8 @@ class LineMarks:
         self._ranges: dict[tuple[CodeType, int | None], Any] = {}
         self._frames: list[FrameType] = []
         self._left = MAX_MARKS
+        self._of_line: dict[tuple[CodeType, int | None], int] = {}
+        self._ended = False
 
     def start(self) -> bool:
         """Begin to mark; False when somebody else traces this thread."""
@@ -67,9 +70,13 @@ class LineMarks:
 
     def _mark(self, frame: FrameType) -> None:
         if self._left <= 0:
+            self._end()
+            return
+        key = (frame.f_code, frame.f_lineno)
+        made = self._of_line[key] = self._of_line.get(key, 0) + 1
+        if made > MAX_OF_LINE:
             return
         self._left -= 1
-        key = (frame.f_code, frame.f_lineno)
         try:
             mark = self._ranges.get(key)
             if mark is None:
@@ -78,6 +85,18 @@ class LineMarks:
             mark.__exit__(None, None, None)
         except Exception:  # it would rise from the user's line
             self._left = 0
+
+    def _end(self) -> None:
+        """What follows belongs to no line that is known; without this it would count as the last one's."""
+        if not self._ended:
+            self._ended = True
+            try:
+                import torch
+
+                with torch._C._profiler._RecordFunctionFast(f"{MARK}#"):
+                    pass
+            except Exception:
+                return
 
 
 def _named(code: CodeType, line: int | None) -> Any:

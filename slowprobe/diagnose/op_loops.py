@@ -119,8 +119,9 @@ def _window_excess(run: Any) -> tuple[float, float]:
     more; and the machine may have been busier just then, which stretches work and starts alike.
     """
     launches = sum(line.launches + line.backward_launches for line in run.ops.lines)
-    waited = run.steps.median_ms("data_wait") + run.steps.median_ms("fetch") + run.steps.median_ms("collate")
-    plain = run.steps.median_ms() - waited
+    # The mean, as shares are of the whole loop: where steps vary, the median leaves a part of each out.
+    waited = run.steps.mean_ms("data_wait") + run.steps.mean_ms("fetch") + run.steps.mean_ms("collate")
+    plain = run.steps.mean_ms() - waited
     profiled = run.ops.step_ms * (1 - run.ops.shares.data)
     if not launches or not profiled:
         return 0.0, 1.0
@@ -144,7 +145,7 @@ def _loop(
         floor = min(line.batched_ms, line.total_ms)
         time_ms = max(floor, line.total_ms - excess_ms * launches) * usual
         floor *= usual
-        behind = line.backward_ms / line.total_ms if line.total_ms else 0.0
+        behind = (line.backward_ms + line.backward_gap_ms) / line.total_ms if line.total_ms else 0.0
         times[line.file, line.line] = time_ms
         forward += time_ms * (1 - behind)
         backward += time_ms * behind
@@ -155,7 +156,7 @@ def _loop(
     if sampled:  # the loop's head and its lines without operators cost, too, and samples are free of the profiler
         forward = max(sum(sampled.values()) / count, left_forward)
     else:
-        sampled = {"forward": forward * count}
+        sampled = _placed(run, forward * count)
     total = forward + backward
     step_ms = run.steps.mean_ms()
     launches = sum(line.launches for line in lines)
@@ -174,6 +175,12 @@ def _loop(
         microseconds=total * 1000 / launches if launches else 0.0,
         median_elements=ranked[0].median_numel,
     )
+
+
+def _placed(run: Any, seconds: float) -> dict[str, float]:
+    """Where seconds of operators go that no sample places: what does not fit into forward is outside of it."""
+    inside = min(seconds, run.steps.mean_ms("forward") * run.steps.count / 1000)
+    return {"forward": inside, "python": seconds - inside}
 
 
 def _sampled_s(run: Any, line: SourceOps, head: int, called: tuple[int, int] | None) -> dict[str, float]:

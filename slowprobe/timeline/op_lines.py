@@ -65,6 +65,8 @@ class SourceOps:
     """Short gaps before its launches: interpreter and argument parsing."""
     batched_ms: float
     """Forward, backward and gaps if equal operators of the line ran as one each: see `op_cost.batched_ns`."""
+    backward_gap_ms: float = 0.0
+    """Of `launch_gap_ms`, before nodes of the backward engine."""
 
     @property
     def total_ms(self) -> float:
@@ -147,6 +149,7 @@ def _line(tree: OpTree, timing: CleanTiming, source: Source, forward: list[int],
         dispatch_ms=sum(timing.dispatch_ns[i] for i in both) / 1e6,
         launch_gap_ms=sum(gaps.values()) / 1e6,
         batched_ms=(batched_ns(calls) + distinct_gaps) / 1e6,
+        backward_gap_ms=sum(gaps.get(i, 0) for i in backward) / 1e6,
     )
 
 
@@ -176,18 +179,20 @@ def _forward_of(tree: OpTree, launches: list[int]) -> dict[int, int]:
     return found
 
 
-def _sources(tree: OpTree, is_user: Callable[[str], bool]) -> tuple[LinesBasis, list[tuple[int, int, Source]]]:
-    """Stretches (start, end, source) of the training thread; a later one hides an earlier one while it lasts."""
+def _sources(tree: OpTree, is_user: Callable[[str], bool]) -> tuple[LinesBasis, list[tuple[int, int, Source | None]]]:
+    """Stretches (start, end, source) of the training thread; a later one hides an earlier one while it lasts.
+
+    No source: where marks ran out.
+    """
     trace = tree.trace
     mine = trace.places_of() == tree.main_thread
     marks = np.flatnonzero(mine & trace.matches(lambda name: name.startswith(MARK_PREFIX))).tolist()
     if marks:
         never = int(trace.end_ns.max()) + 1
-        parsed = ((int(trace.start_ns[row]), never, _mark(trace.names[trace.name_id[row]])) for row in marks)
-        return "line", [(start, end, source) for start, end, source in parsed if source is not None]
+        return "line", [(int(trace.start_ns[row]), never, _mark(trace.names[trace.name_id[row]])) for row in marks]
     frames = np.flatnonzero(mine & trace.is_category("python_function")).tolist()
     known = {name: _frame(name) for name in trace.names}
-    stretches = [
+    stretches: list[tuple[int, int, Source | None]] = [
         (int(trace.start_ns[row]), int(trace.start_ns[row] + trace.duration_ns[row]), source)
         for row in frames
         if (source := known[trace.names[trace.name_id[row]]]) is not None and is_user(source[0])
@@ -195,9 +200,11 @@ def _sources(tree: OpTree, is_user: Callable[[str], bool]) -> tuple[LinesBasis, 
     return ("function" if stretches else "none"), stretches
 
 
-def _at_each(tree: OpTree, launches: list[int], places: list[tuple[int, int, Source]]) -> Iterator[Source | None]:
+def _at_each(
+    tree: OpTree, launches: list[int], places: list[tuple[int, int, Source | None]]
+) -> Iterator[Source | None]:
     """The innermost source open at the start of each launch."""
-    open_places: list[tuple[int, int, Source]] = []
+    open_places: list[tuple[int, int, Source | None]] = []
     at = 0
     for i in launches:
         start = tree.start_ns[i]

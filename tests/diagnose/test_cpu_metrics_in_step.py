@@ -34,7 +34,7 @@ def record(tmp_path, statement="ranks.append(rank(loss.numpy(), y))", after="pas
 
 def test_slow_names_the_line_and_runs_it_once_in_fifty_steps(tmp_path):
     verdict = ask(RULE, record(tmp_path))
-    assert verdict.lines == [3]
+    assert verdict.lines == [8, 3]  # the call that the edit is about, then where the time goes
     assert verdict.saved_s == pytest.approx(5.0 * STEPS / 1000 * 0.98, rel=0.02)
     assert "if step % 50 == 0:" in verdict.diagnosis.fix.diff
     assert "ranks.append" in verdict.diagnosis.fix.diff

@@ -87,3 +87,33 @@ def test_what_a_compilation_collects_is_no_matter_of_the_loop(tmp_path):
                     run.spend(200.0)
                     run.collect(170.0)
     assert ask(RULE, run.evidence()).status == "passed"
+
+
+def test_a_collection_by_hand_is_named_by_its_line_and_goes(tmp_path):
+    source = SOURCE + "    gc.collect()\n"
+    run = SyntheticRun(tmp_path, source)
+    for _ in range(STEPS):
+        run.forward(4.0, 3)
+        run.backward(8.0, 3)
+        run.optimizer(1.0, 4)
+        with run.inside("gc", 2):
+            run.spend(20.0, 5)
+    verdict = ask(RULE, run.evidence())
+    assert verdict.lines == [5]
+    assert verdict.saved_s == pytest.approx(STEPS * 20.0 / 1000, rel=0.02)
+    assert verdict.diagnosis.fix.diff == "-gc.collect()"
+    assert "asks for 100% of that itself" in verdict.diagnosis.summary
+
+
+def test_automatic_collections_on_other_lines_are_not_by_hand(tmp_path):
+    """Near miss: the collections set in on a line that makes objects."""
+    run = SyntheticRun(tmp_path, SOURCE + "    rows = [Row(x) for x in y]\n")
+    for _ in range(STEPS):
+        run.forward(4.0, 3)
+        run.backward(8.0, 3)
+        run.optimizer(1.0, 4)
+        with run.inside("gc", 2):
+            run.spend(20.0, 5)
+    verdict = ask(RULE, run.evidence())
+    assert verdict.lines == [3]
+    assert "gc.freeze()" in verdict.diagnosis.fix.diff

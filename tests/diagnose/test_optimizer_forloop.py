@@ -73,3 +73,33 @@ def test_a_step_unlike_the_one_measured_widens_the_range(tmp_path):
     found = ask(RULE, record(tmp_path, optimizer_ms=80.0))
     assert "10 times what it takes apart" in found.diagnosis.summary
     assert found.found[0][1].speedup[0] == pytest.approx(1.0)
+
+
+def test_optimizers_of_one_line_are_one_finding(tmp_path):
+    """Two networks of a GAN, their optimizers made in one comprehension: one edit mends both."""
+    source = """\
+optimizers = [torch.optim.AdamW(module.parameters()) for module in modules]
+for x in data:
+    net(x).backward()
+    step()
+"""
+    run = SyntheticRun(tmp_path, source)
+    for _ in range(STEPS):
+        run.forward(4.0, 3)
+        run.backward(6.0, 3)
+        run.optimizer(10.0, 1, "generator")
+        run.optimizer(6.0, 1, "critic")
+    evidence = run.evidence()
+    costs = {}
+    for number, subject in list(evidence.recording.subjects.items()):
+        if subject.kind == "optimizer":
+            attrs = {"class": "AdamW", "params": 300, "elements": 30_000 + number, "fused": None, "device": "cpu"}
+            evidence.recording.subjects[number] = Subject(
+                id=number, kind="optimizer", name="AdamW", site=subject.site, attrs=attrs
+            )
+            costs |= {f"optimizer.{number}.default_ms": 8.0, f"optimizer.{number}.fused_ms": 1.6}
+    vars(evidence)["costs"] = costs
+    verdict = ask(RULE, evidence)
+    assert len(verdict.found) == 1
+    assert verdict.saved_s == pytest.approx(16.0 * STEPS / 1000 * 0.8, rel=0.02)
+    assert "2 optimizers" in verdict.diagnosis.summary

@@ -35,7 +35,7 @@ def record(tmp_path, python_ms=10.0, line=2, function="metrics", **sampling):
 def test_slow_names_the_line(tmp_path):
     verdict = ask(RULE, with_ops(record(tmp_path), [FORWARD], 23.0))
     assert verdict.lines[0] == 2
-    assert verdict.saved_s == pytest.approx(10.0 * STEPS / 1000 * 0.8, rel=0.05)
+    assert verdict.saved_s == pytest.approx(10.0 * STEPS / 1000 * 0.96, rel=0.05)
 
 
 def test_a_step_without_python_passes(tmp_path):
@@ -113,3 +113,28 @@ def test_where_hardly_a_sample_was_taken_nothing_is_said(tmp_path):
         run.optimizer(1.0, 7)
         run.python(9.0, 2, "metrics")
     assert ask(RULE, with_ops(run.evidence(), [FORWARD], 22.0)).status == "not-checked"
+
+
+def test_what_a_library_computes_may_be_vectorised_already(tmp_path):
+    """Near miss: NumPy on the line; and less than a tenth of a millisecond of Python pays little."""
+    run = SyntheticRun(tmp_path, SOURCE.replace("sum(abs(a - b) for a in scores for b in scores)", "np.median(scores)"))
+    for _ in range(STEPS):
+        run.forward(4.0, 5)
+        run.backward(8.0, 6)
+        run.optimizer(1.0, 7)
+        run.python(10.0, 2, "metrics")
+    verdict = ask(RULE, with_ops(run.evidence(), [FORWARD], 23.0))
+    assert verdict.saved_s == pytest.approx(10.0 * STEPS / 1000 * 0.8, rel=0.05)
+
+
+def test_collections_that_set_in_on_the_line_go_with_its_objects(tmp_path):
+    run = SyntheticRun(tmp_path, SOURCE)
+    for _ in range(STEPS):
+        run.forward(4.0, 5)
+        run.backward(8.0, 6)
+        run.optimizer(1.0, 7)
+        run.python(10.0, 2, "metrics")
+        with run.inside("gc", 1):
+            run.spend(3.0, 2, "metrics")
+    verdict = ask(RULE, with_ops(run.evidence(), [FORWARD], 26.0))
+    assert verdict.saved_s == pytest.approx(13.0 * STEPS / 1000 * 0.96, rel=0.05)

@@ -72,6 +72,51 @@ def test_a_loop_over_something_else_is_left_to_tiny_op_loop(tmp_path):
     assert ask("tiny-op-loop", evidence).status == "found"
 
 
+FOLLOWING = """\
+def follow(self):
+    online, target = self.online.state_dict(), self.target.state_dict()
+    for name, parameter in online.items():
+        target[name].copy_(target[name] * 0.99 + parameter * 0.01)
+    self.target.load_state_dict(target)
+def main():
+    for x in data:
+        net(x).backward()
+        optimizer.step()
+        follow()
+"""
+
+
+def test_state_dicts_that_are_made_for_the_loop_go_with_it(tmp_path):
+    run = SyntheticRun(tmp_path, FOLLOWING)
+    for _ in range(STEPS):
+        run.forward(4.0, 8)
+        run.backward(8.0, 8)
+        run.optimizer(1.0, 9)
+        run.python(2.0, 2, "follow")
+        run.python(7.0, 4, "follow")
+        run.python(3.0, 5, "follow")
+        run.python(1.0, 10, "main")  # the state dicts are freed
+    lines = [line_ops(4, 3 * TENSORS, function="follow", forward_ms=5.0, gap_ms=1.5, left_ms=0.5)]
+    verdict = ask(RULE, with_ops(run.evidence(), lines, 26.0, costs=COSTS))
+    assert verdict.saved_s == pytest.approx((7.0 - 0.4 + 2.0 + 3.0 + 1.0) * STEPS / 1000, rel=0.05)
+
+
+def test_state_dicts_that_others_use_stay(tmp_path):
+    """Near miss: what the function makes beside is not what the loop goes over."""
+    made = "online, target = self.online.state_dict(), self.target.state_dict()"
+    source = FOLLOWING.replace(made, "saved = self.state_dict()").replace("online.items()", "model.named_parameters()")
+    run = SyntheticRun(tmp_path, source)
+    for _ in range(STEPS):
+        run.forward(4.0, 8)
+        run.backward(8.0, 8)
+        run.optimizer(1.0, 9)
+        run.python(2.0, 2, "follow")
+        run.python(7.0, 4, "follow")
+    lines = [line_ops(4, 3 * TENSORS, function="follow", forward_ms=5.0, gap_ms=1.5, left_ms=0.5)]
+    verdict = ask(RULE, with_ops(run.evidence(), lines, 26.0, costs=COSTS))
+    assert verdict.saved_s == pytest.approx((7.0 - 0.4) * STEPS / 1000, rel=0.05)
+
+
 TRAINER = """\
 def fit(parameters):
     trainer.fit(net, parameters)

@@ -17,7 +17,7 @@ STEPS = 50
 LEAF = "torch::autograd::AccumulateGrad"
 
 
-def record(tmp_path, zero_ms=2.0, to_none=False, passes=1, leaf_ms=2.0):
+def record(tmp_path, zero_ms=2.0, to_none=False, passes=1, leaf_ms=2.0, params=1):
     run = SyntheticRun(tmp_path, SOURCE)
     attrs = {"class": "SGD", "set_to_none": to_none}
     number = run._subjects.number("zero_grad", "SGD", "SGD", lambda: attrs, run.site(2))
@@ -28,6 +28,8 @@ def record(tmp_path, zero_ms=2.0, to_none=False, passes=1, leaf_ms=2.0):
             run.backward(10.0, 3)
         run.optimizer(2.0, 4)
     evidence = run.evidence()
+    made, subject = next((n, s) for n, s in evidence.recording.subjects.items() if s.kind == "optimizer")
+    evidence.recording.subjects[made] = structs.replace(subject, attrs={"params": params})
     vars(evidence)["node_times"] = {LEAF: [[leaf_ms + 0.003]], "AddmmBackward0": [[8.0 - 0.003]]}
     return evidence
 
@@ -67,3 +69,12 @@ def test_without_zero_grad_it_does_not_apply(tmp_path):
     for _ in range(10):
         run.train()
     assert ask(RULE, run.evidence()).status == "not-applicable"
+
+
+def test_parameters_that_a_step_does_not_use_are_stepped_no_more(tmp_path):
+    """An expert of twenty is used: the optimizer goes through all of them because their gradients are zeros."""
+    verdict = ask(RULE, record(tmp_path / "experts", params=20))
+    assert verdict.saved_s == pytest.approx(STEPS * (2.0 * 0.9 + 2.0 * 0.95) / 1000, rel=0.02)
+    assert "95% of the parameters get no gradient" in verdict.diagnosis.summary
+    accumulated = ask(RULE, record(tmp_path / "accumulation", params=20, passes=4))
+    assert accumulated.saved_s == pytest.approx(STEPS * 2.0 * 0.9 / 1000, rel=0.02)

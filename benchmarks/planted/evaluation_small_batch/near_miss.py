@@ -21,7 +21,7 @@ def main():
     torch.manual_seed(0)
     points = torch.randn(4_000, 64)
     labels = points[:, :10].argmax(dim=1)
-    held_out = [(points[3_000 : 3_300 + 100 * row], labels[3_000 : 3_300 + 100 * row]) for row in range(6)]
+    held_out = [(points[3_000 : 3_300 + 100 * row], labels[3_000 : 3_300 + 100 * row]) for row in range(3)]
     loader = DataLoader(TensorDataset(points[:3_000], labels[:3_000]), batch_size=256, shuffle=True)
     test_loader = DataLoader(held_out, batch_size=1)
     layers = [layer for _ in range(8) for layer in (nn.Linear(448, 448), nn.LayerNorm(448), nn.GELU())]

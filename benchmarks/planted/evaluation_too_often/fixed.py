@@ -6,7 +6,7 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
-EVERY = 100
+EVERY = 50
 
 
 class Series(Dataset):

@@ -17,7 +17,7 @@ class Peer(threading.Thread):
         self.folder = folder
 
     def run(self):
-        for number in range(80):
+        for number in range(50):
             while not (self.folder / f"ask{number}").exists():
                 time.sleep(0.01)
             time.sleep(0.03)
@@ -37,10 +37,10 @@ def main():
         folder = Path(name)
         Peer(folder).start()
         began = time.perf_counter()
-        for number in range(80):
+        for number in range(50):
             (folder / f"ask{number}").touch()
             await_file(folder / f"update{number}")
-            for _ in range(8):
+            for _ in range(40):
                 x = torch.randn(800, 30)
                 loss = nn.functional.cross_entropy(model(x), (x.sum(1) > 0).long())
                 optimizer.zero_grad()

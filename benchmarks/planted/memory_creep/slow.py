@@ -1,5 +1,7 @@
 """The losses of all steps are kept for a mean at the end, each with its graph."""
 
+# slowprobe: no speed-up (what is threatened is memory)
+
 import time
 
 import torch

@@ -1,4 +1,4 @@
-"""A hand-made optimizer step: clipping and decay over a deep stack of narrow residual blocks."""
+"""A hand-made optimizer step: clipping, decay and averaged gradients over a deep stack of narrow residual blocks."""
 
 import time
 
@@ -16,29 +16,30 @@ class Block(nn.Module):
 
 
 @torch.no_grad()
-def clip_and_decay(model, limit=1.0, decay=1e-4):
-    parameters = list(model.parameters())
-    total = 0.0
-    for parameter in parameters:
-        total += parameter.grad.pow(2).sum().item()
-    scale = min(1.0, limit / (total**0.5 + 1e-6))
-    for parameter in parameters:
+def clip_and_decay(parameters, averages, limit=1.0, decay=1e-4):
+    gradients = [parameter.grad for parameter in parameters]
+    total = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients))).item()
+    scale = min(1.0, limit / (total + 1e-6))
+    for parameter, average in zip(parameters, averages, strict=True):
         parameter.grad.mul_(scale)
         parameter.mul_(1 - decay)
-        parameter.grad.add_(1e-9)
+        average.mul_(0.99).add_(parameter.grad, alpha=0.01)
+        parameter.grad.add_(average, alpha=0.5)
 
 
 def main():
     torch.manual_seed(9)
     model = nn.Sequential(nn.Linear(8, 256), *[Block(256) for _ in range(3)], nn.Linear(256, 1))
     optimizer = torch.optim.SGD(model.parameters(), lr=1e-3, momentum=0.9, fused=True)
+    parameters = list(model.parameters())
+    averages = [torch.zeros_like(parameter) for parameter in parameters]
     started = time.perf_counter()
     for _ in range(250):
         x = torch.randn(512, 8)
         loss = (model(x) - x.prod(dim=1, keepdim=True)).abs().mean()
         optimizer.zero_grad()
         loss.backward()
-        clip_and_decay(model)
+        clip_and_decay(parameters, averages)
         optimizer.step()
     print(f"loop_seconds={time.perf_counter() - started:.4f}")
 

@@ -22,7 +22,7 @@ def main():
     torch.manual_seed(3)
     images = torch.randn(3_000, 1, 16, 16)
     encoder = nn.Sequential(
-        nn.Conv2d(1, 16, 3, stride=2), nn.ReLU(), nn.Conv2d(16, 32, 3), nn.Flatten(), nn.Linear(32 * 25, 32)
+        nn.Flatten(), nn.Linear(256, 256), nn.ReLU(), nn.Linear(256, 256), nn.ReLU(), nn.Linear(256, 32)
     )
     optimizer = torch.optim.Adam(encoder.parameters(), fused=True)
     started = time.perf_counter()

@@ -30,7 +30,7 @@ import re
 from collections import defaultdict
 from typing import Any
 
-from slowprobe.diagnose.finding import Fix
+from slowprobe.diagnose.finding import Fix, Where
 from slowprobe.diagnose.hot_lines import (
     BETWEEN_SPANS,
     around_call,
@@ -136,6 +136,13 @@ def _logs(run: Any, line: LineTime, logged: list[Site]) -> bool:
     return any(site.file == line.file and first <= site.line <= last for site in logged)
 
 
+def _places(groups: dict[Site, dict[LineTime, None]], seconds: dict[Site, float]) -> list[Where]:
+    """The calls first, which the edit is about, then the lines below them where the time goes."""
+    calls = shares({site: sum(line.seconds for line in members) for site, members in groups.items()})
+    named = {(where.file, where.line) for where in calls}
+    return [*calls, *(where for where in shares(seconds) if (where.file, where.line) not in named)]
+
+
 def _diagnose(run: Any, groups: dict[Site, dict[LineTime, None]], found: list[LineTime], spent: float) -> Diagnosis:
     loop_s = run.partition.loop_s
     seconds: dict[Site, float] = defaultdict(float)
@@ -151,7 +158,7 @@ def _diagnose(run: Any, groups: dict[Site, dict[LineTime, None]], found: list[Li
             f"{spent / loop_s:.0%} of loop time, most of it at {top.file.rsplit('/', 1)[-1]}:{top.line}"
             f"{f' ({top.callee})' if top.callee else ''}."
         ),
-        where=shares(seconds),
+        where=_places(groups, seconds),
         fix=Fix(
             text=(
                 f"Compute them every {EVERY} steps. For a figure of the whole epoch, collect detached tensors and "

@@ -11,7 +11,11 @@ Stays quiet when: pauses take less than 1 % of loop time; those while torch.comp
 those that a hand-over of Python objects from workers sets off (worker-ipc).
 Reference counting frees tensors; the collector only finds cycles, and most training loops make none.
 
-Fix: freeze what exists once everything is built, switch automatic collection off, and collect at the end of each epoch.
+Called by hand: `gc.collect()` in the loop is a full collection each time. Its line is seen by the stack samples that
+fall inside collections; its pauses are gone with it, and automatic collections go on as they are.
+
+Fix: take `gc.collect()` out of the loop. For automatic collections: freeze what exists once everything is built, switch
+automatic collection off, and collect at the end of each epoch.
 
 Sources: torchtitan#148 (1.5 % an iteration at 512 GPUs); Megatron-Energon#40 (gc.freeze).
 """
@@ -22,20 +26,34 @@ from typing import Any
 
 import numpy as np
 
-from slowprobe.diagnose.edits import diff, place
-from slowprobe.diagnose.finding import Fix
+from slowprobe.diagnose.edits import diff, place, statement_lines
+from slowprobe.diagnose.finding import Fix, Where
+from slowprobe.diagnose.hot_lines import holds, sampled_lines, shares
 from slowprobe.diagnose.rule import Answer, Diagnosis, Passed, Rule
 from slowprobe.diagnose.rules.worker_ipc import hands_objects_over
-from slowprobe.timeline.loop_changes import Factor, Scale
+from slowprobe.run.record import Site
+from slowprobe.timeline.loop_changes import GONE, Factor, Scale
 from slowprobe.timeline.recording import KIND
 
 MIN_SHARE = 0.01  # of loop time
+MOST = 0.5  # of the pauses: a cause of more than this is named first
+BY_HAND = ("gc.collect(",)
 LEFT = Factor(0.0, 0.05, 0.3)  # a collection an epoch remains, over what has been made since the freeze
 
 RULE = Rule(
     title="Garbage collection stops the training thread",
     bottleneck="host",
-    needs=("steps", "partition", "loaders", "forwards", "recording", "labels", "collecting"),
+    needs=(
+        "steps",
+        "partition",
+        "loaders",
+        "forwards",
+        "recording",
+        "labels",
+        "collecting",
+        "lines",
+        "source",
+    ),
 )
 
 
@@ -61,30 +79,28 @@ def check(run: Any) -> Answer:
         return Passed(
             f"collections take {total / loop_s:.2%} of loop time{beside}; the longest {longest * 1000:.1f} ms"
         )
-    sites = [loader.where for loader in run.loaders if loader.primary] or [facts.where for facts in run.forwards[:1]]
+    by_hand = _by_hand(run, paused)
     calls = sum(number for number, _ in counted.values())
+    asked_s = sum(sum(each.values()) for each in by_hand.values())
+    mostly = asked_s >= MOST * total
+    where = shares({site: sum(each.values()) for site, each in by_hand.items()})
     return Diagnosis(
+        title="gc.collect() stops the training thread" if mostly else "",
         summary=(
             f"{calls} collections stop the loop for {total:.2f} s, {total / loop_s:.1%} of its time; the longest takes "
             f"{longest * 1000:.0f} ms."
+            + (f" The loop asks for {asked_s / total:.0%} of that itself: gc.collect()." if by_hand else "")
         ),
-        where=place(*sites),
-        fix=Fix(
-            text=(
-                "Before the loop, freeze the objects that live on anyway and switch automatic collection off; collect "
-                "once an epoch."
-            ),
-            diff=diff(
-                [],
-                [
-                    "gc.collect(); gc.freeze(); gc.disable()  # before the loop",
-                    "gc.collect()  # at the end of each epoch",
-                ],
-            ),
-        ),
-        changes=[Scale("gc", scope, seconds, LEFT) for scope, seconds in paused.items() if seconds > 0],
+        where=where if mostly else [*_places(run), *where],
+        fix=_fix(run, next(iter(by_hand), None) if mostly else None),
+        changes=[
+            change
+            for scope, seconds in paused.items()
+            for change in _changes(scope, seconds, sum(each.get(scope, 0.0) for each in by_hand.values()))
+        ],
         evidence={
             "seconds": round(total, 4),
+            "of them in gc.collect() of the loop's own": round(asked_s, 4),
             "share of loop time": round(total / loop_s, 5),
             "longest, ms": round(longest * 1000, 2),
             "by generation": {
@@ -92,6 +108,51 @@ def check(run: Any) -> Answer:
                 "rows": [[name, number, round(seconds, 4)] for name, (number, seconds) in sorted(counted.items())],
             },
         },
+    )
+
+
+def _by_hand(run: Any, paused: dict[str, float]) -> dict[Site, dict[str, float]]:
+    """Seconds by scope of the user's lines that call the collector, most first."""
+    found: dict[Site, dict[str, float]] = {}
+    for line in sampled_lines(run):
+        if line.bucket == "gc" and line.scope in paused and holds(run, line, BY_HAND):
+            found.setdefault(line.site, {})[line.scope] = min(line.seconds, paused[line.scope])
+    return found
+
+
+def _changes(scope: str, paused_s: float, by_hand_s: float) -> list[Scale]:
+    parts = ((min(by_hand_s, paused_s), GONE), (max(0.0, paused_s - by_hand_s), LEFT))
+    return [Scale("gc", scope, seconds, factor) for seconds, factor in parts if seconds > 0]
+
+
+def _places(run: Any) -> list[Where]:
+    """Automatic collections come anywhere: the loop is named by its loader, or its first forward pass."""
+    sites = [loader.where for loader in run.loaders if loader.primary] or [facts.where for facts in run.forwards[:1]]
+    return place(*sites)
+
+
+def _fix(run: Any, by_hand: Site | None) -> Fix:
+    if by_hand is not None:
+        return Fix(
+            text=(
+                "Take gc.collect() out of the loop: reference counting frees tensors, and what is in cycles is found "
+                "by the automatic collections, which look at new objects first. Where memory does grow without it, "
+                "call it once an epoch, after gc.freeze() before the loop."
+            ),
+            diff=diff(statement_lines(run.source, by_hand), []),
+        )
+    return Fix(
+        text=(
+            "Before the loop, freeze the objects that live on anyway and switch automatic collection off; collect once "
+            "an epoch."
+        ),
+        diff=diff(
+            [],
+            [
+                "gc.collect(); gc.freeze(); gc.disable()  # before the loop",
+                "gc.collect()  # at the end of each epoch",
+            ],
+        ),
     )
 
 

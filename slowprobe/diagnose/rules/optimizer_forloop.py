@@ -7,7 +7,8 @@ Why it is slow: each operator costs microseconds to start, whatever its size; wi
 all there is. `fused=True` updates a parameter in a single kernel.
 
 How it is seen: the time inside Optimizer.step. What the fused implementation would take is measured on this machine
-right after the run, on tensors of the same sizes, next to the present one.
+right after the run, on tensors of the same sizes, next to the present one. Optimizers that one line makes (a dict of
+them, one for each network) are one finding: the edit of the line mends them all.
 
 Stays quiet when: the optimizer is fused already, takes less than 3 % of loop time, or the measurement shows no gain (a
 few large parameters, where memory bandwidth decides).
@@ -19,11 +20,14 @@ Sources: torch.optim documentation (foreach and fused implementations); torchtit
 
 from __future__ import annotations
 
+from collections import defaultdict
+from dataclasses import dataclass, replace
 from typing import Any
 
 from slowprobe.diagnose.edits import place, set_arguments
 from slowprobe.diagnose.finding import Fix
 from slowprobe.diagnose.rule import Answer, Diagnosis, NotApplicable, NotChecked, Passed, Rule
+from slowprobe.run.record import Site
 from slowprobe.timeline.facts import SpanFacts
 from slowprobe.timeline.loop_changes import Factor, Scale, as_measured
 
@@ -46,59 +50,108 @@ def check(run: Any) -> Answer:
     loop_s = run.partition.loop_s
     if not run.optimizers:
         return NotApplicable("no torch optimizer was used")
-    large = [facts for facts in run.optimizers if facts.loop_s >= MIN_SHARE * loop_s]
+    large = [facts for facts in run.optimizers if _of_line(run, facts) >= MIN_SHARE * loop_s]
     if not large:
         share = sum(facts.loop_s for facts in run.optimizers) / loop_s
         return Passed(f"optimizers take {share:.1%} of loop time")
     open_ones = [facts for facts in large if facts.attrs.get("class") in FUSABLE and not facts.attrs.get("fused")]
     if not open_ones:
         return Passed("the optimizers that take time are fused already, or have no fused implementation")
-    numbers = {
-        subject.site: number for number, subject in run.recording.subjects.items() if subject.kind == "optimizer"
-    }
-    found = [diagnosis for facts in open_ones if (diagnosis := _diagnose(run, facts, numbers.get(facts.where)))]
+    by_line: dict[Site | None, list[Tried]] = defaultdict(list)
+    for facts in open_ones:
+        if (tried := _try(run, facts)) is not None:
+            by_line[facts.where].append(tried)
+    found = [_diagnose(run, together) for together in by_line.values()]
     return found or NotChecked("fused=True was not measured, or gains nothing on these parameters")
 
 
-def _diagnose(run: Any, facts: SpanFacts, number: int | None) -> Diagnosis | None:
+def _of_line(run: Any, facts: SpanFacts) -> float:
+    """Loop seconds of all optimizers that the same line makes."""
+    same = [each for each in run.optimizers if each.where == facts.where and facts.where is not None]
+    return sum(float(each.loop_s) for each in same or [facts])
+
+
+@dataclass(frozen=True)
+class Tried:
+    """One optimizer, and what its fused form leaves of its time."""
+
+    facts: SpanFacts
+    factor: Factor
+    now_ms: float | None
+    fused_ms: float | None
+
+    @property
+    def apart(self) -> float:
+        """How many times what a step takes apart it took in the loop; 1 where nothing was measured."""
+        return self.facts.total_s / self.facts.calls * 1000 / self.now_ms if self.now_ms else 1.0
+
+    @property
+    def words(self) -> str:
+        """The measurement, for the summary."""
+        if not self.now_ms or not self.fused_ms:
+            return ""
+        said = f"; fused takes {min(1.0, self.fused_ms / self.now_ms):.0%} of that on this machine"
+        if self.apart > UNLIKE:
+            said += f", but a step in the loop took {self.apart:.0f} times what it takes apart (a busy machine?)"
+        return said
+
+
+def _try(run: Any, facts: SpanFacts) -> Tried | None:
+    number = next(
+        (
+            number
+            for number, subject in run.recording.subjects.items()
+            if subject.kind == "optimizer" and subject.site == facts.where and subject.attrs == facts.attrs
+        ),
+        None,
+    )
     now_ms = run.costs.get(f"optimizer.{number}.default_ms")
     fused_ms = run.costs.get(f"optimizer.{number}.fused_ms")
-    params, elements = int(facts.attrs.get("params") or 0), int(facts.attrs.get("elements") or 0)
     if now_ms and fused_ms:
-        ratio = min(1.0, fused_ms / now_ms)
-        factor = as_measured(ratio, SPREAD)
-        measured = f"; fused takes {ratio:.0%} of that on this machine"
-        apart = facts.total_s / facts.calls * 1000 / now_ms
-        if apart > UNLIKE:
-            factor = Factor(factor.best, factor.expected, 1.0)
-            measured += f", but a step in the loop took {apart:.0f} times what it takes apart (a busy machine?)"
-    elif params >= MIN_SMALL and not run.costs:
-        factor, measured = UNMEASURED, ""
-    else:
-        return None
-    share = facts.loop_s / run.partition.loop_s
+        tried = Tried(facts, as_measured(min(1.0, fused_ms / now_ms), SPREAD), now_ms, fused_ms)
+        if tried.apart > UNLIKE:
+            return replace(tried, factor=replace(tried.factor, worst=1.0))
+        return tried
+    if int(facts.attrs.get("params") or 0) >= MIN_SMALL and not run.costs:
+        return Tried(facts, UNMEASURED, None, None)
+    return None
+
+
+def _diagnose(run: Any, together: list[Tried]) -> Diagnosis:
+    """All optimizers that one line makes: its edit mends them all."""
+    tried, facts = together[0], together[0].facts
+    params = sum(int(each.facts.attrs.get("params") or 0) for each in together)
+    elements = sum(int(each.facts.attrs.get("elements") or 0) for each in together)
+    share = sum(each.facts.loop_s for each in together) / run.partition.loop_s
     edit = set_arguments(run.source, facts.where, str(facts.attrs.get("class")), fused="True")
     inside = "" if edit else " What this line calls makes the optimizer: hand it fused=True through its settings."
+    several = f" of {len(together)} optimizers that this line makes" if len(together) > 1 else ""
     return Diagnosis(
         title=f"{facts.name} updates {params} parameters one at a time",
         summary=(
-            f"Its steps take {share:.0%} of loop time, {facts.total_s / facts.calls * 1000:.2f} ms each, for {params} "
-            f"parameters of {elements // max(params, 1):,} elements on average{measured}."
+            f"The steps{several} take {share:.0%} of loop time, {facts.total_s / facts.calls * 1000:.2f} ms each, for "
+            f"{params} parameters of {elements // max(params, 1):,} elements on average{tried.words}."
         ),
         where=place(facts.where),
         fix=Fix(
             text=f"Ask for the fused implementation of {facts.name}: same mathematics, one kernel a parameter.{inside}",
             diff=edit,
         ),
-        changes=[Scale("optimizer", scope, seconds, factor) for scope, seconds in facts.scopes.items() if seconds > 0],
-        basis="calibrated replay" if measured else "stated range",
+        changes=[
+            Scale("optimizer", scope, seconds, each.factor)
+            for each in together
+            for scope, seconds in each.facts.scopes.items()
+            if seconds > 0
+        ],
+        basis="calibrated replay" if tried.now_ms else "stated range",
         evidence={
             "optimizer": str(facts.attrs.get("class")),
+            "optimizers": len(together),
             "parameters": params,
             "elements": elements,
             "steps": facts.calls,
             "share of loop time": round(share, 4),
-            "one step now, measured apart, ms": round(now_ms, 3) if now_ms else "not measured",
-            "one fused step, measured apart, ms": round(fused_ms, 3) if fused_ms else "not measured",
+            "one step now, measured apart, ms": round(tried.now_ms, 3) if tried.now_ms else "not measured",
+            "one fused step, measured apart, ms": round(tried.fused_ms, 3) if tried.fused_ms else "not measured",
         },
     )

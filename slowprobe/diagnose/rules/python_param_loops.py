@@ -8,7 +8,8 @@ Why it is slow: the parameters are many and most are small, so starting the oper
 
 How it is seen: source lines that repeat an operator about as often as the model has parameters, within a loop that
 names parameters, gradients or a state dict. What the foreach form takes is measured after the run on tensors of the
-same sizes.
+same sizes. What the loop goes over is made anew in each step (state_dict(), list(model.parameters())), and a state dict is
+loaded back: the statements of the same function that do that go with the loop, since lists of tensors are built once.
 
 Stays quiet when: the loop takes less than 3 % of the step, there are fewer than 20 parameters, or a library or trainer
 runs the loop: that is not the user's to edit.
@@ -21,17 +22,24 @@ Sources: torch.optim.swa_utils documentation; the foreach implementations of tor
 
 from __future__ import annotations
 
+import ast
 from typing import Any
 
-from slowprobe.diagnose.edits import diff
+from slowprobe.diagnose.edits import called_name, diff
 from slowprobe.diagnose.finding import Fix, Where
+from slowprobe.diagnose.hot_lines import sampled_lines, scale_lines
 from slowprobe.diagnose.op_loops import OpLoop, in_libraries, is_over_parameters, op_loops
 from slowprobe.diagnose.rule import Answer, Diagnosis, Passed, Rule
+from slowprobe.diagnose.turns import turn_of
+from slowprobe.run.record import Site
+from slowprobe.timeline.hotspots import LineTime
 from slowprobe.timeline.loop_changes import Factor, Scale
 
 MIN_SHARE = 0.03  # of a step
 STATED = Factor(0.1, 0.25, 0.5)  # foreach against a loop over 200 to 1,000 small tensors, where nothing was measured
 SPREAD = 0.4  # building the lists of tensors costs Python time that the measurement does not see
+BUILT_ONCE = Factor(0.0, 0.0, 0.5)  # of making lists and state dicts; at worst something else needs some of them
+_MAKES = ("state_dict", "parameters", "named_parameters", "buffers", "named_buffers")
 OPERATORS_REPLACED = 3  # a tensor, by the one measured foreach call: a moving average takes two or three
 
 RULE = Rule(
@@ -55,28 +63,81 @@ def check(run: Any) -> Answer:
 def _diagnose(run: Any, loop: OpLoop) -> Diagnosis:
     factor, basis = _factor(run, loop)
     top = loop.lines[0]
+    around = _around(run, loop)
+    around_s = sum(line.seconds for line in around)
+    loop_s = run.partition.loop_s
     code = run.source.line(top.file, top.line)
     header = run.source.line(top.file, loop.header) if loop.header else ""
     return Diagnosis(
         summary=(
             f"The loop launches {loop.launches:.0f} operators a step on {loop.repeats:.0f} tensors one by one: "
             f"{loop.share:.0%} of the step."
+            + (f" Making and loading what it goes over takes {around_s / loop_s:.0%} of loop time." if around else "")
         ),
         where=[Where(line.file, line.line, line.function, round(share, 3)) for line, share in loop.shares],
         fix=Fix(
             text="Collect the tensors in lists once and update them together with a torch._foreach_ function.",
             diff=diff([header, f"    {code}"] if header else [code], [_instead(code)]),
         ),
-        changes=[Scale(bucket, "step", seconds, factor) for bucket, seconds in loop.seconds.items() if seconds > 0],
+        changes=[
+            *(Scale(bucket, "step", seconds, factor) for bucket, seconds in loop.seconds.items() if seconds > 0),
+            *scale_lines(around, BUILT_ONCE),
+        ],
+        covers=[line.site for line in around],
         basis=basis,
         evidence={
             "operators a step": round(loop.launches, 1),
             "tensors": round(loop.repeats),
             "share of the step": round(loop.share, 4),
+            "lists and state dicts, share of loop time": round(around_s / loop_s, 4),
             "same update in a loop, measured apart, ms": round(run.costs.get("foreach.loop_ms", 0.0), 3),
             "same update with foreach, measured apart, ms": round(run.costs.get("foreach.foreach_ms", 0.0), 3),
         },
     )
+
+
+def _around(run: Any, loop: OpLoop) -> list[LineTime]:
+    """Sampled lines of statements that make what the loop goes over or load it back, and are of no use without it.
+
+    Where those and the loop are all that their function does, the line that calls it belongs to them: what it made is
+    freed there.
+    """
+    top = loop.lines[0]
+    function = run.source.function_around(top.file, top.line)
+    if function is None or not loop.header:
+        return []
+    mine: list[ast.stmt] = []
+    others = False
+    read: set[str] = set()
+    for statement in function.body:
+        if isinstance(statement, (ast.For, ast.AsyncFor)) and statement.lineno == loop.header:
+            read = {node.id for node in ast.walk(statement) if isinstance(node, ast.Name)}
+    for statement in function.body:
+        calls = {called_name(node) for node in ast.walk(statement) if isinstance(node, ast.Call)}
+        names = {node.id for node in ast.walk(statement) if isinstance(node, ast.Name)}
+        is_loop = statement.lineno <= loop.header <= (statement.end_lineno or statement.lineno)
+        makes = isinstance(statement, ast.Assign) and bool(calls & set(_MAKES))
+        loads = isinstance(statement, ast.Expr) and "load_state_dict" in calls
+        if not is_loop and (makes or loads) and names & read:
+            mine.append(statement)
+        elif (not is_loop and not isinstance(statement, (ast.Expr, ast.Pass))) or (
+            not is_loop and isinstance(statement, ast.Expr) and not isinstance(statement.value, ast.Constant)
+        ):
+            others = True
+    if not mine:
+        return []
+    spans = [(statement.lineno, statement.end_lineno or statement.lineno) for statement in mine]
+    turn = turn_of(run.source, Site(top.file, top.line, top.function))
+
+    def belongs(line: LineTime) -> bool:
+        if line.file != top.file or line.scope != "step" or line.bucket != "python":
+            return False
+        if any(first <= line.line <= last for first, last in spans):
+            return True
+        call = run.source.line(line.file, line.line)
+        return not others and turn is not None and turn.called and call.endswith(f"{function.name}()")
+
+    return [line for line in sampled_lines(run) if belongs(line)]
 
 
 def _factor(run: Any, loop: OpLoop) -> tuple[Factor, Any]:

@@ -9,6 +9,7 @@ a few percent in a short trial is most of a long training.
 How it is seen: a straight line through the step time over the run (Theil-Sen on the medians of 20 parts of it), whole
 and by part; stack samples of the first and of the last third say which of the user's lines grows, and the source which
 name on that line is made longer at each turn and never shorter. The fix is replayed: the part as it was at the start.
+A line that grows from nothing, over something that was made empty, works on nothing else: all of its time goes.
 
 Stays quiet when: the last step takes less than 10 % longer than the first; the rise is a jump and no trend; all parts
 get slower alike (the machine does: heat, other processes); nothing on the growing lines is seen to grow in the source,
@@ -26,6 +27,7 @@ from typing import Any
 from slowprobe.diagnose.edits import diff, statement_lines
 from slowprobe.diagnose.finding import Fix, Where
 from slowprobe.diagnose.growing_names import Growing, growing_at
+from slowprobe.diagnose.hot_lines import sampled_lines
 from slowprobe.diagnose.rule import Answer, Diagnosis, NotChecked, Passed, Rule
 from slowprobe.run.record import Site
 from slowprobe.timeline.drift import MIN_STEPS, Drift, LineGrowth
@@ -37,11 +39,12 @@ MIN_SAMPLES = 10  # of a line, early and late together
 MIN_EXPLAINED = 0.5  # of what the parts grew by; below, what was found is not why
 BUCKETS = ("python", "forward", "backward", "fetch", "log")
 LEFT = Factor(0.0, 0.0, 0.5)  # of the growth; a window keeps some of it
+FROM_NOTHING = 0.25  # early over late: a straight line from zero has a fifth between its first and its last third
 
 RULE = Rule(
     title="Steps get slower as the run goes on",
     bottleneck="host",
-    needs=("steps", "drift", "line_growth", "backwards", "source", "loaders"),
+    needs=("steps", "drift", "line_growth", "lines", "backwards", "source", "loaders"),
     closer_than=("python-bound", "cpu-metrics-in-step"),
 )
 
@@ -138,8 +141,9 @@ def _diagnose(run: Any, trend: Drift, lines: list[tuple[LineGrowth, Growing | No
 def _changes(run: Any, lines: list[tuple[LineGrowth, Growing | None, float]]) -> list[Change]:
     """The growth of each part is gone: on average over the run half of what it comes to at the end."""
     grown: dict[str, float] = {}
-    for line, _, ms in lines:
-        grown[line.bucket] = grown.get(line.bucket, 0.0) + ms / 2
+    for line, growing, ms in lines:
+        mean_ms = max(ms / 2, _whole_ms(run, line) if growing is not None and growing.made is not None else 0.0)
+        grown[line.bucket] = grown.get(line.bucket, 0.0) + mean_ms
     changes: list[Change] = []
     for bucket, ms in grown.items():
         if bucket != "fetch":
@@ -149,6 +153,14 @@ def _changes(run: Any, lines: list[tuple[LineGrowth, Growing | None, float]]) ->
         gone = min(1.0, ms / mean) if mean else 0.0
         changes += [Reload(loader.id, fetch=LEFT.of_part(gone)) for loader in run.loaders if loader.primary]
     return changes
+
+
+def _whole_ms(run: Any, line: LineGrowth) -> float:
+    """What a line that grows from nothing takes of a mean step; 0 for one that takes its time from the start."""
+    if line.early_ms > FROM_NOTHING * line.late_ms:
+        return 0.0
+    same = [each for each in sampled_lines(run) if each.site == line.stack[0] and each.bucket == line.bucket]
+    return sum(each.seconds for each in same if each.scope == "step") * 1000 / max(run.steps.count, 1)
 
 
 def _fix(run: Any, line: LineGrowth, growing: Growing | None) -> Fix:
