@@ -50,7 +50,8 @@ def try_operators(
 
     padded: rows and columns of batches with padding. Values, for each edit (``single``, ``straight``, ``threads``,
     ``half``, ``quarter``): ``operators.<edit>.all_ms`` (what the edit is about, in the annotated step),
-    ``.tried_ms`` (of it the operators that were tried), ``.now_ms`` and ``.edited_ms`` (these, after the run).
+    ``.of_all`` (of all operators' time), ``.tried_ms`` (the operators that were tried), ``.now_ms`` and ``.edited_ms``
+    (these, after the run).
     """
     import torch
 
@@ -74,6 +75,7 @@ def try_operators(
         now = time.perf_counter()
         until = now + max(0.0, deadline - now) / (len(asked) - at)
         row = _try(torch, pairs, (threads, edits[name][1]), until)
+        row["of_all"] = sum(each.spent_ns for each, _ in pairs) / total
         values |= {f"operators.{name}.{key}": value for key, value in row.items()}
     return values
 
@@ -219,7 +221,7 @@ def _rows(sizes: Sequence[int]) -> list[int]:
 
 
 def _is_turned(sizes: Sequence[int], strides: Sequence[int]) -> bool:
-    """Whether a dense tensor's dimensions lie in another order; channels_last is an order that operators are made for."""
+    """Whether a dense tensor's dimensions lie in another order; channels_last is one that operators are made for."""
     wide = [(stride, size) for size, stride in zip(sizes, strides, strict=True) if size > 1]
     dense = all(stride > 0 for stride, _ in wide) and prod(sizes) == 1 + sum((n - 1) * s for s, n in wide)
     in_order = [stride for stride, _ in wide] == sorted((stride for stride, _ in wide), reverse=True)
