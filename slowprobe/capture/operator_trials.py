@@ -21,10 +21,10 @@ from slowprobe.capture.step_operators import Operator
 
 MIN_SHARE = 0.05  # of the operators' time; an edit to less changes the loop by less than its steps differ
 MAX_OPERATORS = 10  # the dearest of each edit
-MAX_BUDGET_S, MIN_BUDGET_S = 0.6, 0.3  # ten operators of some 5 ms, as they are and edited, a few times each
+MAX_BUDGET_S, MIN_BUDGET_S = 0.8, 0.4  # ten operators of some 5 ms, as they are and edited, a few times each
 MAX_RUN_SHARE = 0.02  # of the recording
 MAX_BYTES = 1 << 28  # of all arguments of an edit's trials
-ROUNDS = 4  # of an operator and its edited twin, at least, to begin with it
+ROUNDS = 3  # of an operator and its edited twin, at least, to begin with it
 MAX_ROUNDS = 11
 SHORTER = {"half": 0.5, "quarter": 0.25}  # of the columns: how an operator's time follows them
 _TYPES = {"float": "float32", "double": "float64", "c10::BFloat16": "bfloat16", "c10::Half": "float16", "bool": "bool"}
