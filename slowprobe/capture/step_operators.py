@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 _OWN = "aten::"
+MIN_NS = 10_000  # annotated; a shorter call is mostly its own start, and there may be tens of thousands
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class Operator:
 
 
 def step_operators(events: Iterable[Any]) -> list[Operator]:
-    """The outermost operators of each thread, those that took longest first.
+    """The outermost operators of each thread but the shortest, those that took longest first.
 
     events: of `kineto_results.events()`, recorded with shapes.
     """
@@ -35,8 +36,8 @@ def step_operators(events: Iterable[Any]) -> list[Operator]:
     found: dict[str, list[Any]] = {}
     for event in mine:
         thread, start = event.start_thread_id(), event.start_ns()
-        if start < until.get(thread, 0):
-            continue  # called by another
+        if event.duration_ns() < MIN_NS or start < until.get(thread, 0):
+            continue  # the latter: called by another
         until[thread] = start + event.duration_ns()
         arguments = (event.dtypes(), event.shapes(), event.structured_input_strides(), event.concrete_inputs())
         row = found.setdefault(f"{event.name()} {arguments}", [event.name(), arguments, 0, 0])
