@@ -62,6 +62,11 @@ class LoaderCpuMeter:
         for index, value in enumerate(values):
             sums[index] += value
 
+    @property
+    def padded(self) -> list[tuple[int, int]]:
+        """Rows and columns of the batches with padding."""
+        return self._padding.shapes
+
     def take(self) -> list[LoaderCpu | Transforms | ItemDigests | Padding]:
         """What was read since the last call; called by the flushing thread."""
         sums, self._sums = self._sums, {}

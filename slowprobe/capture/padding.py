@@ -24,6 +24,8 @@ class PaddingLog:
     def __init__(self) -> None:
         self._looked_at: dict[int, int] = {}
         self._found: list[tuple[int, int, int, list[int]]] = []
+        self.shapes: list[tuple[int, int]] = []
+        """Rows and columns that were seen."""
 
     def look(self, loader: int, batch: Any) -> None:
         """A batch arrived. Reads it where it lies, and draws no random number."""
@@ -34,6 +36,8 @@ class PaddingLog:
         found = padded(batch)
         if found is not None:
             self._found.append((loader, *found))
+            if found[:2] not in self.shapes:
+                self.shapes.append(found[:2])
 
     def take(self) -> list[Padding]:
         """The records since the last call."""

@@ -115,6 +115,7 @@ class Session:
         self._guard("compilations", self._write_compilations)
         self._guard("calibration", lambda: self._calibrate(ended_ns))
         self._guard("calibration of products", lambda: self._try_kernels(ended_ns))
+        self._guard("calibration of operators", lambda: self._try_operators(ended_ns))
         detached_ns = time.perf_counter_ns() - self._origin_ns
         self._journal.write(End(at_ns=ended_ns, detached_ns=detached_ns, exception=exception), vital=True)
         self._journal.close()
@@ -259,6 +260,16 @@ class Session:
         if window.kernels_share < MIN_KERNELS_SHARE or self._torch.on_device():
             return
         values = self._torch.try_kernels(window.kernels, elapsed_ns)
+        if values:
+            self._journal.write(Calibration(values=values), vital=True)
+
+    def _try_operators(self, elapsed_ns: int) -> None:
+        window = self._window
+        if window is None or not window.operators or self._torch is None or self._journal.fault is not None:
+            return
+        if self._torch.on_device() or not self._events.trained:
+            return
+        values = self._torch.try_operators(window.operators, self._loader_cpu.padded, elapsed_ns)
         if values:
             self._journal.write(Calibration(values=values), vital=True)
 

@@ -129,6 +129,7 @@ class SubnormalWatch:
         for subject, reading in found.items():
             prefix = f"subnormal.{subject}"
             values[f"{prefix}.since"] = (reading.first_step + reading.step_before) / 2
+            values[f"{prefix}.none_until"] = float(reading.step_before)
             values[f"{prefix}.weights_with"] = reading.weights_with
             try:
                 values.update(_trial(torch, reading, prefix, budget_s / len(found)))

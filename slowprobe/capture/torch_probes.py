@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from slowprobe.capture import kernel_trials
+from slowprobe.capture import kernel_trials, operator_trials
 from slowprobe.capture.batch_trials import try_batch
 from slowprobe.capture.calibration import budget_s, calibrate
 from slowprobe.capture.gradient_use import GradientWatch
@@ -25,6 +25,7 @@ from slowprobe.capture.probes.requests import Requests
 from slowprobe.capture.read_trial import try_reading
 from slowprobe.capture.recorder import KIND, Recorder
 from slowprobe.capture.span_key import span_key
+from slowprobe.capture.step_operators import Operator
 from slowprobe.capture.subjects import Subjects
 from slowprobe.capture.subnormals import SubnormalWatch
 from slowprobe.capture.window import WindowProbe
@@ -117,6 +118,15 @@ class TorchProbes:
         experiments = kernel_trials.trials(kernels.distinct, kernels.spent_ns, calls, bf16)
         budget = kernel_trials.budget_s(elapsed_ns / 1e9, self._events.ends_in_training)
         return kernel_trials.run_trials(experiments, budget)
+
+    def try_operators(
+        self, operators: list[Operator], padded: list[tuple[int, int]], elapsed_ns: int
+    ) -> dict[str, float]:
+        """What the annotated step's operators would take with other types, layouts, threads or fewer columns."""
+        import torch
+
+        budget = operator_trials.budget_s(elapsed_ns / 1e9, self._events.ends_in_training)
+        return operator_trials.try_operators(operators, torch.get_num_threads(), usable_cores(), padded, budget)
 
 
 def give_way_to_other_profilers(patches: Patches, window: WindowProbe) -> None:

@@ -17,6 +17,7 @@ from slowprobe.capture.profiler_noise import without_profiler_noise
 from slowprobe.capture.recorder import KIND, Recorder
 from slowprobe.capture.sites import Sites
 from slowprobe.capture.span_key import span_key
+from slowprobe.capture.step_operators import Operator, step_operators
 from slowprobe.run.kernels import Kernels
 from slowprobe.run.schema import Note, Window
 
@@ -61,6 +62,8 @@ class WindowProbe:
         """Products and convolutions of the annotated step."""
         self.kernels_share = 0.0
         """Of that step, as profiled."""
+        self.operators: list[Operator] = []
+        """All operators of the annotated step, with what it takes to call them again."""
         self.starting = False
 
     @property
@@ -113,7 +116,7 @@ class WindowProbe:
         role, self._opened_ns = self._next, time.perf_counter_ns()
         assert role is not None
         activities = [torch.profiler.ProfilerActivity.CPU]
-        if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
+        if self._has_device():
             activities.append(torch.profiler.ProfilerActivity.CUDA)
         annotated = role == "annotated"
         self._turns_left = self._steps_wanted = 1 if role != "clean" else max(1, self._steps_wanted)
@@ -168,12 +171,20 @@ class WindowProbe:
     def _keep_kernels(self, recorded: Any, step_ns: int) -> None:
         try:
             kernels = KernelTimes(recorded)
+            if not self._has_device():
+                self.operators = step_operators(recorded)  # an accelerator's are not tried
         except Exception as error:  # the window stands on its own
             self._note("warning", f"shapes of operators could not be read: {type(error).__name__}: {error}")
             return
         if kernels.order:
             self.kernels, self.kernels_share = kernels, sum(kernels.spent_ns) / max(step_ns, 1)
             self._write(kernels.record)
+
+    @staticmethod
+    def _has_device() -> bool:
+        import torch
+
+        return bool(torch.cuda.is_initialized())  # type: ignore[no-untyped-call]
 
     def _plan(self, role: Role, events: int, step_s: float) -> None:
         self._next = _NEXT[role]

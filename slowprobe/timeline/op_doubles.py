@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from statistics import median
 from typing import Any
 
 from slowprobe.timeline.op_cost import fixed_cost
 from slowprobe.timeline.op_lines import Source, launch_sources
+from slowprobe.timeline.op_timing import CleanTiming
 from slowprobe.timeline.op_tree import OpTree
 
 DOUBLE = ("double", "c10::complex<double>")
@@ -16,7 +18,7 @@ SINGLE = ("float", "c10::BFloat16", "c10::Half", "c10::complex<float>")
 
 @dataclass(frozen=True, slots=True)
 class DoubleWork:
-    """One line's; shares are of the recorded step without its data time."""
+    """One line's; shares are of a clean step without its data time: annotating makes the annotated one longer."""
 
     source: Source
     forward: float
@@ -33,13 +35,14 @@ class DoubleWork:
         return self.forward + self.backward + self.optimizer
 
 
-def double_work(tree: OpTree, is_user: Callable[[str], bool]) -> list[DoubleWork] | None:
-    """The lines by float64 work, largest first; None without recorded types."""
+def double_work(tree: OpTree, clean: OpTree, is_user: Callable[[str], bool]) -> list[DoubleWork] | None:
+    """The lines by float64 work, largest first; None without recorded types. clean: steps recorded without types."""
     if not tree.steps:
         return None
     step = tree.steps[0]
     sources, forward_of, _ = launch_sources(tree, is_user)
     cost = fixed_cost(tree)
+    timing = CleanTiming(tree, clean, fixed_cost(clean))
     known = False
     sums: dict[Source, dict[str, int]] = {}
     names: dict[Source, dict[str, int]] = {}
@@ -54,7 +57,10 @@ def double_work(tree: OpTree, is_user: Callable[[str], bool]) -> list[DoubleWork
             part = "optimizer"
         else:
             part = "backward" if tree.root[i] in forward_of else "forward"
-        work = tree.self_ns[i] - cost.dispatch_ns(tree.names[i], tree.self_ns[i])
+        annotated_ns = tree.self_ns[i] - cost.dispatch_ns(tree.names[i], tree.self_ns[i])
+        root = tree.root[i]
+        slower = tree.duration_ns[root] / max(1, timing.duration_ns.get(root, tree.duration_ns[root]))
+        work = round(annotated_ns / slower) if slower else 0
         sums.setdefault(source, {"forward": 0, "backward": 0, "optimizer": 0})[part] += work
         by_name = names.setdefault(source, {})
         by_name[tree.names[i]] = by_name.get(tree.names[i], 0) + work
@@ -62,7 +68,7 @@ def double_work(tree: OpTree, is_user: Callable[[str], bool]) -> list[DoubleWork
             enters = source
     if not known:
         return None
-    length = max(1, step.end_ns - step.start_ns - step.data_ns)
+    length = max(1.0, median(each.end_ns - each.start_ns - each.data_ns for each in clean.steps or [step]))
     found = [
         DoubleWork(
             source,

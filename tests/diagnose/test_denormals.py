@@ -84,3 +84,10 @@ def test_what_was_not_read_is_not_judged(tmp_path):
     vars(evidence)["costs"] = {"subnormal.flushing": 0.0}
     assert ask(RULE, evidence).status == "not-applicable"
     assert ask(RULE, record(tmp_path / "short", read=False)).status == "not-checked"
+
+
+def test_the_loops_own_steps_say_what_they_cost(tmp_path):
+    evidence = slow(tmp_path, since=20.0, none_until=40.0)
+    number = next(n for n, s in evidence.recording.subjects.items() if s.kind == "optimizer")
+    vars(evidence)["step_lengths"] = {number: [0.002] * 40 + [0.042] * 10}  # 0.5 s in all, as recorded
+    assert ask(RULE, evidence).saved_s == pytest.approx(10 * 0.040, rel=0.02)

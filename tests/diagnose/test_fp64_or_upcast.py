@@ -42,7 +42,7 @@ def record(tmp_path, ops, dtypes="torch.float32", **settings):
         id=number, kind="optimizer", name="SGD", site=subject.site, attrs={"dtypes": dtypes}
     )
     tree = annotated(tmp_path, ops)
-    vars(evidence)["double_work"] = double_work(tree, lambda file: file == SCRIPT)
+    vars(evidence)["double_work"] = double_work(tree, tree, lambda file: file == SCRIPT)
     return evidence
 
 

@@ -5,6 +5,7 @@ from synthetic import SCRIPT
 
 from diagnose.asking import ask
 from diagnose.compiled import STEPS, compilation, record
+from slowprobe.timeline.compiled_pieces import CompiledPieces
 
 RULE = "graph-breaks"
 ROWS = [compilation("0/0", 0.5)]
@@ -43,3 +44,13 @@ def test_fixed_one_graph(tmp_path):
 
 def test_without_torch_compile_it_does_not_apply(tmp_path):
     assert ask(RULE, record(tmp_path, [], noted=False)).status == "not-applicable"
+
+
+def test_pieces_are_weighed_where_a_window_shows_them(tmp_path):
+    breaks = [("Data-dependent branching", "forward", SCRIPT, 5, 1)]
+    evidence = record(tmp_path, [], rows=ROWS, breaks=breaks)
+    vars(evidence)["compiled_pieces"] = CompiledPieces(count=10.0, forward_ms=3.0, backward_ms=2.0, step_ms=20.0)
+    verdict = ask(RULE, evidence)
+    assert verdict.lines == [5]
+    assert verdict.saved_s == pytest.approx(5.0 * 0.9 * STEPS / 1000, rel=0.01)
+    assert verdict.diagnosis.basis == "replay"

@@ -10,7 +10,7 @@ from torch.utils.data import DataLoader
 class Net(nn.Module):
     def __init__(self):
         super().__init__()
-        self.layers = nn.ModuleList(nn.Linear(128, 128) for _ in range(12))
+        self.layers = nn.ModuleList(nn.Linear(256, 256) for _ in range(12))
 
     def forward(self, inputs):
         for layer in self.layers:
@@ -23,8 +23,8 @@ def main():
     torch.manual_seed(0)
     model = torch.compile(Net(), backend="aot_eager")
     optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
-    loader = DataLoader([torch.randn(64, 128)] * 1_300, batch_size=None)
-    model(torch.randn(64, 128)).square().mean().backward()
+    loader = DataLoader([torch.randn(1_024, 256)] * 150, batch_size=None)
+    model(torch.randn(1_024, 256)).square().mean().backward()
     begin = time.perf_counter()
     for inputs in loader:
         optimizer.zero_grad()

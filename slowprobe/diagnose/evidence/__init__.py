@@ -20,9 +20,9 @@ __all__ = ["Evidence", "EvidenceMissing"]
 class Evidence(
     PipelineEvidence,
     KernelEvidence,
-    StepTensorEvidence,
     AutogradEvidence,
     CompiledEvidence,
+    StepTensorEvidence,
     MemoryEvidence,
     RunLevelEvidence,
 ):

@@ -20,6 +20,16 @@ class SpanEvidence(RecordedRun):
         return span_facts(self.recording, self.partition, "optimizer")
 
     @cached_property
+    def step_lengths(self) -> dict[int, list[float]]:
+        """Seconds of each recorded optimizer step in order, by subject; none where some steps were not kept."""
+        spans, found = self.recording.spans, {}
+        for kind, subject in self.recording.keys("optimizer"):
+            mine = (spans.kind == kind) & (spans.subject == subject)
+            if int(mine.sum()) == self.recording.totals[kind, subject].count:
+                found[subject] = (spans.duration[mine] / 1e9).tolist()
+        return found
+
+    @cached_property
     def forwards(self) -> list[SpanFacts]:
         """Outermost modules, one entry a mode (training, grad)."""
         return span_facts(self.recording, self.partition, "forward")

@@ -31,7 +31,7 @@ class StepTensorEvidence(SpanEvidence, WindowEvidence):
     @cached_property
     def double_work(self) -> list[DoubleWork] | None:
         """Operators of the annotated step that compute in float64, by line; None without recorded types."""
-        return double_work(self.annotated_ops, UserCode(self.run.manifest))
+        return double_work(self.annotated_ops, self.clean_ops, UserCode(self.run.manifest))
 
     @cached_property
     def dense_tables(self) -> list[DenseTable] | None:
@@ -41,9 +41,17 @@ class StepTensorEvidence(SpanEvidence, WindowEvidence):
     @cached_property
     def annotated_ops(self) -> OpTree:
         """The operators of the annotated step, with the shapes of their inputs."""
-        window = self.windows.get("annotated")
+        return self._operators("annotated", "no step was recorded with shapes")
+
+    @cached_property
+    def clean_ops(self) -> OpTree:
+        """The operators of the steps that were recorded without shapes, which take what they take."""
+        return self._operators("clean", "no profiler window was recorded")
+
+    def _operators(self, role: str, missing: str) -> OpTree:
+        window = self.windows.get(role)
         if window is None or window.path is None or not (self.run.folder / window.path).is_file():
-            raise EvidenceMissing("no step was recorded with shapes")
+            raise EvidenceMissing(missing)
         try:
             return build_tree(read_trace(self.run.folder / window.path))
         except SlowprobeError as error:

@@ -10,7 +10,8 @@ How it is seen: at a few of the optimizer's steps, samples of its weights, gradi
 After the run the sample is stepped again on this machine, as it is and with such numbers flushed to zero, and so is a
 product with the largest weight that has some. Activations are not looked at.
 
-Saving: the optimizer's time as the samples took it, from the reading at which the numbers were first seen. Of forward
+Saving: its steps after the last reading without such numbers become as long as those before, where there were thirty
+or more; else the optimizer's time as the samples took it, from the reading at which they were first seen. Of forward
 and backward the part of the weights that hold some, as the product took it; at worst none of that.
 
 Stays quiet when: subnormal numbers are flushed already, fewer than one number in 200 is one, or stepping the samples
@@ -24,6 +25,7 @@ Sources: torch.set_flush_denormal documentation; Intel optimization manual (deno
 
 from __future__ import annotations
 
+from statistics import median
 from typing import Any
 
 from slowprobe.diagnose.edits import diff, place
@@ -37,13 +39,14 @@ MIN_LOOP_SHARE = 0.03  # of loop time, optimizer and model together; less is wit
 MAX_LEFT = 0.8  # of the time without subnormal numbers: two measurements of the same differ by less
 SPREAD = 0.25  # samples lie closer together in memory than the tensors they stand for
 TINY_GRADIENTS = 0.01  # of the gradients: then flushing is no remedy
+MIN_CLEAN = 30  # steps: the median of fewer is off by some per cent
 ROLES = ("weights", "gradients", "state")
 FLUSH = "torch.set_flush_denormal(True)"
 
 RULE = Rule(
     title="Numbers too small for the processor's fast path",
     bottleneck="compute",
-    needs=("steps", "optimizers", "costs", "partition", "recording"),
+    needs=("steps", "optimizers", "costs", "partition", "recording", "step_lengths"),
 )
 
 
@@ -86,8 +89,10 @@ def _diagnose(run: Any, facts: SpanFacts, number: int | None, seen: dict[str, fl
     changes: list[Scale] = []
     left = _left(costs, prefix, "")
     if left is not None and left <= MAX_LEFT:
-        factor = as_measured(left, SPREAD)
-        part = (1 - before) / (1 - before + before * left)  # of the time: steps with them take longer
+        seen_left, part = _in_loop(run, number, int(costs.get(f"{prefix}.none_until", 0)))
+        if seen_left is None:
+            seen_left, part = left, (1 - before) / (1 - before + before * left)  # steps with them take longer
+        factor = as_measured(seen_left, SPREAD)
         changes += [
             Scale("optimizer", scope, seconds, factor.of_part(part))
             for scope, seconds in facts.scopes.items()
@@ -132,6 +137,16 @@ def _diagnose(run: Any, facts: SpanFacts, number: int | None, seen: dict[str, fl
             "the same flushed, ms": round(costs.get(f"{prefix}.flushed_ms", 0.0), 3),
         },
     )
+
+
+def _in_loop(run: Any, number: int | None, none_until: int) -> tuple[float | None, float]:
+    """What would be left of the optimizer's steps after the last reading without, and their part of its time."""
+    lengths = run.step_lengths.get(number, [])
+    clean, others = lengths[:none_until], lengths[none_until:]
+    if len(clean) < MIN_CLEAN or not others:
+        return None, 0.0
+    left = min(1.0, median(clean) * len(others) / sum(others))
+    return left, sum(others) / (sum(clean) + sum(others))
 
 
 def _left(costs: dict[str, float], prefix: str, what: str) -> float | None:

@@ -6,10 +6,13 @@ what it is added to or multiplied with into float64, or the whole model is made 
 Why it is slow: twice the memory to move and half the numbers in a vector register; gradients are float64, too.
 
 How it is seen: the types of operators' inputs in the annotated step: the work (without the cost of starting operators)
-of those with float64 inputs, by the user's line, forward, backward and in the optimizer.
+of those with float64 inputs, by the user's line, forward, backward and in the optimizer, at the times of steps that
+were not annotated.
 
-Saving: half of that work is expected to remain (twice the numbers in a register and in a cache line), from 0.35
-(exponentials, caches that now suffice) to 0.8 (what waits for something else).
+Saving: after the run the dearest of these operators are timed on the recorded shapes, in float64 and in float32, and
+the work is replayed at what that leaves. Where they could not be tried, half of it is expected to remain (twice the
+numbers in a register and in a cache line), from 0.35 (exponentials, caches that now suffice) to 0.8 (what waits for
+something else).
 
 Stays quiet when: such work takes less than 5 % of a step, or the script makes float64 the default dtype: that is a
 choice. On an accelerator the host's times say nothing of it, and it is not checked.
@@ -30,6 +33,7 @@ from slowprobe.diagnose.rule import Answer, Diagnosis, NotChecked, Passed, Rule
 from slowprobe.run.record import Site
 from slowprobe.timeline.loop_changes import Factor, Scale
 from slowprobe.timeline.op_doubles import DoubleWork
+from slowprobe.timeline.tried_edits import tried_edit
 
 MIN_SHARE = 0.05  # of a step
 IN_SINGLE = Factor(0.35, 0.5, 0.8)  # see "Saving" above
@@ -39,7 +43,7 @@ MAKES_DOUBLE = (".double()", "float64", "torch.double", "DoubleTensor")
 RULE = Rule(
     title="Training computes in float64",
     bottleneck="precision",
-    needs=("steps", "double_work", "optimizers", "partition", "source", "settings", "lines"),
+    needs=("steps", "double_work", "optimizers", "partition", "source", "settings", "lines", "costs"),
 )
 
 
@@ -68,6 +72,7 @@ def _diagnose(run: Any, work: list[DoubleWork], share: float) -> Diagnosis:
         where.insert(0, Where(made.file, made.line, made.function))
     top = Site(where[0].file, where[0].line, where[0].function)
     text = run.source.line(top.file, top.line)
+    tried = tried_edit(run.costs, "single")
     return Diagnosis(
         title="The model's parameters are float64" if of_parameters else RULE.title,
         summary=(
@@ -86,9 +91,10 @@ def _diagnose(run: Any, work: list[DoubleWork], share: float) -> Diagnosis:
             diff=diff([text], ["# the same in float32"]) if text else "",
         ),
         changes=_changes(run, work),
-        basis="stated range",
+        basis="stated range" if tried is None else "calibrated replay",
         evidence={
             "work on float64, of a step": round(share, 4),
+            "of it left in float32": "not tried" if tried is None else round(tried.left, 3),
             "parameters": ", ".join(sorted({str(facts.attrs.get("dtypes")) for facts in run.optimizers})) or "unknown",
             "lines": {
                 "columns": ["line", "of a step", "operators"],
@@ -115,7 +121,9 @@ def _changes(run: Any, work: list[DoubleWork]) -> list[Scale]:
         bucket = bucket_of.get(line.source[:2], "forward")
         for name, share in ((bucket, line.forward), ("backward", line.backward), ("optimizer", line.optimizer)):
             seconds[name] = seconds.get(name, 0.0) + share * steps_s
-    return [Scale(bucket, "step", spent, IN_SINGLE) for bucket, spent in seconds.items() if spent > 0]
+    tried = tried_edit(run.costs, "single")
+    left = IN_SINGLE if tried is None or tried.left >= 1 else tried.factor
+    return [Scale(bucket, "step", spent, left) for bucket, spent in seconds.items() if spent > 0]
 
 
 def _name(site: Site) -> str:

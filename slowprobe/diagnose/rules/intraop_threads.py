@@ -8,8 +8,11 @@ turns and wait for each other at the end of every operator.
 
 How it is seen: the number of threads against the cores this process may use, less those that loader workers keep busy
 (by the CPU time of their batches); a matrix product timed after the run with both, and with Amdahl's law between them
-where workers leave only some of the cores. Only the time of operators above 100 µs is taken to change: small ones run
-on one thread anyway.
+where workers leave only some of the cores.
+
+Saving: after the run the dearest of the step's own operators are timed on the recorded shapes with both numbers of
+threads, and their time is replayed at what that leaves. Where they could not be tried, the matrix product stands for
+them, and only the time of operators above 100 µs is taken to change: small ones run on one thread anyway.
 
 Stays quiet when: threads equal cores, workers are at work on the others, the measurement differs by less than 10 %, or
 operators are small.
@@ -28,6 +31,7 @@ from slowprobe.diagnose.edits import diff, place
 from slowprobe.diagnose.finding import Fix
 from slowprobe.diagnose.rule import Answer, Diagnosis, NotChecked, Passed, Rule
 from slowprobe.timeline.loop_changes import Factor, Scale
+from slowprobe.timeline.tried_edits import tried_edit
 
 MIN_GAIN = 0.10  # of the measured operator; less is noise between two runs of it
 TAKEN = 0.2  # of a core that workers may keep busy beside a thread; an operator ends with its slowest thread
@@ -59,6 +63,11 @@ def check(run: Any) -> Answer:
     large = (1 - run.ops.durations.time_share_below.get(LARGE_US, 0.0)) * run.ops.shares.work
     ratio = best / now
     factor = Factor(ratio, (1 + 2 * ratio) / 3, (1 + ratio) / 2)  # a matmul scales best; other operators less
+    tried = tried_edit(run.costs, "threads")
+    if tried is not None and tried.left < 1:
+        # What the trial leaves is of all cores; with fewer free ones, as much less is won as of the product.
+        won = (1 - ratio) / (1 - run.costs["threads.all_ms"] / now)
+        factor, large = tried.factor.of_part(min(1.0, won)), run.ops.shares.work
     seconds = {bucket: large * run.partition.bucket_s(bucket, "step") for bucket in ("forward", "backward")}
     site = run.source.find("set_num_threads", "OMP_NUM_THREADS")
     direction = "leave cores idle" if threads < cores else "take turns on the cores"

@@ -69,6 +69,7 @@ RULE = Rule(
         "settings",
         "saves",
         "logs",
+        "compiled_lines",
     ),
 )
 
@@ -92,6 +93,8 @@ def check(run: Any) -> Answer:
             continue
         if line in others or line.callee == _MODULE_CALL:
             continue  # a layer of torch's own: its time is its operators', whatever the one recorded step says
+        if key in run.compiled_lines and line.package == "torch":
+            continue  # compiled code, or torch.compile on its way into it
         if 1 - line.waiting < (1 - MAX_WAITING) * on_cpu or _WRITES.search(run.source.line(*key)):
             continue
         python_s = line.seconds - operators_s.get(key, 0.0)

@@ -8,6 +8,9 @@ Why it is slow: a compilation takes seconds, in the middle of training; past the
 
 How it is seen: torch._dynamo's own notes: which function was compiled how often, why, in how many seconds.
 
+Saving: the recompilations, with the garbage collections inside them. Where a size is what changes, one of them stays
+and makes it dynamic.
+
 Stays quiet when: compilations after the first of a function take less than 2 % of the loop. One or two are usual:
 a second shape makes a dimension dynamic, and that serves all others.
 
@@ -31,12 +34,13 @@ MIN_SHARE = 0.02  # of loop time: a compilation is over once and for all, so les
 USUAL = (
     2  # recompilations of a function: each makes what changed dynamic (a batch's size, a sequence's length) for good
 )
-LEFT = Factor(0.0, 0.1, 0.4)  # a dynamic kernel is compiled once more, and takes longer to compile than a static one
+KEPT_OUT = Factor(0.0, 0.0, 0.3)  # a value outside the function costs no compilation; some change its signature for it
+WORST = 0.4  # a dynamic kernel takes longer to compile than a static one
 
 RULE = Rule(
     title="torch.compile compiles the same function again and again",
     bottleneck="compile",
-    needs=("steps", "compilations", "compile_loop_s", "compiles", "partition"),
+    needs=("steps", "compilations", "compile_loop_s", "compile_collections", "compiles", "partition"),
 )
 
 
@@ -51,8 +55,9 @@ def check(run: Any) -> Answer:
     if not again or not total:
         return Passed(f"no function was compiled anew more than {max(times.values(), default=0)} times")
     # The first compilations come first, perhaps before the loop: what the others took is in it as far as there is room.
-    compile_s = sum(facts.seconds for facts in run.compiles)
-    again_s = min(run.compile_loop_s, compile_s * sum(row[4] for row in again) / total)
+    compile_s = sum(facts.total_s for facts in run.compiles)
+    in_loop_s = run.compile_loop_s + sum(run.compile_collections.values())
+    again_s = min(in_loop_s, compile_s * sum(row[4] for row in again) / total)
     share = again_s / run.partition.loop_s
     gave_up = {_frame(row) for row in again if row[6]}
     if share < MIN_SHARE and not gave_up:
@@ -69,6 +74,7 @@ def _diagnose(run: Any, again: list[Any], again_s: float, share: float, gave_up:
     first = next((row for row in noted.rows if _frame(row) == worst and row[2]), again[0])
     function, file, line = first[1], first[2], first[3]
     reason = frames[worst][-1][5]
+    in_loop = _in_loop(run)
     ended = f" After {noted.limit} of them torch.compile gave up: it runs uncompiled now." if worst in gave_up else ""
     return Diagnosis(
         title=f"{function} is compiled again and again",
@@ -79,8 +85,8 @@ def _diagnose(run: Any, again: list[Any], again_s: float, share: float, gave_up:
         where=[Where(file, line, function)] if file else [],
         fix=_fix(reason),
         changes=[
-            Scale("compile", scope, again_s * seconds / run.compile_loop_s, LEFT)
-            for scope, seconds in _scopes(run).items()
+            Scale(bucket, scope, again_s * seconds / sum(in_loop.values()), _left(reason, len(again)))
+            for (bucket, scope), seconds in in_loop.items()
             if seconds > 0
         ],
         evidence={
@@ -100,12 +106,26 @@ def _frame(row: Any) -> str:
     return str(row[0]).partition("/")[0]
 
 
-def _scopes(run: Any) -> dict[str, float]:
-    return {scope: sum(facts.scopes.get(scope, 0.0) for facts in run.compiles) for scope in ("step", "off_step")}
+def _in_loop(run: Any) -> dict[tuple[str, str], float]:
+    """Seconds of compilations in the loop, by bucket and scope, and of the collections that they set off."""
+    compiled = {
+        ("compile", scope): sum(facts.scopes.get(scope, 0.0) for facts in run.compiles)
+        for scope in ("step", "off_step")
+    }
+    return compiled | {("gc", scope): seconds for scope, seconds in run.compile_collections.items()}
+
+
+def _is_size(reason: str) -> bool:
+    return "size mismatch" in reason or "stride mismatch" in reason or ".size()" in reason
+
+
+def _left(reason: str, times: int) -> Factor:
+    """Of the recompilations' time: a dynamic size is compiled for once more."""
+    return Factor(0.0, 1 / times, max(WORST, 1 / times)) if _is_size(reason) else KEPT_OUT
 
 
 def _fix(reason: str) -> Fix:
-    if "size mismatch" in reason or "stride mismatch" in reason or ".size()" in reason:
+    if _is_size(reason):
         return Fix(
             text="Tell torch.compile which sizes change, or keep them the same: drop_last=True, a few padded lengths.",
             diff=diff(

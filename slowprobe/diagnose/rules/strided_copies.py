@@ -8,8 +8,10 @@ elementwise operator on the same data, or several of them.
 How it is seen: the profiler window gives these operators with the source line that launched them. On a tensor that is
 contiguous already they take a microsecond; what is counted is the time of those that copied.
 
-Saving: a stated range. Where the layout is chosen once, the copies are gone at best; a quarter of their time is
-expected to remain in operators that then read with a stride, and all of it may.
+Saving: where the layout is chosen once, the copies are gone, and elementwise operators and reductions that met a
+transposed operand, many of them in the backward pass, read all in one order. These are timed after the run on the
+recorded shapes, as they were and with operands in order. Where none could be tried a range is stated: a quarter of the
+copies' time is expected to remain in operators that then read with a stride, and all of it may.
 
 Stays quiet when: such copies take less than 10 % of a step, or are short (below 50 µs, starting them is the cost: see
 tiny-op-loop).
@@ -31,16 +33,18 @@ from slowprobe.diagnose.rules._step_seconds import step_seconds
 from slowprobe.run.record import Site
 from slowprobe.timeline.loop_changes import Factor, Scale
 from slowprobe.timeline.op_lines import LineOp, SourceOps
+from slowprobe.timeline.tried_edits import tried_edit
 
 MIN_SHARE = 0.10  # of a step; models that transpose between layers at all spend a few per cent
 MIN_COPY_MS = 0.05  # a shorter one is mostly its own start
 COPIES = ("aten::contiguous", "aten::reshape", "aten::flatten")  # they copy only to change the order in memory
 LEFT = Factor(0.0, 0.25, 1.0)
+LEFT_TRIED = Factor(0.0, 0.0, 1.0)  # what reads with a stride was seen by itself
 
 RULE = Rule(
     title="Tensors are copied to change their layout",
     bottleneck="compute",
-    needs=("steps", "ops", "partition", "source"),
+    needs=("steps", "ops", "partition", "source", "costs"),
 )
 
 
@@ -69,10 +73,7 @@ def check(run: Any) -> Answer:
             ),
             diff=diff(code, ["# the same on the tensor as it lies: dim=…, einsum, or data stored in this order"]),
         ),
-        changes=[
-            Scale(bucket, "step", seconds, LEFT)
-            for bucket, seconds in step_seconds(run, run.ops.step_ms, total_ms).items()
-        ],
+        changes=_changes(run, total_ms),
         basis="stated range",
         evidence={
             "copies, of a step": round(share, 4),
@@ -86,6 +87,20 @@ def check(run: Any) -> Answer:
             },
         },
     )
+
+
+def _changes(run: Any, copies_ms: float) -> list[Scale]:
+    """The copies, and what works on transposed operands beside them."""
+    tried = tried_edit(run.costs, "straight")
+    found = step_seconds(run, run.ops.step_ms, copies_ms)
+    changes = [Scale(bucket, "step", spent, LEFT if tried is None else LEFT_TRIED) for bucket, spent in found.items()]
+    if tried is not None and tried.left < 1:
+        part = tried.of_all * run.ops.shares.work * run.ops.step_ms
+        ran_s = {bucket: run.partition.bucket_s(bucket, "step") for bucket in ("forward", "backward")}
+        backward_ms = part * ran_s["backward"] / max(sum(ran_s.values()), 1e-9)
+        spent_s = step_seconds(run, run.ops.step_ms, part - backward_ms, backward_ms)
+        changes += [Scale(bucket, "step", spent, tried.factor) for bucket, spent in spent_s.items()]
+    return changes
 
 
 def _copying(line: SourceOps) -> list[LineOp]:

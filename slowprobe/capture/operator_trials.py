@@ -1,0 +1,276 @@
+"""What the dearest operators of a step take after the run, as they were and with an edit.
+
+An edit is another type (float32 in place of float64), another order in memory (no transposed operands), another number
+of threads, or fewer columns of padding. The rules of `calibration` hold: synthetic tensors, no user code, no random
+numbers, nothing left changed.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
+from itertools import pairwise
+from math import prod
+from typing import Any
+
+from slowprobe.capture.step_operators import Operator
+
+MIN_SHARE = 0.05  # of the operators' time; an edit to less changes the loop by less than its steps differ
+MAX_OPERATORS = 10  # the dearest of each edit
+MAX_BUDGET_S, MIN_BUDGET_S = 0.8, 0.4  # ten operators of some 5 ms, as they are and edited, a few times each
+MAX_RUN_SHARE = 0.02  # of the recording
+MAX_BYTES = 1 << 28  # of all arguments of an edit's trials
+ROUNDS = 3  # of an operator and its edited twin, at least, to begin with it
+MAX_ROUNDS = 11
+SHORTER = {"half": 0.5, "quarter": 0.25}  # of the columns: how an operator's time follows them
+_TYPES = {"float": "float32", "double": "float64", "c10::BFloat16": "bfloat16", "c10::Half": "float16", "bool": "bool"}
+_RANDOM = ("rand", "dropout", "bernoulli", "normal", "uniform", "multinomial", "exponential", "rrelu")
+_UNSAFE = ("as_strided", "set_", "resize", "item", "lstm", "gru", "rnn", "sparse", "quantize", "empty")
+_COPIES = ("contiguous", "reshape", "flatten", "clone", "copy_", "aten::to")  # what they cost is seen by itself
+_PRODUCTS = ("mm", "linear", "matmul", "conv", "dot", "einsum", "attention")
+
+Call = Callable[[], Any]
+Edit = Callable[[Operator], Operator | None]
+"""The operator as an edit leaves it; None where the edit is not about it."""
+
+
+def budget_s(elapsed_s: float, goes_on: bool) -> float:
+    """What all trials may take after a recording of `elapsed_s`; `goes_on`: the training runs on after it."""
+    return MIN_BUDGET_S / 2 if goes_on else min(MAX_BUDGET_S, max(MIN_BUDGET_S, MAX_RUN_SHARE * elapsed_s))
+
+
+def try_operators(
+    operators: Sequence[Operator], threads: int, cores: int, padded: Sequence[tuple[int, int]], budget: float
+) -> dict[str, float]:
+    """Run the edits that these operators call for, in about `budget` seconds.
+
+    padded: rows and columns of batches with padding. Values, for each edit (``single``, ``straight``, ``threads``,
+    ``half``, ``quarter``): ``operators.<edit>.all_ms`` (what the edit is about, in the annotated step),
+    ``.of_all`` (of all operators' time), ``.tried_ms`` (the operators that were tried), ``.now_ms`` and ``.edited_ms``
+    (these, after the run).
+    """
+    import torch
+
+    edits: dict[str, tuple[Edit, int]] = {"single": (_single, threads), "straight": (_straight, threads)}
+    if threads != cores:
+        edits["threads"] = (_unchanged, cores)
+    edits |= {name: (partial(_shorter, padded, part), threads) for name, part in SHORTER.items() if padded}
+    total = sum(each.spent_ns for each in operators)
+    concerned = {
+        name: [(each, edited) for each in operators if (edited := edit(each)) is not None]
+        for name, (edit, _) in edits.items()
+    }
+    asked = {
+        name: pairs
+        for name, pairs in concerned.items()
+        if pairs and sum(each.spent_ns for each, _ in pairs) >= MIN_SHARE * total
+    }
+    deadline = time.perf_counter() + budget
+    values: dict[str, float] = {}
+    for at, (name, pairs) in enumerate(asked.items()):
+        now = time.perf_counter()
+        until = now + max(0.0, deadline - now) / (len(asked) - at)
+        row = _try(torch, pairs, (threads, edits[name][1]), until)
+        row["of_all"] = sum(each.spent_ns for each, _ in pairs) / total
+        values |= {f"operators.{name}.{key}": value for key, value in row.items()}
+    return values
+
+
+def _try(
+    torch: Any, pairs: list[tuple[Operator, Operator]], threads: tuple[int, int], until: float
+) -> dict[str, float]:
+    """The dearest pairs, as many as fit in; times are of all calls of a step."""
+    tried: list[tuple[Operator, Call, Call]] = []
+    made: dict[str, Any] = {}
+    room_s = (until - time.perf_counter()) / (2 * ROUNDS)
+    for before, after in pairs[:MAX_OPERATORS]:
+        once_s = before.spent_ns / before.calls / 1e9
+        if once_s > room_s:
+            continue
+        try:
+            calls = _prepared(torch, before, made), _prepared(torch, after, made)
+            with _plain(torch):
+                for call in calls:
+                    call()
+        except Exception:  # an argument that cannot be made from what is known of it
+            continue
+        tried.append((before, *calls))
+        room_s -= once_s
+    counts = [before.calls for before, _, _ in tried]
+    now = [call for _, call, _ in tried]
+    edited = [call for _, _, call in tried]
+    with _plain(torch):
+        now_ms, edited_ms = _both(torch, (now, edited), counts, threads, until) if tried else (0.0, 0.0)
+    return {
+        "all_ms": sum(each.spent_ns for each, _ in pairs) / 1e6,
+        "tried_ms": sum(each.spent_ns for each, _, _ in tried) / 1e6,
+        "now_ms": now_ms,
+        "edited_ms": edited_ms,
+    }
+
+
+@contextmanager
+def _plain(torch: Any) -> Iterator[None]:
+    with torch.inference_mode(False), torch.no_grad(), torch.autocast("cpu", enabled=False):
+        yield
+
+
+def _both(
+    torch: Any, calls: tuple[list[Call], list[Call]], counts: list[int], threads: tuple[int, int], until: float
+) -> tuple[float, float]:
+    """Milliseconds of a step's calls, as they were and edited."""
+    rounds: tuple[list[list[float]], list[list[float]]] = ([], [])
+    if threads[0] == threads[1]:
+        while not rounds[1] or (len(rounds[1]) <= MAX_ROUNDS and time.perf_counter() < until):
+            for each, found in zip(calls, rounds, strict=True):
+                found.append(_in_turn(each))
+    else:  # in two blocks: the threads of the other number must not wait for work meanwhile
+        half = (time.perf_counter() + until) / 2
+        try:
+            for each, found, count, end in zip(calls, rounds, threads, (half, until), strict=True):
+                torch.set_num_threads(count)
+                while len(found) < 2 or (len(found) <= MAX_ROUNDS and time.perf_counter() < end):
+                    found.append(_in_turn(each))
+        finally:
+            torch.set_num_threads(threads[0])
+    now, edited = (_step_ms(found[1:] or found, counts) for found in rounds)  # the first warms up
+    return now, edited
+
+
+def _in_turn(calls: list[Call]) -> list[float]:
+    """Milliseconds of each, and of freeing what they made: as in a step, a result is kept while the others are made."""
+    kept, times = [], []
+    for call in calls:
+        begin = time.perf_counter()
+        kept.append(call())
+        times.append((time.perf_counter() - begin) * 1000)
+    begin = time.perf_counter()
+    kept.clear()
+    return [*times, (time.perf_counter() - begin) * 1000]
+
+
+def _step_ms(rounds: list[list[float]], counts: list[int]) -> float:
+    """Medians, each as often as a step calls it; what is freed goes with the calls."""
+    *medians, freed = (statistics.median(each) for each in zip(*rounds, strict=True))
+    return sum(count * ms for count, ms in zip(counts, medians, strict=True)) + freed * sum(counts) / len(counts)
+
+
+def _prepared(torch: Any, operator: Operator, made: dict[str, Any]) -> Call:
+    """A call; arguments of one type, size and layout are one tensor, as a step's operators work on each other's."""
+    if any(word in operator.name for word in (*_RANDOM, *_UNSAFE)):
+        raise ValueError(operator.name)
+    arguments = [
+        _argument(torch, made, *each)
+        for each in zip(operator.types, operator.sizes, operator.strides, operator.values, strict=True)
+    ]
+    space, _, name = operator.name.partition("::")
+    call = getattr(getattr(torch.ops, space), name)
+    return partial(call, *arguments)
+
+
+def _argument(torch: Any, made: dict[str, Any], type_name: str, sizes: Any, strides: Any, value: Any) -> Any:
+    if type_name not in _TYPES:
+        if sizes or type_name == "TensorList":
+            raise ValueError(type_name)  # indices have to be within bounds that nobody noted
+        return value
+    key = f"{type_name} {sizes} {strides}"
+    if key not in made:
+        span = 1 + sum((size - 1) * stride for size, stride in zip(sizes, strides, strict=True))
+        dtype = getattr(torch, _TYPES[type_name])
+        room = MAX_BYTES - sum(each.untyped_storage().nbytes() for each in made.values())
+        if span * dtype.itemsize > room or 0 in sizes:
+            raise ValueError(sizes)
+        made[key] = torch.full((span,), 1.0, dtype=dtype, device="cpu").as_strided(sizes, strides)
+    return made[key]
+
+
+def _unchanged(operator: Operator) -> Operator:
+    return operator
+
+
+def _single(operator: Operator) -> Operator | None:
+    """In float32 what is in float64. Python's numbers come as float64 without dimensions, and change no type."""
+    if not any(kind == "double" and size for kind, size in zip(operator.types, operator.sizes, strict=True)):
+        return None
+    values = tuple(6 if kind == "Scalar" and value == 7 else value for kind, value in _scalars(operator))  # dtype=
+    return replace(operator, types=tuple("float" if kind == "double" else kind for kind in operator.types), values=(
+        values if operator.name in ("aten::to", "aten::_to_copy") else operator.values))  # fmt: skip
+
+
+def _scalars(operator: Operator) -> Any:
+    return zip(operator.types, operator.values, strict=True)
+
+
+def _straight(operator: Operator) -> Operator | None:
+    """With all operands in the order of their dimensions, where one is transposed; products take either order."""
+    if any(word in operator.name for word in (*_PRODUCTS, *_COPIES)):
+        return None
+    strides = tuple(
+        _rows(size) if kind in _TYPES and len(size) > 1 and _is_turned(size, stride) else stride
+        for kind, size, stride in zip(operator.types, operator.sizes, operator.strides, strict=True)
+    )
+    return None if strides == operator.strides else replace(operator, strides=strides)
+
+
+def _rows(sizes: Sequence[int]) -> list[int]:
+    return [prod(sizes[at + 1 :]) for at in range(len(sizes))]
+
+
+def _is_turned(sizes: Sequence[int], strides: Sequence[int]) -> bool:
+    """Whether a dense tensor's dimensions lie in another order; channels_last is one that operators are made for."""
+    wide = [(stride, size) for size, stride in zip(sizes, strides, strict=True) if size > 1]
+    dense = all(stride > 0 for stride, _ in wide) and prod(sizes) == 1 + sum((n - 1) * s for s, n in wide)
+    in_order = [stride for stride, _ in wide] == sorted((stride for stride, _ in wide), reverse=True)
+    images = len(sizes) == 4 and strides[1] == 1
+    return dense and not in_order and not images
+
+
+def _shorter(padded: Sequence[tuple[int, int]], part: float, operator: Operator) -> Operator | None:
+    """With a part of the columns of a batch; None where nothing of that size is among the operands."""
+    dense = [size if kind in _TYPES else [] for kind, size in zip(operator.types, operator.sizes, strict=True)]
+    for rows, width in padded:
+        less = max(1, round(width * part))
+        sizes = _cut(dense, rows, width, less)
+        if sizes == dense:
+            continue
+        strides = tuple(
+            _like(size, stride, now) if size else stride
+            for size, stride, now in zip(dense, operator.strides, sizes, strict=True)
+        )
+        new = {width: less, rows * width: rows * less}
+        values = tuple(
+            [new.get(each, each) for each in value] if isinstance(value, list) else value for value in operator.values
+        )
+        return replace(operator, sizes=tuple(sizes), strides=strides, values=values)
+    return None
+
+
+def _cut(shapes: list[Any], rows: int, width: int, less: int) -> list[Any]:
+    """The columns of a batch, told from features of the same size: rows and columns in one, or side by side, if any."""
+    if any(rows * width in shape for shape in shapes):
+        return [[rows * less if size == rows * width else size for size in shape] for shape in shapes]
+    if any(pair in ((rows, width), (width, rows)) for shape in shapes for pair in pairwise(shape)):
+        return [_beside(shape, rows, width, less) for shape in shapes]
+    return [[less if size == width else size for size in shape] if len(shape) > 2 else shape for shape in shapes]
+
+
+def _beside(shape: Any, rows: int, width: int, less: int) -> Any:
+    for at, pair in enumerate(pairwise(shape)):
+        if pair in ((rows, width), (width, rows)):
+            column = at + 1 if pair[0] == rows else at
+            return [less if i == column else size for i, size in enumerate(shape)]
+    return shape
+
+
+def _like(sizes: Sequence[int], strides: Sequence[int], less: Sequence[int]) -> list[int]:
+    """Strides of a dense tensor of sizes `less`, in the same order as before; what was broadcast stays so."""
+    found, step = [0] * len(sizes), 1
+    for at in sorted(range(len(sizes)), key=lambda at: (strides[at], -at)):
+        if strides[at]:
+            found[at] = step
+            step *= less[at]
+    return found
