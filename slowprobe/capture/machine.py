@@ -122,6 +122,7 @@ def read_state(origin_ns: int) -> State:
         "cudnn_benchmark": bool(torch.backends.cudnn.benchmark),
         "devices": _devices(torch),
         "accelerators": accelerators(torch),
+        "ranks": _ranks(torch),
         "debug_env": [name for name in DEBUG_VARIABLES if os.environ.get(name, "").upper() not in _OFF],
         "python_dev_mode": sys.flags.dev_mode,
         "environments": [name for name in ENVIRONMENTS if name in sys.modules],
@@ -142,6 +143,12 @@ def accelerators(torch: Any) -> int:
         there = sum(path.name[6:].isdigit() for path in Path("/dev").glob("nvidia*"))
         return there if visible is None else min(there, len(visible.split(",")))
     return int(bool(torch.backends.mps.is_available()))
+
+
+def _ranks(torch: Any) -> int:
+    """Processes that train together; a script that starts them itself need not tell the environment."""
+    group = torch.distributed
+    return int(group.get_world_size()) if group.is_available() and group.is_initialized() else 1
 
 
 def _devices(torch: Any) -> list[str]:
