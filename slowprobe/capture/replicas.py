@@ -1,4 +1,4 @@
-"""Watches the models that DistributedDataParallel wraps: how often their gradients are exchanged, with what settings."""
+"""Watches the models that DistributedDataParallel wraps: how often their gradients are exchanged, and how."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class ReplicaWatch:
         self._recorder = recorder
         self._subjects = subjects
         self._write = write
-        self._wrapped = ByIdentity[bool]()
+        self._wrapped: ByIdentity[bool] = ByIdentity()
         self._known = Replicas(at_ns=0, models=0)
         self._backwards = 0
         self._synced = 0
@@ -46,7 +46,8 @@ class ReplicaWatch:
         """A backward pass is about to start."""
         try:
             self._backwards += 1
-            self._synced += any(model.require_forward_param_sync for model in self._wrapped.keys())
+            alive = self._wrapped.keys()
+            self._synced += any(model.require_forward_param_sync for model in alive)
             if self._backwards % READ_EVERY == 0 or self._backwards & (self._backwards - 1) == 0:
                 self._read()
         except Exception:  # a model unlike torch's own: then this is not known

@@ -144,10 +144,7 @@ def notes(evidence: Evidence) -> list[str]:
     if evidence.run.lost_lines:
         found.append(f"{evidence.run.lost_lines} damaged lines of the recording were left out.")
     if ranks(evidence.run) > 1:
-        found.append(
-            f"This is rank {evidence.run.manifest.rank} of {ranks(evidence.run)}; "
-            "ranks are not merged yet."
-        )
+        found.append(f"This is rank {evidence.run.manifest.rank} of {ranks(evidence.run)}; ranks are not merged yet.")
     return found
 
 

@@ -40,8 +40,12 @@ class Exchange:
     step_ms: float
     exposed_ms: float
     """Collectives under way beside which the training thread ran no operator."""
+    hidden_ms: float
+    """Collectives beside which it did: they take a core and memory's bandwidth from it."""
     copied_ms: float
     """Gradients copied into the buckets that are sent, and back."""
+    last_ms: float
+    """Of `exposed_ms`, what only the last collective of a pass takes: with find_unused_parameters, which were used."""
     surely: float
     """Of `exposed_ms`, what would be left if each collective took as long as the shortest of its bucket: the others may
     have waited for another process."""
@@ -66,8 +70,8 @@ def accumulation(recording: Recording) -> Accumulation:
     return Accumulation(backwards, added)
 
 
-def exchange(clean: Path, buckets: int) -> Exchange | None:
-    """From the clean window; None where it shows no collective, or not which are of gradients."""
+def exchange(clean: Path, a_pass: int) -> Exchange | None:
+    """From the clean window, `a_pass` collectives a backward pass; None where it does not show those of gradients."""
     tree = build_tree(read_trace(clean))
     rows = _of_gradients(tree)
     if not rows or not tree.steps:
@@ -77,18 +81,27 @@ def exchange(clean: Path, buckets: int) -> Exchange | None:
     starts = np.array([tree.start_ns[i] for i in own], dtype=np.int64)
     busy = Cover(starts, starts + np.array([tree.duration_ns[i] for i in own], dtype=np.int64))
     sent = Cover(trace.start_ns[rows].astype(np.int64), trace.ends_of(rows).astype(np.int64))
-    exposed_ns = sent.total_ns - int(busy.within(sent.start, sent.end).sum())
+    exposed_ns = _alone_ns(sent, busy)
     copied_ns = sum(tree.duration_ns[i] for i, name in enumerate(tree.names) if name in _COPIES)
     lengths = trace.duration_ns[rows].tolist()
-    apart = max(1, buckets) if len(rows) % max(1, buckets) == 0 else 1
+    apart = max(1, a_pass) if len(rows) % max(1, a_pass) == 0 else 1
+    others = [row for n, row in enumerate(rows) if n % apart != apart - 1]
+    without_last = Cover(trace.start_ns[others].astype(np.int64), trace.ends_of(others).astype(np.int64))
     shortest = sum(len(lengths[first::apart]) * min(lengths[first::apart]) for first in range(apart))
     steps = len(tree.steps)
     return Exchange(
         step_ms=sum(step.end_ns - step.start_ns for step in tree.steps) / 1e6 / steps,
         exposed_ms=exposed_ns / 1e6 / steps,
+        hidden_ms=(sent.total_ns - exposed_ns) / 1e6 / steps,
         copied_ms=copied_ns / 1e6 / steps,
+        last_ms=(exposed_ns - _alone_ns(without_last, busy)) / 1e6 / steps if apart > 1 else 0.0,
         surely=shortest / max(1, sum(lengths)),
     )
+
+
+def _alone_ns(sent: Cover, busy: Cover) -> int:
+    """Of the time that something is sent, that in which the training thread runs no operator."""
+    return sent.total_ns - int(busy.within(sent.start, sent.end).sum())
 
 
 def _of_gradients(tree: OpTree) -> list[int]:

@@ -30,7 +30,9 @@ class ReplicaEvidence(WindowEvidence):
         clean = self.windows.get("clean")
         if clean is None or clean.path is None or not (self.run.folder / clean.path).is_file():
             raise EvidenceMissing("no profiler window was recorded")
+        known = self.replicas
+        a_pass = known.buckets + (known.find_unused and not known.static_graph) if known is not None else 1
         try:
-            return exchange(self.run.folder / clean.path, self.replicas.buckets if self.replicas else 1)
+            return exchange(self.run.folder / clean.path, a_pass)
         except SlowprobeError as error:
             raise EvidenceMissing(str(error)) from None
