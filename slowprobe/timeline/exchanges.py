@@ -46,6 +46,8 @@ class Exchange:
     """Gradients copied into the buckets that are sent, and back."""
     last_ms: float
     """Of `exposed_ms`, what only the last collective of a pass takes: with find_unused_parameters, which were used."""
+    last_share: float
+    """Of the time in collectives, that in the last ones of passes, each taken as the shortest of them."""
     surely: float
     """Of `exposed_ms`, what would be left if each collective took as long as the shortest of its bucket: the others may
     have waited for another process."""
@@ -95,6 +97,7 @@ def exchange(clean: Path, a_pass: int) -> Exchange | None:
         hidden_ms=(sent.total_ns - exposed_ns) / 1e6 / steps,
         copied_ms=copied_ns / 1e6 / steps,
         last_ms=(exposed_ns - _alone_ns(without_last, busy)) / 1e6 / steps if apart > 1 else 0.0,
+        last_share=len(lengths[apart - 1 :: apart]) * min(lengths[apart - 1 :: apart]) / max(1, sum(lengths)),
         surely=shortest / max(1, sum(lengths)),
     )
 

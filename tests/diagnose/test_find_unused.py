@@ -20,7 +20,7 @@ STEPS = 50
 KNOWN = {"models": 1, "world_size": 2, "synced": STEPS, "backwards": STEPS, "find_unused": True, "same_graph": True}
 
 
-def record(tmp_path, *, last_ms=1.3, settings=None, wrapped=True, **known):
+def record(tmp_path, *, last_ms=0.3, settings=None, wrapped=True, **known):
     run = SyntheticRun(tmp_path, SOURCE)
     run.settings(ranks=2, **(settings or {}))
     for _ in range(STEPS):
@@ -31,12 +31,12 @@ def record(tmp_path, *, last_ms=1.3, settings=None, wrapped=True, **known):
     site = Site(SCRIPT, 1, "<module>")
     vars(evidence)["replicas"] = Replicas(at_ns=0, site=site, **{**KNOWN, **known}) if wrapped else None
     vars(evidence)["exchange"] = Exchange(
-        step_ms=13.0, exposed_ms=3.0, hidden_ms=0.0, copied_ms=0.1, last_ms=last_ms, surely=1.0
+        step_ms=13.0, exposed_ms=2.6, hidden_ms=0.0, copied_ms=0.1, last_ms=last_ms, last_share=0.5, surely=1.0
     )
     return evidence
 
 
-def test_slow_saves_the_last_exchange(tmp_path):
+def test_slow_saves_the_last_exchanges_share(tmp_path):
     evidence = record(tmp_path)
     verdict = ask(RULE, evidence)
     assert verdict.lines == [1]

@@ -11,9 +11,10 @@ How it is seen: torch's own reducer says which parameters it found unused and wh
 no parameter and always the same means none ever. The exposed time of the last collective of each backward pass is from
 the profiler window.
 
-Saving: a replay without that last collective. At best the walk through the graph takes as much again, which no
-recording divides from the forward pass; at worst half of the collective was waiting for the other process, which then
-waits elsewhere.
+Saving: a replay without that last collective. It runs beside the others, on the same cores and the same network: of the
+time that nothing hides, its share of the time in collectives is expected to go, taken as short as the shortest in the
+window, since longer ones may have waited for another process; at worst only what it takes after all others have ended.
+At best the walk through the graph takes as much again, which no recording divides from the forward pass.
 
 Stays quiet when: parameters were unused in some pass, the graph is declared static (then nobody looks), several models
 are wrapped, operators run on an accelerator, or less than 1 % of the loop could go.
@@ -32,10 +33,10 @@ from typing import Any
 from slowprobe.diagnose.edits import place, set_arguments
 from slowprobe.diagnose.finding import Fix
 from slowprobe.diagnose.rule import Answer, Diagnosis, NotApplicable, NotChecked, Passed, Rule
+from slowprobe.timeline.exchanges import Exchange
 from slowprobe.timeline.loop_changes import Factor, Scale
 
 MIN_PASSES = 16  # that the reducer looked at; after fewer, a branch that is taken now and then may still come
-WORST = 0.5  # of the last collective that is left, see "Saving"
 
 RULE = Rule(
     title="Unused parameters are looked for in every pass",
@@ -65,16 +66,17 @@ def check(run: Any) -> Answer:
     found = run.exchange
     if found is None or not found.step_ms:
         return NotChecked("no parameter was unused; the profiler window shows no exchange of gradients")
-    return _diagnose(run, found.last_ms, found.step_ms)
+    return _diagnose(run, found)
 
 
-def _diagnose(run: Any, last_ms: float, step_ms: float) -> Diagnosis:
-    replicas = run.replicas
-    last_s = run.partition.scope_s("step") * last_ms / step_ms
-    waiting_s = min(last_s, run.partition.bucket_s("communication", "step"))
-    backward_s = min(last_s - waiting_s, run.partition.bucket_s("backward", "step"))
-    walk_s = min(last_s, run.partition.bucket_s("forward", "step"))
-    left = Factor(0.0, 0.0, WORST)
+def _diagnose(run: Any, found: Exchange) -> Diagnosis:
+    replicas, partition = run.replicas, run.partition
+    last_ms = max(found.last_ms, found.exposed_ms * found.last_share)
+    last_s = partition.scope_s("step") * last_ms / found.step_ms
+    waiting_s = min(last_s, partition.bucket_s("communication", "step"))
+    backward_s = min(last_s - waiting_s, partition.bucket_s("backward", "step"))
+    walk_s = min(last_s, partition.bucket_s("forward", "step"))
+    left = Factor(0.0, 0.0, 1 - found.last_ms / last_ms if last_ms else 1.0)
     parts = (
         ("communication", waiting_s, left),
         ("backward", backward_s, left),
@@ -84,7 +86,7 @@ def _diagnose(run: Any, last_ms: float, step_ms: float) -> Diagnosis:
     return Diagnosis(
         summary=(
             f"In {replicas.synced} passes the reducer found no unused parameter. The exchange about it, at the end of "
-            f"each backward pass, takes {last_s / run.partition.loop_s:.1%} of loop time, and each forward pass walks "
+            f"each backward pass, takes {last_s / partition.loop_s:.1%} of loop time, and each forward pass walks "
             "the whole graph."
         ),
         where=place(replicas.site),
@@ -100,6 +102,6 @@ def _diagnose(run: Any, last_ms: float, step_ms: float) -> Diagnosis:
             "passes looked at": replicas.synced,
             "processes": replicas.world_size,
             "last collective of a pass, ms a profiled step": round(last_ms, 3),
-            "a profiled step, ms": round(step_ms, 3),
+            "a profiled step, ms": round(found.step_ms, 3),
         },
     )
