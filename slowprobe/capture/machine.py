@@ -61,7 +61,14 @@ def describe_host() -> dict[str, int | float | str | None]:
         "platform": f"{platform.system()} {platform.machine()}",
         "cpu_model": _cpu_model(),
         "cpu_bf16": bfloat16_instructions(),
+        "local_world_size": _local_world_size(),
     }
+
+
+def _local_world_size() -> int | None:
+    """Ranks on this machine, as a launcher has told them; of several machines, fewer than train together."""
+    told = os.environ.get("LOCAL_WORLD_SIZE", "")
+    return int(told) if told.isdigit() and int(told) > 0 else None
 
 
 def bfloat16_instructions() -> str | None:
