@@ -61,7 +61,14 @@ def describe_host() -> dict[str, int | float | str | None]:
         "platform": f"{platform.system()} {platform.machine()}",
         "cpu_model": _cpu_model(),
         "cpu_bf16": bfloat16_instructions(),
+        "local_world_size": _local_world_size(),
     }
+
+
+def _local_world_size() -> int | None:
+    """Ranks on this machine, as a launcher has told them; of several machines, fewer than train together."""
+    told = os.environ.get("LOCAL_WORLD_SIZE", "")
+    return int(told) if told.isdigit() and int(told) > 0 else None
 
 
 def bfloat16_instructions() -> str | None:
@@ -122,6 +129,7 @@ def read_state(origin_ns: int) -> State:
         "cudnn_benchmark": bool(torch.backends.cudnn.benchmark),
         "devices": _devices(torch),
         "accelerators": accelerators(torch),
+        "ranks": _ranks(torch),
         "debug_env": [name for name in DEBUG_VARIABLES if os.environ.get(name, "").upper() not in _OFF],
         "python_dev_mode": sys.flags.dev_mode,
         "environments": [name for name in ENVIRONMENTS if name in sys.modules],
@@ -142,6 +150,12 @@ def accelerators(torch: Any) -> int:
         there = sum(path.name[6:].isdigit() for path in Path("/dev").glob("nvidia*"))
         return there if visible is None else min(there, len(visible.split(",")))
     return int(bool(torch.backends.mps.is_available()))
+
+
+def _ranks(torch: Any) -> int:
+    """Processes that train together; a script that starts them itself need not tell the environment."""
+    group = torch.distributed
+    return int(group.get_world_size()) if group.is_available() and group.is_initialized() else 1
 
 
 def _devices(torch: Any) -> list[str]:

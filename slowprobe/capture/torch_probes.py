@@ -24,6 +24,7 @@ from slowprobe.capture.probes.optimizer import OptimizerProbe
 from slowprobe.capture.probes.requests import Requests
 from slowprobe.capture.read_trial import try_reading
 from slowprobe.capture.recorder import KIND, Recorder
+from slowprobe.capture.replicas import ReplicaWatch
 from slowprobe.capture.span_key import span_key
 from slowprobe.capture.step_operators import Operator
 from slowprobe.capture.subjects import Subjects
@@ -63,7 +64,9 @@ class TorchProbes:
         self.subnormals = self.optimizers.subnormals = SubnormalWatch(recorder, own)
         add(self.loaders)
         add(self.optimizers)
-        add(BackwardProbe(recorder, subjects, is_compiling, events.backward, adopt, watch))
+        replicas = ReplicaWatch(recorder, subjects, write)
+        add(replicas)
+        add(BackwardProbe(recorder, subjects, is_compiling, events.backward, adopt, watch, replicas))
         add(self.forward)
         add(CompileProbe(recorder, subjects, self.forward))
 

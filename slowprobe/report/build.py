@@ -22,6 +22,7 @@ from slowprobe.timeline.input_curve import InputCurve
 from slowprobe.timeline.ops import OpWindow
 from slowprobe.timeline.outliers import Outliers
 from slowprobe.timeline.partition import LABELS
+from slowprobe.timeline.ranks.count import ranks
 from slowprobe.timeline.step_stats import StepStats
 
 MAX_SERIES = 20_000
@@ -82,7 +83,7 @@ def _run_info(evidence: Evidence) -> doc.RunInfo:
         torch=str(values.get("torch") or "unknown"),
         host=dict(manifest.host),
         devices=[str(device) for device in devices] if isinstance(devices, list) else [],
-        world_size=manifest.world_size,
+        world_size=ranks(run),
         exit_code=ended.exit_code if ended else None,
         exit=_how_it_ended(run),
     )

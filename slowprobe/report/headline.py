@@ -9,6 +9,7 @@ from slowprobe.diagnose.finding import Range
 from slowprobe.diagnose.hot_lines import stretched
 from slowprobe.report.document import Overhead, Reach, Verdict
 from slowprobe.run.schema import End, Note, Window
+from slowprobe.timeline.ranks.count import ranks
 
 UNSURE = 3  # checks not made; with fewer, "nothing found" still means something
 
@@ -142,11 +143,8 @@ def notes(evidence: Evidence) -> list[str]:
         found.append("The run was cut short: what happened after the last write (about a second) is not known.")
     if evidence.run.lost_lines:
         found.append(f"{evidence.run.lost_lines} damaged lines of the recording were left out.")
-    if evidence.run.manifest.world_size > 1:
-        found.append(
-            f"This is rank {evidence.run.manifest.rank} of {evidence.run.manifest.world_size}; "
-            "ranks are not merged yet."
-        )
+    if ranks(evidence.run) > 1:
+        found.append(f"This is rank {evidence.run.manifest.rank} of {ranks(evidence.run)}; ranks are not merged yet.")
     return found
 
 

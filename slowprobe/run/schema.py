@@ -21,6 +21,7 @@ from slowprobe.run.compile_record import Compilations
 from slowprobe.run.gradient_record import GradientUse
 from slowprobe.run.kernels import Kernels
 from slowprobe.run.record import RecordBase, Site
+from slowprobe.run.replica_record import Replicas
 from slowprobe.run.worker_records import (
     ItemDigests,
     Transforms,
@@ -75,7 +76,7 @@ class Manifest(msgspec.Struct, kw_only=True):
     prefixes: list[str]
     """Folders whose code is not the user's: the standard library, site-packages, temporary folders."""
     host: dict[str, int | float | str | None]
-    """cores (usable by this process), physical_cores, memory_bytes, quota_cores, platform, cpu_model."""
+    """cores (usable by this process), physical_cores, memory_bytes, quota_cores, platform, cpu_model, local_world_size."""
     rank: int = 0
     world_size: int = 1
     user_folders: list[str] = []
@@ -235,7 +236,7 @@ class State(RecordBase, tag="state"):
 
     keys: torch, num_threads, interop_threads, anomaly, deterministic, omp_num_threads, matmul_precision,
     profiler_active, cudnn_benchmark, default_dtype, devices (list of names), debug_env (list of names),
-    accelerators (how many this torch could use, whether or not it does)
+    accelerators (how many this torch could use, whether or not it does), ranks (processes that train together)
     """
 
     at_ns: int
@@ -311,6 +312,7 @@ Record = (
     | Window
     | GradientUse
     | Compilations
+    | Replicas
     | Source
     | Calibration
     | Kernels

@@ -15,6 +15,7 @@ import numpy as np
 from slowprobe.run.schema import KINDS, State
 from slowprobe.timeline.labels import PYTHON, Label, Labels
 from slowprobe.timeline.probe_cost import costs, take_out_probes
+from slowprobe.timeline.ranks.count import ranks
 from slowprobe.timeline.recording import BOUNDARY, KIND, Key, Recording
 
 BACKWARD = KIND["backward"]
@@ -134,7 +135,7 @@ def _divide_backward(recording: Recording, seconds: dict[Label, float]) -> None:
     With a device the training thread always waits there, for autograd's own thread, so that nothing can be told.
     """
     state = recording.run.last(State)
-    if recording.run.manifest.world_size == 1 or (state is not None and state.values.get("devices")):
+    if ranks(recording.run) == 1 or (state is not None and state.values.get("devices")):
         return
     rows = [row for row in recording.sampled.rows if row.is_open and row.key[0] == BACKWARD]
     wall = sum(row.wall_ns for row in rows)

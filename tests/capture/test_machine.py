@@ -26,3 +26,11 @@ def test_time_of_guests_is_counted_once(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(machine, "psutil", SimpleNamespace(**vars(machine.psutil) | {"cpu_times": lambda: times}))
     reading = machine.ResourceMeter(0).read()
     assert (reading.system_busy_s, reading.system_idle_s) == (48.0, 52.0)
+
+
+@pytest.mark.parametrize(("told", "known"), [("4", 4), ("", None), ("four", None), ("0", None)])
+def test_ranks_on_this_machine_are_the_launchers_word(
+    monkeypatch: pytest.MonkeyPatch, told: str, known: int | None
+) -> None:
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", told)
+    assert machine.describe_host()["local_world_size"] == known

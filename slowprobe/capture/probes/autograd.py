@@ -10,6 +10,7 @@ from slowprobe.capture.gradient_use import GradientWatch
 from slowprobe.capture.patches import Patches
 from slowprobe.capture.probes.wrapping import like
 from slowprobe.capture.recorder import KIND, Recorder
+from slowprobe.capture.replicas import ReplicaWatch
 from slowprobe.capture.span_key import span_key, subject_of
 from slowprobe.capture.subjects import Subjects
 
@@ -31,6 +32,7 @@ class BackwardProbe:
         on_backward: Callable[[], None],
         adopt: Callable[[], bool],
         watch: GradientWatch | None = None,
+        replicas: ReplicaWatch | None = None,
     ) -> None:
         self._recorder = recorder
         self._subjects = subjects
@@ -38,6 +40,7 @@ class BackwardProbe:
         self._on_backward = on_backward
         self._adopt = adopt
         self._watch = watch
+        self._replicas = replicas
 
     def attach(self, patches: Patches) -> None:
         """Wrap both functions."""
@@ -49,7 +52,7 @@ class BackwardProbe:
     def _wrap(self, api: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
         recorder, subjects, is_compiling = self._recorder, self._subjects, self._is_compiling
         adopt, on_backward, watch = self._adopt, self._on_backward, self._watch
-        watched = watch if api == "backward" else None
+        watched, replicas = (watch, self._replicas) if api == "backward" else (None, None)
 
         def make(original: Callable[..., Any]) -> Callable[..., Any]:
             def wrapper(*args: Any, **kwargs: Any) -> Any:
@@ -58,6 +61,8 @@ class BackwardProbe:
                 key = span_key(BACKWARD, subjects.at_caller("backward", api, 1))
                 if watched is not None and watched.active:
                     watched.backward(args, kwargs, subject_of(key))
+                if replicas is not None and replicas.models:
+                    replicas.backward()
                 recorder.open(key)
                 try:
                     result = original(*args, **kwargs)

@@ -10,6 +10,7 @@ from slowprobe.diagnose.evidence.kernels import KernelEvidence
 from slowprobe.diagnose.evidence.memory import MemoryEvidence
 from slowprobe.diagnose.evidence.missing import EvidenceMissing
 from slowprobe.diagnose.evidence.pipeline import PipelineEvidence
+from slowprobe.diagnose.evidence.replicas import ReplicaEvidence
 from slowprobe.diagnose.evidence.run_level import RunLevelEvidence
 from slowprobe.diagnose.evidence.step_tensors import StepTensorEvidence
 from slowprobe.timeline.replay import Replay
@@ -24,6 +25,7 @@ class Evidence(
     CompiledEvidence,
     StepTensorEvidence,
     MemoryEvidence,
+    ReplicaEvidence,
     RunLevelEvidence,
 ):
     """All evidence of one run. Attributes raise `EvidenceMissing` with a reason where the run does not hold them."""

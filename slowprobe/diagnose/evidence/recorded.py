@@ -13,6 +13,7 @@ from slowprobe.timeline.loaders import LoaderFacts, loader_facts
 from slowprobe.timeline.neighbours import Neighbours, neighbours
 from slowprobe.timeline.partition import Partition, partition
 from slowprobe.timeline.probe_cost import costs
+from slowprobe.timeline.ranks.count import ranks
 from slowprobe.timeline.recording import Recording
 from slowprobe.timeline.roles import Roles, assign_roles
 from slowprobe.timeline.sources import SourceText
@@ -90,7 +91,7 @@ class RecordedRun:
     @cached_property
     def ranks_here(self) -> int:
         """How many ranks share this machine."""
-        return max(1, int(self.host.get("local_world_size") or self.run.manifest.world_size))
+        return max(1, int(self.host.get("local_world_size") or ranks(self.run)))
 
     @cached_property
     def cores_per_rank(self) -> float:

@@ -40,13 +40,14 @@ LARGE_US = 100  # operators below run on one thread, or gain nothing from more
 RULE = Rule(
     title="Operators do not use the cores there are",
     bottleneck="compute",
-    needs=("steps", "settings", "cores", "costs", "ops", "partition", "source", "host", "loaders"),
+    needs=("steps", "settings", "cores", "costs", "ops", "partition", "source", "host", "ranks_here", "loaders"),
 )
 
 
 def check(run: Any) -> Answer:
     """Compare threads with cores, and what the measurement says of it."""
-    threads, cores = int(run.settings.get("num_threads") or 1), int(run.host.get("cores") or 1)
+    threads, all_cores = int(run.settings.get("num_threads") or 1), int(run.host.get("cores") or 1)
+    cores = max(1, all_cores // run.ranks_here)
     if threads == cores:
         return Passed(f"{threads} threads on {cores} cores")
     working = _workers_cores(run)
@@ -57,7 +58,7 @@ def check(run: Any) -> Answer:
     if not now or not best:
         return NotChecked(f"{threads} threads on {cores} cores, but the run ended before both could be measured")
     if threads < cores:
-        best = _between(now, best, threads, cores, min(float(cores), max(float(count - 1), cores - working)))
+        best = _between(now, best, threads, all_cores, min(float(cores), max(float(count - 1), cores - working)))
     if best > now * (1 - MIN_GAIN):
         return Passed(f"{threads} threads on {cores} cores, but {count} threads are no faster here")
     large = (1 - run.ops.durations.time_share_below.get(LARGE_US, 0.0)) * run.ops.shares.work

@@ -1,0 +1,58 @@
+"""Two processes train a network of two heads that take turns: each pass leaves one of them unused."""
+
+import os
+import subprocess
+import sys
+import time
+
+import torch
+import torch.distributed as dist
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
+from torch.utils.data import DataLoader, DistributedSampler, TensorDataset
+
+STEPS = 1200
+
+
+class TwoHeads(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.body = nn.Sequential(nn.Linear(32, 64), nn.ReLU(), nn.Linear(64, 64), nn.ReLU())
+        self.heads = nn.ModuleList([nn.Linear(64, 10), nn.Linear(64, 10)])
+        self.calls = 0
+
+    def forward(self, x):
+        self.calls += 1
+        return self.heads[self.calls % 2](self.body(x))
+
+
+def train():
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    dist.init_process_group("gloo")
+    data = TensorDataset(torch.randn(32 * STEPS, 32), torch.randint(0, 10, (32 * STEPS,)))
+    loader = DataLoader(data, batch_size=16, sampler=DistributedSampler(data))
+    model = DistributedDataParallel(TwoHeads(), find_unused_parameters=True)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.01, fused=True)
+    dist.barrier()
+    begin = time.perf_counter()
+    for x, y in loader:
+        optimizer.zero_grad()
+        nn.functional.cross_entropy(model(x), y).backward()
+        optimizer.step()
+    loop_s = time.perf_counter() - begin
+    dist.barrier()
+    dist.destroy_process_group()
+    return loop_s
+
+
+if __name__ == "__main__":
+    other = None
+    if "RANK" not in os.environ:  # this process is rank 0, and starts rank 1
+        port = str(20000 + os.getpid() % 20000)
+        os.environ.update(RANK="0", WORLD_SIZE="2", MASTER_ADDR="127.0.0.1", MASTER_PORT=port)
+        other = subprocess.Popen([sys.executable, __file__], env={**os.environ, "RANK": "1"})
+    loop_s = train()
+    if other is not None:
+        other.wait()
+        print(f"loop_seconds={loop_s:.4f}")
