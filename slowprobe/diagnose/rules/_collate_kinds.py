@@ -16,8 +16,8 @@ from slowprobe.timeline.loop_changes import Factor
 
 Kind = Literal["elements", "lists", "padding", "rows", "copy", "other"]
 
-# Of the time of such lines, with pad_sequence in their place: measured on torch 2.13 for batches of 16 to 256 items of 16
-# to 800 values (see the docstring of collate-heavy). Where the batch was tried after the run, that counts instead.
+# Of the time of such lines, with pad_sequence in their place: measured on torch 2.13 for batches of 16 to 256 items of
+# 16 to 800 values (see the docstring of collate-heavy). Where the batch was tried after the run, that counts instead.
 LEFT: dict[Kind, Factor] = {
     "elements": Factor(0.01, 0.02, 0.05),
     "lists": Factor(0.01, 0.1, 0.45),
