@@ -189,7 +189,10 @@ class LoaderModel:
         paused_s = float(np.mean(made)) if self.loader.num_workers == 0 else self.waits_s
         following = pauses.without(alone.consume, paused_s)
         if plan.settings.num_workers == 0 and self.loader.num_workers == 0:
-            pause = float(np.mean(made * cost))
+            pause, collate_s = float(np.mean(made * cost)), float(np.mean(self._costs.collate))
+            if plan.collate == 1.0:  # collating is resumed after a pause, too, as long as the dataset takes
+                before = float(np.mean(self._costs.fetch))
+                following, pause = pauses.without(alone.consume + collate_s, before), before * plan.fetch * left
             return pause + plan.settings.pin_s + float(pauses.after(following, pause).mean())
         changed = replace(alone, cpu=alone.cpu * cost, idle=alone.idle * cost)
         times = repeated(changed, self._shape(plan), hand_over)

@@ -36,8 +36,8 @@ def train(loader, inputs, passes=1, width=64, layers=0):
 
 
 def main():
-    data = Readings(1_000, 12_000)
-    train(DataLoader(data, batch_size=50, shuffle=True), 12_000, passes=20, width=128, layers=40)
+    data = Readings(4_000, 2_500)
+    train(DataLoader(data, batch_size=50, shuffle=True), 2_500, passes=7, width=128, layers=40)
 
 
 if __name__ == "__main__":

@@ -19,9 +19,10 @@ class Shards(IterableDataset):
                 yield rng.random(64, dtype=np.float32), np.float32(shard)
 
 
-def train(loader, inputs, passes=1, width=64):
-    """The same small network for whatever the loader gives."""
-    model = nn.Sequential(nn.Flatten(), nn.Linear(inputs, width), nn.ReLU(), nn.Linear(width, 1))
+def train(loader, inputs, passes=1, width=64, layers=0):
+    """The same network for whatever the loader gives; its layers are too small to be worth a second thread."""
+    hidden = [part for _ in range(layers) for part in (nn.Linear(width, width), nn.ReLU())]
+    model = nn.Sequential(nn.Flatten(), nn.Linear(inputs, width), nn.ReLU(), *hidden, nn.Linear(width, 1))
     optimizer = torch.optim.SGD(model.parameters(), lr=1e-3, fused=True)
     start = time.perf_counter()
     for _ in range(passes):
@@ -35,9 +36,10 @@ def train(loader, inputs, passes=1, width=64):
 
 def main():
     loader = DataLoader(Shards(), batch_size=16, num_workers=1, prefetch_factor=2)  # slowprobe: rule=prefetch-shallow
-    train(loader, 64, width=30_000)
+    train(loader, 64, width=128, layers=60)
 
 
 if __name__ == "__main__":
     torch.manual_seed(0)
+    torch.set_num_threads(1)
     main()

@@ -47,7 +47,7 @@ def train(loader, inputs, passes=1, width=64, layers=0):
 
 
 def main():
-    train(DataLoader(Fingerprints(3_300), batch_size=50, shuffle=True), 256, passes=8)
+    train(DataLoader(Fingerprints(3_300), batch_size=50, shuffle=True), 256, passes=8, layers=12)
 
 
 if __name__ == "__main__":

@@ -16,19 +16,19 @@ from slowprobe.timeline.loop_changes import Factor
 
 Kind = Literal["elements", "lists", "padding", "rows", "copy", "other"]
 
-# Of the time of such lines, in place of one copy of the batch: measured on torch 2.13 for batches of 16 to 256 items of
-# 16 to 4,000 values (see the docstring of collate-heavy). Where the batch was tried after the run, that counts instead.
+# Of the time of such lines, with pad_sequence in their place: measured on torch 2.13 for batches of 16 to 256 items of
+# 16 to 800 values (see the docstring of collate-heavy). Where the batch was tried after the run, that counts instead.
 LEFT: dict[Kind, Factor] = {
-    "elements": Factor(0.0, 0.02, 0.1),
-    "lists": Factor(0.02, 0.07, 0.3),
-    "padding": Factor(0.2, 0.4, 0.8),
-    "rows": Factor(0.3, 0.6, 1.0),
+    "elements": Factor(0.01, 0.02, 0.05),
+    "lists": Factor(0.01, 0.1, 0.45),
+    "padding": Factor(0.45, 0.55, 0.7),
+    "rows": Factor(0.45, 0.55, 0.7),
     "copy": Factor(1.0, 1.0, 1.0),
     "other": Factor(0.02, 0.3, 0.8),
 }
-# Of a batch that was tried in one piece, a loop's takes at best as long; in a loop the caches hold less of it, and the
-# user's own way of handing the items over (a comprehension, labels beside them) comes to as much again.
-TRIED = Factor(1.0, 1.5, 4.0)
+# Of what a batch took when tried alone, it takes in a loop with training steps, which leave less of it in the caches:
+# measured 1.4 to 3.3 times for five shapes of 100 to 4,000 values an item, twice as a rule.
+TRIED = Factor(1.3, 2.0, 4.0)
 _LOOPS = (ast.For, ast.AsyncFor, ast.While)
 _COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.GeneratorExp, ast.DictComp)
 _COPIES = ("stack", "pad_sequence", "from_numpy", "default_collate", "concatenate", "cat", "vstack", "hstack", "array")

@@ -11,7 +11,7 @@ from slowprobe.timeline.loop_changes import Factor
 # What remains of fetch and collate with one index a batch: measured 0.04-0.21 with arrays of rows up to 4 KB, 0.12-0.42
 # with tensors of rows up to 256 bytes, 0.33-0.61 of 4 KB (batches of 16 to 512, torch 2.13, one thread).
 BATCHED = Factor(0.04, 0.25, 0.6)
-TRIED = Factor(1.0, 1.5, 4.0)  # of one index for a batch after the run: in the loop the caches hold less of it
+TRIED = Factor(1.3, 2.0, 4.0)  # of one index for a batch after the run: measured 1.4 to 3.6 times that between steps
 MAX_ROW_BYTES = 8_192  # copying rows is most of the cost then; rows of 48 KB were slower to index by a list
 MAX_ITEM_S = (
     50e-6  # indexing a row of each of a few tensors takes 0.3-4 µs, collating it up to 3; more is something else

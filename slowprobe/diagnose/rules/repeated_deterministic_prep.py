@@ -8,8 +8,8 @@ Why it is slow: the loop pays in every pass for what could be done once and kept
 How it is seen: sixteen items, spread over the dataset, are known by their index in every pass and worker; a digest of
 each item, and of what each transform made of it, is compared between passes. The replay leaves out, from the second
 pass on, what the part that is always the same costs: all of the item, or all but the transforms whose outputs change
-(at least, the transforms that do not). What remains is a look-up, at 2 µs an item: 0.3 µs were measured with
-functools.cache, and as much again for each line of memory that has left the caches meanwhile.
+(at least, the transforms that do not). What remains is a look-up, at 1 µs an item: 0.1 µs were measured with
+functools.cache, and an item that has left the processor's caches takes longer.
 
 Stays quiet when: there was one pass; items differ from their first transform on; later passes are cheap already (a
 cache is there); the loop hardly waits for batches; or workers would hide the cost. It does not see samplers that give
@@ -39,7 +39,7 @@ from slowprobe.timeline.repeated_items import RepeatedItems, Repeats
 
 LEAST_COMPARED = 8  # items; a flip leaves one in two as it was, eight of eight once in 256 runs
 CACHED = 3.0  # first pass over later ones: from there on, most of the cost is gone already
-LOOK_UP_S = 2e-6  # an item: a list's or a cache's look-up, and reading what was kept
+LOOK_UP_S = 1e-6  # an item: a list's or a cache's look-up, and reading what was kept
 SPARED = 0.9  # of it at worst: kept items are read from memory, and take it from the caches of the step
 MEMORY_SHARE = 0.5  # of what is free; the rest is for the training
 
