@@ -9,7 +9,7 @@ from torch.utils.data import DataLoader, Dataset
 
 
 class Episode(Dataset):
-    def __init__(self, size=48_000):
+    def __init__(self, size=36_000):
         self.size = size
 
     def __len__(self):
