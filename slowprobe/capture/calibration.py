@@ -48,8 +48,9 @@ def calibrate(
     in a batch and share of the run spent on waiting, by subject, of loaders without workers. Values:
     ``loader.<subject>.hand_over_ms`` (what the training thread pays for a batch that comes from another process),
     ``optimizer.<subject>.default_ms``, ``.fused_ms`` (one step), ``foreach.loop_ms``, ``foreach.foreach_ms`` (one
-    moving-average update of the largest optimizer's parameters), ``foreach.mul_ms`` (one multiplication of them), ``anomaly.node_us`` (one autograd node's extra cost
-    under detect_anomaly), ``page_us`` (the first write to a page of memory), ``threads.now_ms``, ``threads.all_ms`` (a
+    moving-average update of the largest optimizer's parameters), ``foreach.mul_ms`` (one multiplication of them),
+    ``anomaly.node_us`` (one autograd node's extra cost under detect_anomaly), ``page_us`` (the first write to a page of
+    memory), ``threads.now_ms``, ``threads.all_ms`` (a
     matmul, with the run's threads and one a core).
     """
     import torch
@@ -205,7 +206,7 @@ def _foreach(torch: Any, described: dict[str, Any], until: float) -> dict[str, f
             until,
             lambda: torch._foreach_lerp_(averages, params, 0.01),
             loop,
-            lambda: torch._foreach_mul_(averages, 1.0),  # on the CPU four times the price of lerp: it wraps its number
+            lambda: torch._foreach_mul_(averages, 1.0),  # dearer than lerp: it wraps its number
         )
     return {
         "foreach.foreach_ms": together * times,

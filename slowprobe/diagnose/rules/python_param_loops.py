@@ -8,9 +8,9 @@ Why it is slow: the parameters are many and most are small, so starting the oper
 
 How it is seen: source lines that repeat an operator about as often as the model has parameters, within a loop that
 names parameters, gradients or a state dict. What the foreach form takes is measured after the run on tensors of the
-same sizes: a line that multiplies and adds becomes one lerp, any other operator a foreach call of its own. Statements of the
-same function that make what the loop goes over (state_dict(), list(model.parameters())) or load it back go with it,
-since lists of tensors are built once.
+same sizes: a line that multiplies and adds becomes one lerp, any other operator a foreach call of its own. Statements
+of the same function that make what the loop goes over (state_dict(), list(model.parameters())) or load it back go with
+it, since lists of tensors are built once.
 
 Stays quiet when: the loop takes less than 3 % of the step, there are fewer than 20 parameters, or a library or trainer
 runs the loop: that is not the user's to edit.
