@@ -8,9 +8,9 @@ Each folder of benchmarks/planted holds a loop with a cause (slow.py, its line m
 (fixed.py), and a loop that looks alike and is fine (near_miss.py); the folder healthy holds loops with nothing wrong.
 The truth of a speed-up is the ratio of the slow and the fixed loop's time, run bare and interleaved; below 1.1 the
 cause is "not planted" on this machine, and the row is left out of the error of the prediction. A script that says
-``# slowprobe: no speed-up`` plants a cause that threatens memory and no time: cause and line are judged alone. Cause: is the first
-finding the planted rule? Line: is its first place the marked one? Findings of high or medium severity of any rule on
-fixed, near_miss and healthy loops are false alarms. Timings mean nothing with other work on the machine.
+``# slowprobe: no speed-up`` plants a cause that threatens memory and no time: cause and line are judged alone. Cause:
+is the first finding the planted rule? Line: is its first place the marked one? Findings of high or medium severity of
+any rule on fixed, near_miss and healthy loops are false alarms. Timings mean nothing with other work on the machine.
 """
 
 from __future__ import annotations

@@ -48,8 +48,9 @@ def calibrate(
     in a batch and share of the run spent on waiting, by subject, of loaders without workers. Values:
     ``loader.<subject>.hand_over_ms`` (what the training thread pays for a batch that comes from another process),
     ``optimizer.<subject>.default_ms``, ``.fused_ms`` (one step), ``foreach.loop_ms``, ``foreach.foreach_ms`` (one
-    moving-average update of the largest optimizer's parameters), ``anomaly.node_us`` (one autograd node's extra cost
-    under detect_anomaly), ``page_us`` (the first write to a page of memory), ``threads.now_ms``, ``threads.all_ms`` (a
+    moving-average update of the largest optimizer's parameters), ``foreach.mul_ms`` (one multiplication of them),
+    ``anomaly.node_us`` (one autograd node's extra cost under detect_anomaly), ``page_us`` (the first write to a page of
+    memory), ``threads.now_ms``, ``threads.all_ms`` (a
     matmul, with the run's threads and one a core).
     """
     import torch
@@ -201,10 +202,16 @@ def _foreach(torch: Any, described: dict[str, Any], until: float) -> dict[str, f
             average.mul_(0.99).add_(param, alpha=0.01)
 
     with torch.no_grad():
-        together, one_by_one = medians_ms(until, lambda: torch._foreach_lerp_(averages, params, 0.01), loop)
+        together, one_by_one, scaled = medians_ms(
+            until,
+            lambda: torch._foreach_lerp_(averages, params, 0.01),
+            loop,
+            lambda: torch._foreach_mul_(averages, 1.0),  # dearer than lerp: it wraps its number
+        )
     return {
         "foreach.foreach_ms": together * times,
         "foreach.loop_ms": one_by_one * times,
+        "foreach.mul_ms": scaled * times,
         "foreach.tensors": len(params) * times,
     }
 

@@ -8,8 +8,9 @@ Why it is slow: the parameters are many and most are small, so starting the oper
 
 How it is seen: source lines that repeat an operator about as often as the model has parameters, within a loop that
 names parameters, gradients or a state dict. What the foreach form takes is measured after the run on tensors of the
-same sizes. What the loop goes over is made anew in each step (state_dict(), list(model.parameters())), and a state dict is
-loaded back: the statements of the same function that do that go with the loop, since lists of tensors are built once.
+same sizes: a line that multiplies and adds becomes one lerp, any other operator a foreach call of its own. Statements
+of the same function that make what the loop goes over (state_dict(), list(model.parameters())) or load it back go with
+it, since lists of tensors are built once.
 
 Stays quiet when: the loop takes less than 3 % of the step, there are fewer than 20 parameters, or a library or trainer
 runs the loop: that is not the user's to edit.
@@ -39,6 +40,8 @@ MIN_SHARE = 0.03  # of a step
 STATED = Factor(0.1, 0.25, 0.5)  # foreach against a loop over 200 to 1,000 small tensors, where nothing was measured
 SPREAD = 0.4  # building the lists of tensors costs Python time that the measurement does not see
 BUILT_ONCE = Factor(0.0, 0.0, 0.5)  # of making lists and state dicts; at worst something else needs some of them
+_PAIR = ("mul", "add")
+_COMPUTING = ("elementwise", "reduction", "other")  # not views, allocations and copies: foreach has no call for them
 _MAKES = ("state_dict", "parameters", "named_parameters", "buffers", "named_buffers")
 OPERATORS_REPLACED = 3  # a tensor, by the one measured foreach call: a moving average takes two or three
 
@@ -120,10 +123,8 @@ def _around(run: Any, loop: OpLoop) -> list[LineTime]:
         loads = isinstance(statement, ast.Expr) and "load_state_dict" in calls
         if not is_loop and (makes or loads) and names & read:
             mine.append(statement)
-        elif (not is_loop and not isinstance(statement, (ast.Expr, ast.Pass))) or (
-            not is_loop and isinstance(statement, ast.Expr) and not isinstance(statement.value, ast.Constant)
-        ):
-            others = True
+        elif not is_loop:  # beside a docstring
+            others |= not (isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant))
     if not mine:
         return []
     spans = [(statement.lineno, statement.end_lineno or statement.lineno) for statement in mine]
@@ -146,9 +147,31 @@ def _factor(run: Any, loop: OpLoop) -> tuple[Factor, Any]:
     if not together or not tensors or not now_ms:
         return STATED, "stated range"
     in_loop = min(loop.repeats, tensors)  # an operator may run more than once for each tensor
-    operators = max(1.0, loop.launches / max(in_loop, 1) / OPERATORS_REPLACED)
-    left = min(1.0, together * operators * in_loop / tensors / now_ms)
+    single = run.costs.get("foreach.mul_ms")
+    if single:
+        lerps, others = _calls(loop)
+        after_ms = (lerps * together + others * single) / tensors
+    else:
+        operators = max(1.0, loop.launches / max(in_loop, 1) / OPERATORS_REPLACED)
+        after_ms = together * operators * in_loop / tensors
+    left = min(1.0, after_ms / now_ms)
     return Factor(left * (1 - SPREAD), left, min(1.0, left + SPREAD * (1 - left))), "calibrated replay"
+
+
+def _calls(loop: OpLoop) -> tuple[float, float]:
+    """How many tensors a step a foreach lerp would update in place of the loop, and how many other foreach calls."""
+    lerps = others = 0.0
+    for line in loop.lines:
+        counts = {name: sum(op.count for op in line.ops if op.name.rstrip("_") == f"aten::{name}") for name in _PAIR}
+        rest = sum(
+            op.count
+            for op in line.ops
+            if op.op_class in _COMPUTING and op.name.rstrip("_") not in {f"aten::{name}" for name in (*_PAIR, "copy")}
+        )
+        together = all(counts.values())
+        lerps += counts["add"] if together else 0.0
+        others += rest + (0.0 if together else sum(counts.values()))
+    return lerps, others
 
 
 def _instead(code: str) -> str:

@@ -160,7 +160,7 @@ def _whole_ms(run: Any, line: LineGrowth) -> float:
     if line.early_ms > FROM_NOTHING * line.late_ms:
         return 0.0
     same = [each for each in sampled_lines(run) if each.site == line.stack[0] and each.bucket == line.bucket]
-    return sum(each.seconds for each in same if each.scope == "step") * 1000 / max(run.steps.count, 1)
+    return float(sum(each.seconds for each in same if each.scope == "step") * 1000 / max(run.steps.count, 1))
 
 
 def _fix(run: Any, line: LineGrowth, growing: Growing | None) -> Fix:
