@@ -92,10 +92,8 @@ def _try(
         if once_s > room_s:
             continue
         try:
-            calls = _prepared(torch, before, made), _prepared(torch, after, made)
             with _plain(torch):
-                for call in calls:
-                    call()
+                calls = _prepared(torch, before, made), _prepared(torch, after, made)
         except Exception:  # an argument that cannot be made from what is known of it
             continue
         tried.append((before, *calls))
@@ -156,7 +154,8 @@ def _in_turn(calls: list[Call]) -> list[float]:
 def _step_ms(rounds: list[list[float]], counts: list[int]) -> float:
     """Medians, each as often as a step calls it; what is freed goes with the calls."""
     *medians, freed = (statistics.median(each) for each in zip(*rounds, strict=True))
-    return sum(count * ms for count, ms in zip(counts, medians, strict=True)) + freed * sum(counts) / len(counts)
+    called = sum(count * ms for count, ms in zip(counts, medians, strict=True))
+    return float(called + freed * sum(counts) / len(counts))
 
 
 def _prepared(torch: Any, operator: Operator, made: dict[str, Any]) -> Call:
@@ -168,8 +167,24 @@ def _prepared(torch: Any, operator: Operator, made: dict[str, Any]) -> Call:
         for each in zip(operator.types, operator.sizes, operator.strides, operator.values, strict=True)
     ]
     space, _, name = operator.name.partition("::")
-    call = getattr(getattr(torch.ops, space), name)
-    return partial(call, *arguments)
+    return _bound(getattr(getattr(torch.ops, space), name), arguments)
+
+
+def _bound(packet: Any, arguments: list[Any]) -> Call:
+    """The call of the first of an operator's overloads that takes these arguments, some of them by keyword only."""
+    for overload in (getattr(packet, name) for name in packet.overloads()):
+        wanted = overload._schema.arguments
+        if len(wanted) != len(arguments):
+            continue
+        by_place = [each for each, spec in zip(arguments, wanted, strict=True) if not spec.kwarg_only]
+        by_name = {spec.name: each for each, spec in zip(arguments, wanted, strict=True) if spec.kwarg_only}
+        call = partial(overload, *by_place, **by_name)
+        try:
+            call()
+        except (RuntimeError, TypeError):
+            continue
+        return call
+    raise ValueError(str(packet))
 
 
 def _argument(torch: Any, made: dict[str, Any], type_name: str, sizes: Any, strides: Any, value: Any) -> Any:

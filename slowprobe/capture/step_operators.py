@@ -44,7 +44,7 @@ def step_operators(events: Iterable[Any]) -> list[Operator]:
         row[2] += 1
         row[3] += event.duration_ns()
     operators = [
-        Operator(name, *(tuple(each) for each in arguments), calls=calls, spent_ns=spent_ns)
-        for name, arguments, calls, spent_ns in found.values()
+        Operator(name, tuple(types), tuple(sizes), tuple(strides), tuple(values), calls, spent_ns)
+        for name, (types, sizes, strides, values), calls, spent_ns in found.values()
     ]
     return sorted(operators, key=lambda each: -each.spent_ns)

@@ -41,8 +41,9 @@ def test_operators_are_outermost_and_hold_their_arguments() -> None:
 
 
 def test_float64_is_tried_in_float32_and_nothing_is_left_changed() -> None:
+    operators = recorded()
     state, threads = torch.get_rng_state(), torch.get_num_threads()
-    values = try_operators(recorded(), threads, threads + 1, [], 0.4)
+    values = try_operators(operators, threads, threads + 1, [], 0.4)
     assert values["operators.single.now_ms"] > 0 and values["operators.single.edited_ms"] > 0
     assert 0 < values["operators.single.tried_ms"] <= values["operators.single.all_ms"]
     assert values["operators.threads.of_all"] == 1.0
