@@ -76,7 +76,8 @@ class Manifest(msgspec.Struct, kw_only=True):
     prefixes: list[str]
     """Folders whose code is not the user's: the standard library, site-packages, temporary folders."""
     host: dict[str, int | float | str | None]
-    """cores (usable by this process), physical_cores, memory_bytes, quota_cores, platform, cpu_model, local_world_size."""
+    """cores (usable by this process), physical_cores, memory_bytes, quota_cores, platform, cpu_model, cpu_bf16,
+    local_world_size."""
     rank: int = 0
     world_size: int = 1
     user_folders: list[str] = []

@@ -47,7 +47,9 @@ class Exchange:
     last_ms: float
     """Of `exposed_ms`, what only the last collective of a pass takes: with find_unused_parameters, which were used."""
     last_share: float
-    """Of the time in collectives, that in the last ones of passes, each taken as the shortest of them."""
+    """Of the time in collectives, that in the last ones of passes."""
+    last_surely: float
+    """The same, each taken as the shortest of them."""
     surely: float
     """Of `exposed_ms`, what would be left if each collective took as long as the shortest of its bucket: the others may
     have waited for another process."""
@@ -90,6 +92,7 @@ def exchange(clean: Path, a_pass: int) -> Exchange | None:
     others = [row for n, row in enumerate(rows) if n % apart != apart - 1]
     without_last = Cover(trace.start_ns[others].astype(np.int64), trace.ends_of(others).astype(np.int64))
     shortest = sum(len(lengths[first::apart]) * min(lengths[first::apart]) for first in range(apart))
+    last = lengths[apart - 1 :: apart]
     steps = len(tree.steps)
     return Exchange(
         step_ms=sum(step.end_ns - step.start_ns for step in tree.steps) / 1e6 / steps,
@@ -97,7 +100,8 @@ def exchange(clean: Path, a_pass: int) -> Exchange | None:
         hidden_ms=(sent.total_ns - exposed_ns) / 1e6 / steps,
         copied_ms=copied_ns / 1e6 / steps,
         last_ms=(exposed_ns - _alone_ns(without_last, busy)) / 1e6 / steps if apart > 1 else 0.0,
-        last_share=len(lengths[apart - 1 :: apart]) * min(lengths[apart - 1 :: apart]) / max(1, sum(lengths)),
+        last_share=sum(last) / max(1, sum(lengths)),
+        last_surely=len(last) * min(last) / max(1, sum(lengths)),
         surely=shortest / max(1, sum(lengths)),
     )
 

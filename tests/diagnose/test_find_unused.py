@@ -31,7 +31,14 @@ def record(tmp_path, *, last_ms=0.3, settings=None, wrapped=True, **known):
     site = Site(SCRIPT, 1, "<module>")
     vars(evidence)["replicas"] = Replicas(at_ns=0, site=site, **{**KNOWN, **known}) if wrapped else None
     vars(evidence)["exchange"] = Exchange(
-        step_ms=13.0, exposed_ms=2.6, hidden_ms=0.0, copied_ms=0.1, last_ms=last_ms, last_share=0.5, surely=1.0
+        step_ms=13.0,
+        exposed_ms=2.6,
+        hidden_ms=0.0,
+        copied_ms=0.1,
+        last_ms=last_ms,
+        last_share=0.6,
+        last_surely=0.5,
+        surely=1.0,
     )
     return evidence
 

@@ -20,7 +20,16 @@ for i, (x, y) in enumerate(data):
 RULE = "no-sync-missing"
 UPDATES, PASSES = 20, 4
 STEP_MS = 4 * 12.0 + 1.0
-SEEN = Exchange(step_ms=STEP_MS, exposed_ms=16.0, hidden_ms=4.0, copied_ms=2.0, last_ms=0.0, last_share=0.0, surely=0.5)
+SEEN = Exchange(
+    step_ms=STEP_MS,
+    exposed_ms=16.0,
+    hidden_ms=4.0,
+    copied_ms=2.0,
+    last_ms=0.0,
+    last_share=0.0,
+    last_surely=0.0,
+    surely=0.5,
+)
 
 
 def record(tmp_path, *, passes=PASSES, synced=1.0, forwards=True, dropped=False, found=SEEN, wrapped=True, **settings):
@@ -91,7 +100,14 @@ def test_near_miss_two_passes_through_one_forward_pass(tmp_path):
 
 def test_near_miss_exchanges_are_hidden_and_small(tmp_path):
     hidden = Exchange(
-        step_ms=STEP_MS, exposed_ms=0.5, hidden_ms=8.0, copied_ms=0.2, last_ms=0.0, last_share=0.0, surely=1.0
+        step_ms=STEP_MS,
+        exposed_ms=0.5,
+        hidden_ms=8.0,
+        copied_ms=0.2,
+        last_ms=0.0,
+        last_share=0.0,
+        last_surely=0.0,
+        surely=1.0,
     )
     assert ask(RULE, record(tmp_path, found=hidden)).status == "passed"
 

@@ -52,7 +52,7 @@ def test_collectives_of_gradients_that_nothing_hides(tmp_path: Path, metric: boo
     assert found.hidden_ms == pytest.approx(0.4)
     assert found.copied_ms == pytest.approx(0.5)
     assert found.last_ms == pytest.approx(1.0)  # the other one ends at 8 ms
-    assert found.last_share == pytest.approx(4.2 / 7.6)
+    assert found.last_share == found.last_surely == pytest.approx(4.2 / 7.6)
     assert found.surely == pytest.approx(1.0)
 
 

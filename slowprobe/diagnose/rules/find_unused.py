@@ -13,8 +13,10 @@ the profiler window.
 
 Saving: a replay without that last collective. It runs beside the others, on the same cores and the same network: of the
 time that nothing hides, its share of the time in collectives is expected to go, taken as short as the shortest in the
-window, since longer ones may have waited for another process; at worst only what it takes after all others have ended.
-At best the walk through the graph takes as much again, which no recording divides from the forward pass.
+window, since longer ones may have waited for another process. At worst only what it takes after all others have ended
+goes; at best all of its time, and the walk through the graph as much again, which no recording divides from the forward
+pass. Where a step is no longer than its messages that is too careful: two processes on two cores with steps of 3 ms
+gained 1.22 and 1.31, and 1.02 was predicted.
 
 Stays quiet when: parameters were unused in some pass, the graph is declared static (then nobody looks), several models
 are wrapped, operators run on an accelerator, or less than 1 % of the loop could go.
@@ -34,7 +36,7 @@ from slowprobe.diagnose.edits import place, set_arguments
 from slowprobe.diagnose.finding import Fix
 from slowprobe.diagnose.rule import Answer, Diagnosis, NotApplicable, NotChecked, Passed, Rule
 from slowprobe.timeline.exchanges import Exchange
-from slowprobe.timeline.loop_changes import Factor, Scale
+from slowprobe.timeline.loop_changes import UNCHANGED, Factor, Scale
 
 MIN_PASSES = 16  # that the reducer looked at; after fewer, a branch that is taken now and then may still come
 
@@ -71,12 +73,14 @@ def check(run: Any) -> Answer:
 
 def _diagnose(run: Any, found: Exchange) -> Diagnosis:
     replicas, partition = run.replicas, run.partition
-    last_ms = max(found.last_ms, found.exposed_ms * found.last_share)
+    last_ms = max(found.last_ms, found.exposed_ms * found.last_surely)
+    most_ms = max(last_ms, found.exposed_ms * found.last_share)
     last_s = partition.scope_s("step") * last_ms / found.step_ms
-    waiting_s = min(last_s, partition.bucket_s("communication", "step"))
-    backward_s = min(last_s - waiting_s, partition.bucket_s("backward", "step"))
-    walk_s = min(last_s, partition.bucket_s("forward", "step"))
-    left = Factor(0.0, 0.0, 1 - found.last_ms / last_ms if last_ms else 1.0)
+    most_s = partition.scope_s("step") * most_ms / found.step_ms
+    waiting_s = min(most_s, partition.bucket_s("communication", "step"))
+    backward_s = min(most_s - waiting_s, partition.bucket_s("backward", "step"))
+    walk_s = min(most_s, partition.bucket_s("forward", "step"))
+    left = Factor(0.0, 1 - last_ms / most_ms, 1 - found.last_ms / most_ms) if most_ms else UNCHANGED
     parts = (
         ("communication", waiting_s, left),
         ("backward", backward_s, left),
