@@ -17,20 +17,22 @@ class Event:
 
 def graph(size):
     rng = random.Random(5)
-    return [[rng.randrange(5_000), [rng.randrange(20)], rng.randrange(5_000)] for _ in range(size)]
+    return [[rng.randrange(600), [rng.randrange(20)], rng.randrange(600)] for _ in range(size)]
 
 
 def main():
     facts = graph(900_000)
-    entities, relations = nn.Embedding(5_000, 16), nn.Embedding(20, 16)
-    optimizer = torch.optim.SGD([*entities.parameters(), *relations.parameters()], lr=0.1, fused=True)
+    entities, relations = nn.Embedding(600, 16), nn.Embedding(20, 16)
+    scorer = nn.Sequential(nn.Linear(16, 512), nn.ReLU(), nn.Linear(512, 512), nn.ReLU(), nn.Linear(512, 1))
+    model = nn.ModuleList([entities, relations, scorer])
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1, fused=True)
     started = time.perf_counter()
     for step in range(600):
         chosen = random.sample(facts, 128)
         event = Event(step, chosen)
         heads, kinds, tails = zip(*((a, b[0], c) for a, b, c in event.triples), strict=True)
         distance = entities(torch.tensor(heads)) + relations(torch.tensor(kinds)) - entities(torch.tensor(tails))
-        loss = distance.norm(dim=1).mean()
+        loss = (scorer(distance) - 1).square().mean()
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
