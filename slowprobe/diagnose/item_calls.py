@@ -92,11 +92,11 @@ def tokenized_at(source: Any, stack: StackTime) -> Site | None:
     for index, (frame, is_users) in enumerate(zip(stack.frames, stack.users, strict=True)):
         if is_users and index and stack.users[index - 1] and _is_tokenizer(frame):
             return stack.site_at(index - 1)
-    index = _looks_words_up(source, stack)
-    if index is None:
+    found = _looks_words_up(source, stack)
+    if found is None:
         return None
-    is_item = not index or not stack.users[index - 1] or _last(stack.frames[index].function) in _ITEMS
-    return stack.site_at(index if is_item else index - 1)
+    is_item = not found or not stack.users[found - 1] or _last(stack.frames[found].function) in _ITEMS
+    return stack.site_at(found if is_item else found - 1)
 
 
 def _looks_words_up(source: Any, stack: StackTime) -> int | None:

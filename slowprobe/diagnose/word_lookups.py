@@ -1,4 +1,4 @@
-"""Tells code that splits texts and looks the pieces up in a vocabulary, by its syntax: a tokenizer of the user's own."""
+"""Tells a tokenizer of the user's own by its syntax: it splits texts, and looks the pieces up in a vocabulary."""
 
 from __future__ import annotations
 

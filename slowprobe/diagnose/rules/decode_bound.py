@@ -8,8 +8,8 @@ Why it is slow: a file is decoded at the size it was stored in, once for each it
 smaller right after. What a codec unpacks is the same each time, and unpacking takes 10 to 100 times as long as reading.
 
 How it is seen: stack samples of the workers (or of the training process, with num_workers=0) inside a decoder's code,
-or on a line that calls one, against all samples of making batches (not seen: codecs within C code, as HDF5's filters); their CPU time tells decoding from waiting for the
-file. The fix is replayed with the decoder's time cheaper.
+or on a line that calls one, against all samples of making batches (not seen: codecs within C code, as HDF5's filters);
+their CPU time tells decoding from waiting for the file. The fix is replayed with the decoder's time cheaper.
 
 Saving: a stated range, for it depends on the files. Of the decoder's time 0.1 remains where the decoded items are kept
 (one uint8 array, memory-mapped), 0.5 is expected (stored at the size the model takes: decoding time goes with the
@@ -61,8 +61,8 @@ MOSTLY_WAITING = 0.6  # off the CPU, other than for a core; then a nearer file m
 REMAINING, RAW = Factor(0.1, 0.5, 0.9), Factor(0.01, 0.05, 0.3)  # see "Saving" above
 MOSTLY_CODEC = 0.5  # of the decoders' time; then the advice is about the codec
 RAW_ADVICE = (
-    "Store the data unpacked, once, before training (np.save, or one array that is memory-mapped); where the disk is too "
-    "small for that, with a codec made for fast reading (lz4, zstd)."
+    "Store the data unpacked, once, before training (np.save, or one array that is memory-mapped); where the disk is "
+    "too small for that, with a codec made for fast reading (lz4, zstd)."
 )
 
 RULE = Rule(
@@ -99,10 +99,11 @@ def _diagnose(run: Any, loader: LoaderFacts) -> Diagnosis | Passed | NotChecked:
     site = part.site
     text = run.source.line(site.file, site.line) if site is not None else ""
     is_codec = packed > MOSTLY_CODEC
+    work = "Unpacking" if is_codec else "Decoding"
     return Diagnosis(
         title="Unpacking compressed data takes much of making a batch" if is_codec else "",
         summary=(
-            f"{'Unpacking' if is_codec else 'Decoding'} takes {share:.0%} of making a batch ({share * (loader.make_s or 0) * 1000:.1f} of "
+            f"{work} takes {share:.0%} of making a batch ({share * (loader.make_s or 0) * 1000:.1f} of "
             f"{(loader.make_s or 0) * 1000:.1f} ms){f': {text}' if text else ''}."
         ),
         where=part.where,

@@ -14,10 +14,10 @@ Saving: a stated range, for what an edit can do depends on the line. Of a loop o
 the array leaves 0.001 to 0.15 of the time (measured for 400 to 10,000 values, NumPy 2): expected 0.05, from 0.005 to
 0.2. The same of what calls Python for each row or value: np.apply_along_axis left 0.01 to 0.07 for rows of 11 to 200
 values (0.1 to 0.5 for rows of 2,000; of sorting, 0.9), np.vectorize, np.frompyfunc and map(lambda) 0.002 to 0.17 for
-100 to 10,000 values; pandas' apply and iterrows were not measured. Otherwise 0.8 remains when a cheaper operation is all
-there is, 0.5 is expected, and nothing remains when the result can be cached. Where the line is one statement without a
-loop that computes, nothing is known about how to make it cheaper: then it is of low severity unless the least of the
-range, a fifth of its time, is worth 5 % of loop time.
+100 to 10,000 values; pandas' apply and iterrows were not measured. Otherwise 0.8 remains when a cheaper operation is
+all there is, 0.5 is expected, and nothing remains when the result can be cached. Where the line is one statement
+without a loop that computes, nothing is known about how to make it cheaper: then it is of low severity unless the least
+of the range, a fifth of its time, is worth 5 % of loop time.
 
 Stays quiet when: the loop does not wait for batches (enough workers), other settings of the loader would hide most of
 the line's cost (workers-zero, workers-too-few, prefetch-shallow, head-of-line), or no line stands out.

@@ -7,14 +7,14 @@ network file system that is one or more round trips of 0.1 to 10 ms for a few KB
 deliver.
 
 How it is seen: files opened by Python code in the workers, counted, and the lines that opened them; without workers,
-lines of the dataset that open files by names which differ from item to item, where the kernel counted a call that reads,
-or more, for each item. Stack samples on those lines against all samples of making batches; bytes read an item. The fix
-is replayed with their time cheaper.
+lines of the dataset that open files by names which differ from item to item, where the kernel counted a call that
+reads, or more, for each item. Stack samples on those lines against all samples of making batches; bytes read an item.
+The fix is replayed with their time cheaper.
 
 Saving: of lines that only open and read, and of time in libraries that do, nothing remains but a look-up for each file,
 2 µs (measured for a row of a numpy.memmap; one number of it took 0.2). Of the rest of lines that also do something with
-what they read (``json.loads(file.read())``) 0.5 is expected to remain, from 0.1 to 0.9; of decoders that wait for their files 0.1,
-from 0.01 to 0.5.
+what they read (``json.loads(file.read())``) 0.5 is expected to remain, from 0.1 to 0.9; of decoders that wait for their
+files 0.1, from 0.01 to 0.5.
 
 Stays quiet when: fewer files than items are opened, the files are large (more than 256 KB an item), the lines take less
 than 30 % of making a batch, the loop does not wait for batches, more workers would hide it, or it is the same file each
