@@ -36,6 +36,7 @@ from slowprobe.run.schema import (
     Exit,
     Frames,
     LoaderCpu,
+    LoaderReads,
     Manifest,
     Record,
     Samples,
@@ -276,6 +277,19 @@ class SyntheticRun:
         ]
         if not loader.num_workers:
             self._journal.write(*loader.looked_at)
+
+    def reads(self, loader: Loader, *, items: int, kb: float, calls: float) -> None:
+        """The kernel's counters were read around a batch of the training thread: of each item so many KB, in calls."""
+        self._journal.write(
+            LoaderReads(
+                loader=loader.subject,
+                batches=1,
+                items=items,
+                rchar=round(items * kb * 1024),
+                read_calls=round(items * calls),
+                read_bytes=0,
+            )
+        )
 
     def stepped(self, loader: Loader, cores: float) -> None:
         """The process's clock was read: its steps keep so many cores at work."""

@@ -12,8 +12,9 @@ from typing import Any
 from slowprobe.capture.batch_log import tensor_bytes
 from slowprobe.capture.batch_trials import Layout, layout_of
 from slowprobe.capture.padding import PaddingLog
+from slowprobe.capture.thread_reads import ThreadReads
 from slowprobe.capture.transform_timer import TransformTimer
-from slowprobe.run.schema import LoaderCpu, Padding
+from slowprobe.run.schema import LoaderCpu, LoaderReads, Padding
 from slowprobe.run.worker_records import ItemDigests, Transforms
 
 _Reading = tuple[int, int, int]
@@ -33,6 +34,8 @@ class LoaderCpuMeter:
         self._padding = PaddingLog()
         self.transforms = TransformTimer()
         """The transforms of loaders without workers."""
+        self.reads = ThreadReads()
+        """What their batches read."""
 
     def request(self, loader: int) -> None:
         """A batch is about to be asked for; a step may have ended."""
@@ -67,10 +70,11 @@ class LoaderCpuMeter:
         """Rows and columns of the batches with padding."""
         return self._padding.shapes
 
-    def take(self) -> list[LoaderCpu | Transforms | ItemDigests | Padding]:
+    def take(self) -> list[LoaderCpu | LoaderReads | Transforms | ItemDigests | Padding]:
         """What was read since the last call; called by the flushing thread."""
         sums, self._sums = self._sums, {}
-        return [*self.transforms.take(), *self.transforms.items.take(), *self._padding.take(), *self._cpu(sums)]
+        made = [*self.transforms.take(), *self.transforms.items.take()]
+        return [*made, *self.reads.take(), *self._padding.take(), *self._cpu(sums)]
 
     def _cpu(self, sums: dict[int, list[int]]) -> list[LoaderCpu]:
         return [

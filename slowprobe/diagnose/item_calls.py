@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any, Literal
 
+from slowprobe.diagnose.word_lookups import tokenizes_at
 from slowprobe.run.record import Site
 from slowprobe.timeline.making_stacks import StackTime
 from slowprobe.timeline.recording import Frame
@@ -33,24 +34,29 @@ _DECODERS = re.compile(
     r"(PIL/(ImageFile|\w+ImagePlugin|Image)\.py|cv2/|torchvision/io/|torchaudio/|torchcodec/|av/|imageio/|imageio_|"
     r"decord/|soundfile\.py|librosa/core/audio\.py|audioread/|turbojpeg\.py|simplejpeg/|pydicom/|tifffile/|skimage/io/)"
 )
+_DECOMPRESSORS = re.compile(r"(numcodecs/|blosc2?/|zstandard/|lz4/|snappy/|isal/|zlib_ng/|brotli)")
+_DECOMPRESSORS_STANDARD = ("gzip.py", "bz2.py", "lzma.py", "_compression.py", "compression/")
+_DEFLATED = ("_read1",)  # of zipfile's ZipExtFile: what runs in it itself inflates; stored members are read below it
 _PIL_IMAGE = ("open", "load", "convert", "_open", "draft")  # of PIL/Image.py; the rest are transforms
 _READERS = re.compile(
     r"(numpy/lib/(_?npyio|_?format|_datasource)|h5py/|zarr/|pyarrow/|pandas/io/|tables/|netCDF4|xarray/backends/|lmdb/|"
     r"torch/serialization\.py|safetensors/|webdataset/|fsspec/implementations/local\.py|scipy/io/)"
 )
-_READERS_STANDARD = ("pathlib.py", "tarfile.py", "zipfile.py", "zipfile/__init__.py", "gzip.py", "shelve.py", "dbm")
+_READERS_STANDARD = ("pathlib.py", "tarfile.py", "zipfile.py", "zipfile/__init__.py", "shelve.py", "dbm")
 
 _SLEEPING = ("sleep", "urlopen", "get_object", "recv", "acquire")
 DECODE_CALLS = (
     "imread", "imdecode", "decode_jpeg", "decode_png", "decode_image", "decode_webp", "read_image", "read_video",
     "VideoCapture", "VideoReader", "VideoDecoder", "AudioDecoder", "Image.open", "torchaudio.load", "soundfile.read",
-    "sf.read", "librosa.load", "av.open", "dcmread", "jpeg.decode",
+    "sf.read", "librosa.load", "av.open", "dcmread", "jpeg.decode", "decompress", "unpack_array", "unpack_array2",
 )  # fmt: skip
+DECOMPRESS_CALLS = ("decompress", "unpack_array", "unpack_array2")
 READ_CALLS = (
     "open", "read", "preadv", "pread", "readinto", "readline", "readlines", "read_bytes", "read_text", "np.load",
     "numpy.load", "fromfile", "memmap", "loadtxt", "genfromtxt", "loadmat", "torch.load", "pickle.load", "json.load",
     "load_file", "read_csv", "read_parquet", "read_table", "h5py.File", "zarr.open",
 )  # fmt: skip
+_ITEMS = ("__getitem__", "__getitems__", "__iter__", "__next__")
 _TOKENIZE_CALLS = ("tokenize", "encode_plus", "batch_encode_plus", "encode_batch", "encode_as_ids", "EncodeAsIds")
 
 
@@ -58,18 +64,54 @@ def kind_of(source: Any, stack: StackTime) -> CallKind | None:
     """What the stack's innermost line of the user's was busy with; None for all else."""
     if _tokenizes(source, stack):
         return "tokenize"
+    if decompresses(source, stack):
+        return "decode"
     if stack.below:
         return next((kind for frame in stack.below if (kind := _kind_of_frame(frame)) is not None), None)
     site = stack.site
     return None if site is None else _kind_of_line(source.line(site.file, site.line))
 
 
-def tokenized_at(stack: StackTime) -> Site | None:
+def decompresses(source: Any, stack: StackTime) -> bool:
+    """Whether bytes are being unpacked by a general codec: by gzip and its like, of an archive, or by a call of one."""
+    if stack.below:
+        return any(_unpacks(frame) for frame in stack.below) or _last(stack.below[-1].function) in _DEFLATED
+    site = stack.site
+    return site is not None and any(
+        names_match(name, DECOMPRESS_CALLS) for name, _ in called(source.line(site.file, site.line))
+    )
+
+
+def _unpacks(frame: Frame) -> bool:
+    file = installed(frame)
+    return _DECOMPRESSORS.match(file) is not None or file.startswith(_DECOMPRESSORS_STANDARD)
+
+
+def tokenized_at(source: Any, stack: StackTime) -> Site | None:
     """The user's line that calls a tokenizer: of a tokenizer of the user's own, the line before it."""
     for index, (frame, is_users) in enumerate(zip(stack.frames, stack.users, strict=True)):
         if is_users and index and stack.users[index - 1] and _is_tokenizer(frame):
             return stack.site_at(index - 1)
+    found = _looks_words_up(source, stack)
+    if found is None:
+        return None
+    is_item = not found or not stack.users[found - 1] or _last(stack.frames[found].function) in _ITEMS
+    return stack.site_at(found if is_item else found - 1)
+
+
+def _looks_words_up(source: Any, stack: StackTime) -> int | None:
+    """The outermost frame below the loader that splits texts and looks their words up; None where there is none."""
+    loader = max((at for at, frame in enumerate(stack.frames) if "/torch/utils/data/" in frame.file), default=-1)
+    for index in range(loader + 1, len(stack.frames)):
+        site = stack.site_at(index) if stack.users[index] else None
+        if site is not None and _is_word_lookup(source, site):
+            return index
     return None
+
+
+@lru_cache(maxsize=4096)
+def _is_word_lookup(source: Any, site: Site) -> bool:
+    return tokenizes_at(source, site)
 
 
 def _is_tokenizer(frame: Frame) -> bool:
@@ -122,6 +164,8 @@ def _tokenizes(source: Any, stack: StackTime) -> bool:
             return True
         if not is_users and _TOKENIZERS.match(installed(frame)) and _TOKENIZING.match(name):
             return True
+    if _looks_words_up(source, stack) is not None:
+        return True
     site = stack.site
     if stack.below or site is None:
         return False

@@ -82,7 +82,7 @@ def part_of(run: Any, loader: LoaderFacts, bucket: str, chosen: Chosen) -> Part:
     lines: dict[Site, float] = defaultdict(float)
     callees: dict[str, float] = defaultdict(float)
     for stack in mine:
-        site = tokenized_at(stack) or item_site(stack) or loader.where
+        site = tokenized_at(run.source, stack) or item_site(stack) or loader.where
         if site is not None:
             lines[site] += stack.seconds
         if stack.below:

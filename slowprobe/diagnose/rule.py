@@ -53,8 +53,8 @@ class Diagnosis:
     bottleneck: Bottleneck | None = None
     """Overrides the rule's: what is wrong with a loader that evaluation waits for is evaluation's."""
     offer: bool = False
-    """An option and no fault: it changes what training computes (lower precision). Always of low severity, and no part
-    of the verdict."""
+    """An option and no fault: it changes what training computes (lower precision), or nothing is known of how to do it
+    (a cheaper operation, if there is one). Always of low severity, and no part of the verdict."""
     risk: Risk | None = None
     """What it threatens beside time (memory, wrong data): then it is a finding even where it saves nothing."""
 

@@ -36,6 +36,24 @@ def opener_at(source: Any, sites: Sequence[Site]) -> tuple[str, ast.Call] | None
     return None
 
 
+def opens_another(source: Any, sites: Sequence[Site]) -> bool:
+    """Whether the first of `sites` has a call that opens a file for every item, and another one each time."""
+    tree = tree_of(source, sites[0].file)
+    function = function_at(tree, sites[0].line)
+    if function is None or _once(tree, function, sites[0].line):
+        return False
+    for name, call in called(statement_text(source, sites[0])):
+        arguments = [*call.args, *(keyword.value for keyword in call.keywords)]
+        of_path = names_match(name, OF_PATHS) or (name_is_method(name) and _only_modes(arguments))
+        if of_path and isinstance(call.func, ast.Attribute):
+            arguments = [call.func.value]
+        elif not names_match(name, OPENERS) or name_is_method(name):
+            continue
+        if any(varies(source, sites, node) for node in arguments):
+            return True
+    return False
+
+
 def opens_same(source: Any, sites: Sequence[Site], name: str, call: ast.Call) -> bool:
     """Whether a call of `name` at the first of `sites` opens the same file for each item."""
     tree = tree_of(source, sites[0].file)
@@ -51,6 +69,12 @@ def opens_same(source: Any, sites: Sequence[Site], name: str, call: ast.Call) ->
 def name_is_method(name: str) -> bool:
     """``archive.open(...)`` opens a part of something that is open; ``tarfile.open`` does not."""
     return name.endswith(".open") and not names_match(name, ("lmdb.open", "zarr.open", "tarfile.open", "io.open"))
+
+
+def _only_modes(arguments: Sequence[ast.expr]) -> bool:
+    """``path.open("rb")``, where an archive would be told which member."""
+    values = [node.value if isinstance(node, ast.Constant) else None for node in arguments]
+    return all(isinstance(value, str) and set(value) <= set("rbt") for value in values)
 
 
 def statement_text(source: Any, site: Site) -> str:

@@ -45,7 +45,7 @@ def reads_items(source: Any, site: Site, name: str) -> bool:
     """Whether a statement that opens a file with `name` reads the item from it, too: ``h5py.File(path)["x"][i]``."""
     if not names_match(name, (*LAZY, "open", "ZipFile", "tarfile.open", "sqlite3.connect", "ParquetFile")):
         return False  # it reads the whole file, and an item of that is looked up
-    for text in (statement_text(source, site), statement_text(source, site) + " pass"):
+    for text in (statement_text(source, site), statement_text(source, site) + "\n    pass"):
         try:
             statement = ast.parse(text).body[0]
         except (SyntaxError, ValueError, IndexError):

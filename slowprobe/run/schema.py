@@ -221,6 +221,19 @@ class LoaderCpu(RecordBase, tag="loader_cpu"):
     """Bytes of the tensors in the first batch that was looked at."""
 
 
+class LoaderReads(RecordBase, tag="loader_reads"):
+    """What the training thread read from files while it made some batches of a loader without workers."""
+
+    loader: int
+    batches: int
+    items: int
+    rchar: int
+    """Bytes, from memory or storage."""
+    read_calls: int
+    read_bytes: int
+    """Bytes from storage."""
+
+
 class Padding(RecordBase, tag="padding"):
     """How long the rows of some batches are, of the integer tensor of theirs that is least padded: 1 batch an entry."""
 
@@ -306,6 +319,7 @@ Record = (
     | Samples
     | Resources
     | LoaderCpu
+    | LoaderReads
     | LockWaits
     | OtherThreads
     | Padding

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from slowprobe.run.record import Site
-from slowprobe.run.schema import LoaderCpu
+from slowprobe.run.schema import LoaderCpu, LoaderReads
 from slowprobe.run.worker_records import Transforms, WorkerBatches, WorkerHandOvers, WorkerHello, WorkerResources
 from slowprobe.timeline.head_of_line import head_of_line_s
 from slowprobe.timeline.recording import Recording
@@ -61,6 +61,7 @@ def batch_making(
         read = [record.batch_bytes for record in recording.run.of(LoaderCpu) if record.loader == number]
         making["batch_bytes"] = float(read[-1]) if read and read[-1] > 0 else None
         making["io_wait_s"] = None if made_s is None or attrs.get("num_workers") else made_s * (1 - cpu_share)
+        making |= _thread_reads([record for record in recording.run.of(LoaderReads) if record.loader == number])
     return BatchMaking(**making)
 
 
@@ -242,9 +243,22 @@ def _reads(processes: list[_Process], workers: list[WorkerFacts]) -> dict[str, A
         "opens_per_item": _per(workers, "opens", "items"),
         "rchar_per_batch": _per(workers, "rchar", "batches"),
         "read_bytes_per_batch": _per(workers, "read_bytes", "batches"),
+        "read_calls_per_item": _per(workers, "read_calls", "items"),
+        "items_per_batch": _ratio(sum(each.items for each in workers), sum(each.batches for each in workers)),
         "open_sites": tuple(
             (site, count / looked_at) for site, count in sorted(sites.items(), key=lambda entry: -entry[1])
         ),
+    }
+
+
+def _thread_reads(records: list[LoaderReads]) -> dict[str, Any]:
+    """The same of a loader without workers, where files are not counted."""
+    batches, items = sum(record.batches for record in records), sum(record.items for record in records)
+    return {
+        "items_per_batch": _ratio(items, batches),
+        "rchar_per_batch": _ratio(sum(record.rchar for record in records), batches),
+        "read_bytes_per_batch": _ratio(sum(record.read_bytes for record in records), batches),
+        "read_calls_per_item": _ratio(sum(record.read_calls for record in records), items),
     }
 
 

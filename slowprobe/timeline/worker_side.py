@@ -139,11 +139,14 @@ class BatchMaking:
     """Seconds that the loop waited for a batch although a later one was made already. None for num_workers=0, one
     worker, ``in_order=False``, or where no pass was recorded whole."""
     opens_per_item: float | None = None
-    """Files that Python code opened, an item (what C++ code opens is not seen)."""
+    """Files that Python code opened, an item (what C++ code opens is not seen). None for num_workers=0."""
     open_sites: tuple[tuple[Site, float], ...] = ()
     """The user's lines that opened them, with their shares, from a sample of the calls."""
     rchar_per_batch: float | None = None
     read_bytes_per_batch: float | None = None
+    read_calls_per_item: float | None = None
+    """Calls of the system that read, an item: a file that is opened takes two and more."""
+    items_per_batch: float | None = None
     in_order: bool = True
     pin_thread: bool | None = None
     """Whether a thread of the main process pins batches (``pin_memory`` and a device is there)."""

@@ -185,3 +185,15 @@ def test_default_collate_of_large_tensors_is_a_copy(tmp_path):
             run.batch(loader, 0.1, 6.0)
             run.train(1.0, 2.0, 0.5)
     assert ask(RULE, run.evidence()).status == "passed"
+
+
+def test_batches_that_are_not_collated_pass(tmp_path):
+    """Near miss: batch_size=None; what it would take to stack such a batch was tried all the same."""
+    run = SyntheticRun(tmp_path, SOURCE)
+    loader = run.loader(run.line("DataLoader("), collate="default_convert", batch_size=None)
+    run.tried = {f"loader.{loader.subject}.stacked_ms": 0.5}
+    with run.epoch(loader):
+        for _ in range(BATCHES):
+            run.batch(loader, 6.0, 0.0)
+            run.train(4.0, 8.0, 1.0)
+    assert ask("collate-heavy", run.evidence()).outcome.reason == "collating takes 0% of making a batch"

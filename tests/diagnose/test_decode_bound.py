@@ -5,7 +5,7 @@ from synthetic import LIBRARY, SyntheticRun
 
 from diagnose.asking import ask
 from slowprobe.diagnose.engine import examine
-from slowprobe.diagnose.rules.decode_bound import REMAINING
+from slowprobe.diagnose.rules.decode_bound import RAW, REMAINING
 
 SOURCE = """\
 class Images(Dataset):
@@ -114,3 +114,60 @@ def test_without_samples_it_is_not_checked(tmp_path, workers):
             run.batch(loader, 0.0 if workers == 0 else 20.0)
             run.train()
     assert ask(RULE, run.evidence()).status in ("not-checked", "passed")
+
+
+PACKED = """\
+class Slices(IterableDataset):
+    def __iter__(self):
+        for path in self.paths:
+            raw = gzip.decompress(path.read_bytes())
+            part = self.archive["part"]
+            with lzma.open(path) as file:
+                image = pickle.load(file)
+            yield raw
+
+
+loader = DataLoader(Slices())
+"""
+STANDARD = f"{LIBRARY}/lib/python3.11"
+GZIP = [(f"{STANDARD}/gzip.py", 600, "decompress")]
+NPZ = [(f"{PACKAGES}/numpy/lib/_npyio_impl.py", 250, "NpzFile.__getitem__")]
+INFLATING = [*NPZ, (f"{STANDARD}/zipfile.py", 1014, "ZipExtFile._read1")]
+STORED = [*INFLATING, (f"{STANDARD}/zipfile.py", 1040, "ZipExtFile._read2")]
+
+
+def packed(tmp_path, text, below, ms=24.0):
+    run = SyntheticRun(tmp_path, PACKED, cores=2)
+    loader = run.loader(run.line("DataLoader("), num_workers=0, batch_size=None)
+    line = run.line(text)
+    with run.epoch(loader):
+        for _ in range(BATCHES):
+            run.batch(loader, ms + 2.0, 0.0, fetch_lines={line: ms}, below={line: below}, function="Slices.__iter__")
+            run.train(2, 4, 1)
+    return run.evidence()
+
+
+@pytest.mark.parametrize(
+    ("text", "below", "line"),
+    [
+        ("gzip.decompress", GZIP, 4),
+        ("gzip.decompress", (), 4),
+        ('self.archive["part"]', INFLATING, 5),
+        ("pickle.load", [(f"{STANDARD}/lzma.py", 200, "LZMAFile.read")], 7),
+    ],
+)
+def test_a_codec_is_a_decoder_of_which_reading_is_left(tmp_path, text, below, line):
+    verdict = ask(RULE, packed(tmp_path, text, below))
+    assert verdict.lines == [line]
+    assert verdict.diagnosis.title.startswith("Unpacking compressed data")
+    assert "unpacked" in verdict.diagnosis.fix.text
+    assert verdict.saved_s == pytest.approx(BATCHES * 0.024 * (1 - RAW.expected), rel=0.01)
+
+
+def test_stored_members_of_an_archive_are_only_read(tmp_path):
+    """Near miss: an uncompressed .npz."""
+    assert ask(RULE, packed(tmp_path, 'self.archive["part"]', STORED)).status == "passed"
+
+
+def test_raw_files_pass(tmp_path):
+    assert ask(RULE, packed(tmp_path, "gzip.decompress", GZIP, ms=0.5)).status == "passed"

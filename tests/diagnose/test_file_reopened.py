@@ -5,6 +5,8 @@ from synthetic import LIBRARY, SCRIPT, SyntheticRun
 
 from diagnose.asking import ask
 from slowprobe.diagnose.engine import examine
+from slowprobe.diagnose.same_reading import reads_items
+from slowprobe.run.record import Site
 
 SOURCE = """\
 class Rows(Dataset):
@@ -195,3 +197,20 @@ def test_without_samples_it_is_not_checked(tmp_path):
             run.batch(loader, 20.0)
             run.train()
     assert ask(RULE, run.evidence()).status in ("not-checked", "passed")
+
+
+@pytest.mark.parametrize(("comment", "reads"), [("", False), ("  # the archive of all items", False)])
+def test_a_comment_on_the_line_that_opens_is_no_reading(tmp_path, comment, reads):
+    source = f"""\
+class Rows(Dataset):
+    def __getitem__(self, index):
+        with zipfile.ZipFile(self.path) as archive:{comment}
+            return archive.read(self.names[index])
+
+
+loader = DataLoader(Rows())
+"""
+    run = SyntheticRun(tmp_path, source)
+    site = Site(SCRIPT, 3, "Rows.__getitem__")
+    run.python(1.0, 3)
+    assert reads_items(run.evidence().source, site, "zipfile.ZipFile") is reads

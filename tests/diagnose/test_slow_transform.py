@@ -1,9 +1,10 @@
 from __future__ import annotations
 
 import pytest
-from synthetic import SyntheticRun
+from synthetic import SCRIPT, SyntheticRun
 
 from diagnose.asking import ask
+from slowprobe.diagnose.engine import examine
 from slowprobe.diagnose.rules.slow_transform import REMAINING, VECTORISED
 
 SOURCE = """\
@@ -164,3 +165,77 @@ def test_a_loop_over_values_leaves_what_an_array_operation_takes(tmp_path):
             run.train(2.0, 4.0, 0.5)
     verdict = ask(RULE, run.evidence())
     assert verdict.saved_s == pytest.approx(BATCHES * 0.030 * (1 - VECTORISED.expected), rel=0.01)
+
+
+CALLS = """\
+def gamma(value):
+    return value ** 2 if value > 0.5 else math.sqrt(value)
+
+
+def opened(path):
+    return load(path)
+
+
+curve = np.frompyfunc(gamma, 1, 1)
+table = np.vectorize(opened)
+
+
+class Scans(Dataset):
+    def __getitem__(self, index):
+        clean = np.apply_along_axis(np.median, 1, self.windows[index])
+        row = np.array(list(map(lambda value: math.log1p(value), clean)))
+        bent = curve(row).astype(np.float32)
+        files = table(self.files[index])
+        parts = list(map(opened, self.parts[index]))
+        return np.fft.rfft(bent)
+
+
+loader = DataLoader(Scans())
+"""
+ALONG = [("/usr/lib/python3/site-packages/numpy/lib/_shape_base_impl.py", 400, "apply_along_axis")]
+
+
+def calling(tmp_path, text, ms=24.0, *, inner=None, below=(), train=(2.0, 4.0, 0.5)):
+    """One core; `inner`: the line of a function that is called for each value by the line of `text`."""
+    run = SyntheticRun(tmp_path, CALLS, cores=1)
+    loader = run.loader(run.line("DataLoader("), num_workers=2)
+    line, function, above = run.line(text), "Scans.__getitem__", []
+    if inner is not None:
+        above, line, function = [(SCRIPT, line, function)], run.line(inner), "gamma"
+    with run.epoch(loader):
+        for _ in range(BATCHES):
+            run.batch(loader, ms + 1, 0.1, fetch_lines={line: ms}, function=function, below={line: below}, above=above)
+            run.train(*train)
+    return run.evidence()
+
+
+@pytest.mark.parametrize(
+    ("text", "inner", "below", "line"),
+    [
+        ("np.apply_along_axis", None, ALONG, 15),
+        ("map(lambda", None, (), 16),
+        ("curve(row)", "value ** 2", (), 17),
+    ],
+)
+def test_what_calls_python_for_each_value_leaves_an_array_operation(tmp_path, text, inner, below, line):
+    verdict = ask(RULE, calling(tmp_path, text, inner=inner, below=below))
+    assert verdict.lines == [line]
+    assert "one operation on the whole array" in verdict.diagnosis.fix.text
+    (change,) = verdict.diagnosis.changes
+    share = 24 / 25 if inner is None else 1.0  # in a synthetic run what is above one line is above all
+    assert change.fetch.expected == pytest.approx(1 - (1 - VECTORISED.expected) * share, abs=1e-6)
+
+
+@pytest.mark.parametrize("text", ["table(self.files", "map(opened"])
+def test_files_that_are_mapped_over_are_no_values(tmp_path, text):
+    """Near miss: what is called for each of them reads."""
+    (change,) = ask(RULE, calling(tmp_path, text)).diagnosis.changes
+    assert change.fetch.expected > 0.5
+
+
+def test_a_plain_line_that_computes_is_an_option_unless_it_is_most_of_the_loop(tmp_path):
+    """Near miss: one library call for each item, and nothing says that it could be cheaper."""
+    large = examine(calling(tmp_path / "large", "np.fft.rfft", train=(1.0, 1.0, 0.5)))
+    assert [f.severity for f in large.findings if f.rule == RULE] in (["medium"], ["high"])
+    small = examine(calling(tmp_path, "np.fft.rfft", ms=6.0, train=(4.0, 10.0, 1.0)))
+    assert [f.severity for f in small.findings if f.rule == RULE] in ([], ["low"])

@@ -85,5 +85,60 @@ def test_a_loader_that_keeps_up_passes(tmp_path):
 
 
 @pytest.mark.parametrize(("workers", "opens"), [(0, 1.0), (2, None)])
-def test_where_opens_are_not_counted_it_is_not_checked(tmp_path, workers, opens):
+def test_where_reads_are_not_counted_it_is_not_checked(tmp_path, workers, opens):
     assert ask(RULE, record(tmp_path, workers=workers, opens=opens)).status == "not-checked"
+
+
+ALONE = """\
+class Rows(Dataset):
+    def __getitems__(self, numbers):
+        paths = [self.folder / f"{number:05d}.npy" for number in numbers]
+        rows = torch.from_numpy(np.stack([np.load(path) for path in paths]))
+        for path in paths:
+            with path.open("rb") as file:
+                header = json.loads(file.read())
+        if self.index is None:
+            self.index = np.load(self.folders[numbers[0]])
+        member = self.archive.open(self.names[numbers[0]])
+        return rows
+
+
+loader = DataLoader(Rows())
+"""
+
+
+def alone(tmp_path, text, below=READING, *, ms=20.0, kb=2.0, calls=3.0):
+    """No workers: the training process makes the batches."""
+    run = SyntheticRun(tmp_path, ALONE, cores=2)
+    loader = run.loader(run.line("DataLoader("))
+    run.reads(loader, items=ITEMS, kb=kb, calls=calls)
+    line = run.line(text)
+    with run.epoch(loader):
+        for _ in range(BATCHES):
+            lines = {line: ms}
+            run.batch(loader, ms + 2, 0.1, fetch_lines=lines, function="Rows.__getitems__", below={line: below})
+            run.train(2, 4, 1)
+    return run.evidence()
+
+
+def test_without_workers_a_line_that_opens_another_file_each_time_is_seen(tmp_path):
+    verdict = ask(RULE, alone(tmp_path, "np.load(path)"))
+    assert verdict.lines == [4]
+    assert "A file of 2.0 KB is opened for each item" in verdict.diagnosis.summary
+    assert verdict.saved_s == pytest.approx(BATCHES * (0.020 - ITEMS * 2e-6), rel=0.01)
+    assert ask(RULE, alone(tmp_path / "path", "path.open", ())).lines == [6]
+
+
+def test_it_goes_before_workers(tmp_path):
+    assert [finding.rule for finding in examine(alone(tmp_path, "np.load(path)")).findings][:1] == [RULE]
+
+
+@pytest.mark.parametrize("text", ["self.index = np.load", "self.archive.open"])
+def test_what_is_opened_once_or_within_an_archive_is_no_file_an_item(tmp_path, text):
+    """Near miss: a condition around the call; a member of an open archive."""
+    assert ask(RULE, alone(tmp_path, text)).outcome.reason == "0 files are opened an item"
+
+
+@pytest.mark.parametrize(("kb", "calls"), [(2048, 30), (2, 0.1)])
+def test_without_workers_large_files_and_such_as_are_not_read_pass(tmp_path, kb, calls):
+    assert ask(RULE, alone(tmp_path, "np.load(path)", kb=kb, calls=calls)).status == "passed"

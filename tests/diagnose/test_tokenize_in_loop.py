@@ -129,3 +129,86 @@ def test_without_a_loader_or_samples_it_says_so(tmp_path):
         run.train()
         run.spend(1.0, sampled=False)
     assert ask(RULE, run.evidence()).status in ("not-checked", "passed")
+
+
+BY_HAND = """\
+def words_of(text):
+    return [piece for piece in PATTERN.findall(text.lower()) if piece != ","]
+
+
+class Reviews(Dataset):
+    def encode(self, text):
+        return [self.places.get(word, 0) for word in words_of(text)]
+
+    def __getitem__(self, index):
+        volume, part = self.volume.split(8), self.names[index].split("/")
+        kept = [self.order[each] for each in part]
+        return torch.tensor(self.encode(self.texts[index])), self.stars[index]
+
+
+loader = DataLoader(Reviews())
+"""
+
+
+def by_hand(tmp_path, source, lines, function, above=(), workers=0):
+    run = SyntheticRun(tmp_path, source, cores=2)
+    loader = run.loader(run.line("DataLoader("), num_workers=workers)
+    with run.epoch(loader):
+        for _ in range(BATCHES):
+            run.batch(
+                loader,
+                sum(lines.values()) + 2,
+                0.5,
+                fetch_lines={run.line(text): ms for text, ms in lines.items()},
+                function=function,
+                above=above,
+            )
+            run.train(2, 4, 1)
+    return run.evidence()
+
+
+def test_a_tokenizer_of_two_helpers_is_told_by_what_it_does(tmp_path):
+    """The innermost line only splits; its callers look the words up. No name says what they are."""
+    above = [(SCRIPT, 12, "Reviews.__getitem__"), (SCRIPT, 7, "Reviews.encode")]
+    evidence = by_hand(tmp_path, BY_HAND, {"PATTERN.findall": 20.0}, "words_of", above, workers=2)
+    verdict = ask(RULE, evidence)
+    assert verdict.lines == [12]
+    found = examine(evidence)
+    assert [finding.rule for finding in found.findings][:1] == [RULE]
+
+
+@pytest.mark.parametrize(
+    ("splitting", "looking"),
+    [
+        ("words = text.lower().split()", "ids = [self.places[word] for word in words]"),
+        ("words = re.split(r'\\s+', text)", "ids = torch.tensor([self.places.get(word, 0) for word in words])"),
+        ("text = text.strip()", "ids = [vocabulary[char] for char in text]"),
+    ],
+)
+def test_splitting_and_looking_up_within_the_item_is_tokenizing(tmp_path, splitting, looking):
+    source = f"""\
+class Reviews(Dataset):
+    def __getitem__(self, index):
+        text = self.texts[index]
+        {splitting}
+        {looking}
+        return ids
+
+
+loader = DataLoader(Reviews())
+"""
+    evidence = by_hand(tmp_path, source, {looking: 20.0}, "Reviews.__getitem__")
+    assert ask(RULE, evidence).lines == [5]
+
+
+@pytest.mark.parametrize("text", ["self.volume.split(8)", "self.order[each]"])
+def test_parts_of_arrays_and_of_paths_are_no_words(tmp_path, text):
+    """Near miss: a tensor, and the name of a file, are split, and the latter's parts looked up."""
+    assert ask(RULE, by_hand(tmp_path, BY_HAND, {text: 20.0}, "Reviews.__getitem__")).status == "passed"
+
+
+def test_numbers_of_a_line_of_text_are_no_words(tmp_path):
+    """Near miss: a line of a table is split, and its parts are converted."""
+    source = BY_HAND.replace("self.places.get(word, 0)", "float(word)")
+    above = [(SCRIPT, 12, "Reviews.__getitem__"), (SCRIPT, 7, "Reviews.encode")]
+    assert ask(RULE, by_hand(tmp_path, source, {"PATTERN.findall": 20.0}, "words_of", above, 2)).status == "passed"

@@ -101,7 +101,7 @@ def test_a_cut_costs_one_record_at_most(
 
 def test_every_record_type_has_a_tag_of_its_own() -> None:
     tags = [kind.__struct_config__.tag for kind in get_args(Record)]
-    assert len(tags) == len(set(tags)) == 27
+    assert len(tags) == len(set(tags)) == 28
     assert get_args(SpanKind) == KINDS and KINDS.index("data_wait") == 1  # numbers on disk: append, never reorder
 
 

@@ -46,6 +46,7 @@ class LoaderProbe:
         self._subjects = subjects
         self._enter_worker = enter_worker
         self._transforms = transforms
+        self._reads = requests.meter.reads
         self._numbers = ByIdentity[int]()
         self._origins = LoaderOrigins(subjects.sites)
         self.without_workers: set[int] = set()
@@ -193,12 +194,13 @@ class LoaderProbe:
 
     def _fetch(self, original: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
         recorder, transforms = self._recorder, self._transforms
-        items = transforms.items
+        items, reads = transforms.items, self._reads
 
         def fetch(fetcher: Any, index: Any) -> Any:
             key = vars(fetcher).get(_FETCH_KEY)
             if key is None or get_ident() != recorder.thread:
                 return original(fetcher, index)
+            counts = reads.begin(subject_of(key))
             recorder.open(key)
             items.begin(subject_of(key), index)
             if transforms.wraps:
@@ -209,6 +211,8 @@ class LoaderProbe:
                 if transforms.wraps:
                     transforms.pause()
                 recorder.close(key)
+                if counts:
+                    reads.end(subject_of(key), index)
 
         return like(fetch, original)
 

@@ -17,10 +17,14 @@ CONVERSIONS = (
 
 
 def converting(source: Any, tokenizing: Iterable[Site]) -> set[tuple[str, int]]:
-    """File and line of the conversions of a name that a line of `tokenizing` gives its result to."""
+    """File and line of the conversions on a line of `tokenizing`, or of a name that one gives its result to."""
     found = set()
     for site in tokenizing:
-        names = _assigned(statement_lines(source, site))
+        statement = statement_lines(source, site)
+        if any(names_match(name, CONVERSIONS) for name, _ in called("\n".join(statement))):
+            first, last = source.statement(site)
+            found |= {(site.file, line) for line in range(first, last + 1)}
+        names = _assigned(statement)
         function = source.function_around(site.file, site.line)
         if not names or function is None:
             continue

@@ -79,11 +79,13 @@ def _collate_share(loader: LoaderFacts) -> float:
 
 def _diagnose(run: Any, loader: LoaderFacts) -> Diagnosis | None:
     share = _collate_share(loader)
+    if share < MIN_COLLATE:  # of nothing at all no part remains
+        return None
     is_default = loader.collate_name in ("default_collate", "default_convert")
     lines = _lines(run, loader)
     found = [] if is_default else ways(run, loader, lines)
     change = Reload(loader.id, collate=_default_left(run, loader) if is_default else left_of_all(found))
-    if share < MIN_COLLATE or saved_share(run, change) < MIN_SAVING:
+    if saved_share(run, change) < MIN_SAVING:
         return None
     if sum(each.share for each in conversions(run, loader) if each.line.bucket == "collate") > OTHERS * share:
         return None  # list-to-tensor names the line and has the edit

@@ -12,8 +12,12 @@ replayed: the same batches, this line cheaper.
 
 Saving: a stated range, for what an edit can do depends on the line. Of a loop over an array's values, one operation on
 the array leaves 0.001 to 0.15 of the time (measured for 400 to 10,000 values, NumPy 2): expected 0.05, from 0.005 to
-0.2. Otherwise 0.8 remains when a cheaper operation is all there is, 0.5 is expected, and nothing remains when the
-result can be cached.
+0.2. The same of what calls Python for each row or value: np.apply_along_axis left 0.01 to 0.07 for rows of 11 to 200
+values (0.1 to 0.5 for rows of 2,000; of sorting, 0.9), np.vectorize, np.frompyfunc and map(lambda) 0.002 to 0.17 for
+100 to 10,000 values; pandas' apply and iterrows were not measured. Otherwise 0.8 remains when a cheaper operation is
+all there is, 0.5 is expected, and nothing remains when the result can be cached. Where the line is one statement
+without a loop that computes, nothing is known about how to make it cheaper: then it is of low severity unless the least
+of the range, a fifth of its time, is worth 5 % of loop time.
 
 Stays quiet when: the loop does not wait for batches (enough workers), other settings of the loader would hide most of
 the line's cost (workers-zero, workers-too-few, prefetch-shallow, head-of-line), or no line stands out.
@@ -26,10 +30,12 @@ Sources: LotusTrace (per-transform times); TensorFlow data performance guide (ca
 
 from __future__ import annotations
 
+import ast
 from collections import defaultdict
 from dataclasses import dataclass
 from typing import Any
 
+from slowprobe.diagnose.element_calls import element_call_at
 from slowprobe.diagnose.element_loops import is_element_loop
 from slowprobe.diagnose.finding import Fix
 from slowprobe.diagnose.hot_lines import making_lines, shares
@@ -37,9 +43,11 @@ from slowprobe.diagnose.making_parts import storage_wait
 from slowprobe.diagnose.rule import Answer, Diagnosis, NotApplicable, NotChecked, Passed, Rule
 from slowprobe.diagnose.rules._batch_cost import BESIDE_WORKERS, candidates, saved_share, saved_share_beside_workers
 from slowprobe.diagnose.rules._list_conversion import conversions
+from slowprobe.run.record import Site
 from slowprobe.timeline.hotspots import LineTime
 from slowprobe.timeline.loaders import LoaderFacts
 from slowprobe.timeline.loop_changes import Factor, Reload
+from slowprobe.timeline.making_stacks import StackTime
 
 MIN_PART = 0.25  # of making a batch; where costs are spread more evenly no single edit helps much
 MIN_SAVING = 0.05  # of loop time, beside what workers would save: medium severity
@@ -52,7 +60,7 @@ ENTRIES = ("__getitem__", "__getitems__", "__iter__", "__next__")  # all of the 
 RULE = Rule(
     title="One line of the dataset takes much of making a batch",
     bottleneck="input",
-    needs=("loaders", "lines", "worker_lines", "source", *BESIDE_WORKERS),
+    needs=("loaders", "lines", "worker_lines", "making_stacks", "source", *BESIDE_WORKERS),
 )
 
 
@@ -64,6 +72,10 @@ class _Spot:
     lines: list[LineTime]
     share: float
     """Of the dataset's time."""
+    by_element: bool = False
+    """Python is called for each element or row."""
+    inner: tuple[Site, ...] = ()
+    """The lines below whose time it is."""
 
     @property
     def waiting(self) -> float:
@@ -97,6 +109,9 @@ def _hottest(run: Any, in_workers: bool, loaders: list[LoaderFacts]) -> _Spot | 
     total = sum(loader.fetch_s or 0.0 for loader in loaders)
     if total <= 0:
         return None
+    calling = _calling(run, loaders)
+    if calling is not None and calling.share * _fetch_share(loaders) >= MIN_PART:
+        return calling
     source = making_lines(run, in_workers)
     converting = [each.line for loader in loaders for each in conversions(run, loader)]  # list-to-tensor has the edit
     lines = [
@@ -111,6 +126,33 @@ def _hottest(run: Any, in_workers: bool, loaders: list[LoaderFacts]) -> _Spot | 
     if narrow is not None and narrow.share * _fetch_share(loaders) >= MIN_PART:
         return narrow
     return _best(_by_function(lines), total)
+
+
+def _calling(run: Any, loaders: list[LoaderFacts]) -> _Spot | None:
+    """The line that has Python called for each element, with all the time below it."""
+    stacks = [stack for loader in loaders for stack in run.making_stacks.get(loader.id, ()) if stack.bucket == "fetch"]
+    groups: dict[Site, list[StackTime]] = defaultdict(list)
+    for stack in stacks:
+        site = element_call_at(run.source, stack)
+        if site is not None:
+            groups[site].append(stack)
+    if not groups:
+        return None
+    site = max(groups, key=lambda site: sum(stack.seconds for stack in groups[site]))
+    mine, whole = groups[site], sum(stack.seconds for stack in stacks)
+    samples, seconds = sum(stack.samples for stack in mine), sum(stack.seconds for stack in mine)
+    if samples < MIN_SAMPLES or not whole or not seconds:
+        return None
+    leaf = sum(stack.seconds for stack in mine if not stack.below)
+    waiting = max(0.0, 1 - sum(stack.cpu_s for stack in mine) / seconds)
+    scaled = seconds / whole * sum(loader.fetch_s or 0.0 for loader in loaders)
+    callee = max(mine, key=lambda stack: stack.seconds).below[:1]
+    line = LineTime(
+        *(site.file, site.line, site.function, "making", "fetch"),
+        *(scaled, samples, waiting, leaf / seconds, callee[0].function if callee else ""),
+    )
+    inner = tuple({stack.site for stack in mine if stack.site is not None})
+    return _Spot(f"line {site.line} of {site.function}", [line], min(1.0, seconds / whole), True, inner)
 
 
 def _fetch_share(loaders: list[LoaderFacts]) -> float:
@@ -151,8 +193,9 @@ def _by_function(lines: list[LineTime]) -> dict[str, list[LineTime]]:
 def _diagnose(run: Any, loader: LoaderFacts, spot: _Spot) -> Diagnosis | None:
     make_s = loader.make_s or 0.0
     part = spot.share * float(loader.fetch.mean()) / make_s
-    by_values = all(is_element_loop(run, line) for line in spot.lines[:5])
-    change = Reload(loader.id, fetch=(VECTORISED if by_values else REMAINING).of_part(spot.share))
+    by_values = spot.by_element or all(is_element_loop(run, line) for line in spot.lines[:5])
+    remains = VECTORISED if by_values else REMAINING
+    change = Reload(loader.id, fetch=remains.of_part(spot.share))
     if part < MIN_PART:
         return None
     beside_workers = saved_share_beside_workers(run, loader, change, overlap=True)
@@ -172,6 +215,8 @@ def _diagnose(run: Any, loader: LoaderFacts, spot: _Spot) -> Diagnosis | None:
         fix=Fix(text=_advice(spot, waits)),
         changes=[change],
         basis="stated range",
+        covers=spot.inner,
+        offer=not (by_values or waits or _loops(run, spot)) and _least(run, loader, spot) < MIN_SAVING,
         evidence={
             "share of making a batch": round(part, 4),
             "ms a batch": round(part * make_s * 1000, 3),
@@ -182,6 +227,23 @@ def _diagnose(run: Any, loader: LoaderFacts, spot: _Spot) -> Diagnosis | None:
             "num_workers": loader.num_workers,
         },
     )
+
+
+def _loops(run: Any, spot: _Spot) -> bool:
+    """Whether Python itself goes through something there: several lines, a loop, a comprehension."""
+    if len(spot.lines) > 1 or spot.name.startswith("the loop"):
+        return True
+    first, last = run.source.statement(spot.lines[0].site)
+    return any(
+        isinstance(node, (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)) and first <= node.lineno <= last
+        for node in ast.walk(run.source.tree(spot.lines[0].file))
+    )
+
+
+def _least(run: Any, loader: LoaderFacts, spot: _Spot) -> float:
+    """What the least of the range saves, of loop time, beside workers."""
+    worst = Factor(REMAINING.worst, REMAINING.worst, REMAINING.worst)
+    return saved_share_beside_workers(run, loader, Reload(loader.id, fetch=worst.of_part(spot.share)), overlap=True)
 
 
 def _waiting(loader: LoaderFacts, spot: _Spot) -> float:
@@ -201,6 +263,8 @@ def _advice(spot: _Spot, waits: bool) -> str:
             "Keep the data where reading it is quick: a local or in-memory copy, or fewer and larger files. More "
             "workers wait at the same time, so they help as well."
         )
+    if spot.by_element:
+        return "It calls Python for each row or value: put one operation on the whole array, or column, in its place."
     if len(spot.lines) > 1 or spot.name.startswith("the loop"):
         return "Replace the loop by one array operation; or do it once for each item and keep the result."
     return "Use a cheaper operation here; or, where the result is the same each time, compute it once and keep it."

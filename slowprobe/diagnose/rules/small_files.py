@@ -6,17 +6,19 @@ Why it is slow: for each file a path is looked up, a file opened, read and close
 network file system that is one or more round trips of 0.1 to 10 ms for a few KB, a hundredth of what the storage can
 deliver.
 
-How it is seen: files opened by Python code in the workers, counted, and the lines that opened them; stack samples on
-those lines against all samples of making batches; bytes read an item. The fix is replayed with their time cheaper.
+How it is seen: files opened by Python code in the workers, counted, and the lines that opened them; without workers,
+lines of the dataset that open files by names which differ from item to item, where the kernel counted a call that
+reads, or more, for each item. Stack samples on those lines against all samples of making batches; bytes read an item.
+The fix is replayed with their time cheaper.
 
-Saving: of lines that only open and read nothing remains but a look-up for each file, 2 µs (measured for a row of a
-numpy.memmap; one number of it took 0.2). Of lines that also do something with what they read
-(``json.loads(file.read())``) 0.5 is expected to remain, from 0.1 to 0.9; of decoders that wait for their files 0.1,
-from 0.01 to 0.5.
+Saving: of lines that only open and read, and of time in libraries that do, nothing remains but a look-up for each file,
+2 µs (measured for a row of a numpy.memmap; one number of it took 0.2). Of the rest of lines that also do something with
+what they read (``json.loads(file.read())``) 0.5 is expected to remain, from 0.1 to 0.9; of decoders that wait for their
+files 0.1, from 0.01 to 0.5.
 
 Stays quiet when: fewer files than items are opened, the files are large (more than 256 KB an item), the lines take less
 than 30 % of making a batch, the loop does not wait for batches, more workers would hide it, or it is the same file each
-time (file-reopened). Files opened by C code, and those of the training process (num_workers=0), are not counted.
+time (file-reopened). Files opened by C code are not counted.
 
 Fix: pack the files once into shards of 100 MB or more and read them in sequence (webdataset, datasets, LMDB), or into
 one array:
@@ -47,7 +49,7 @@ from slowprobe.diagnose.making_parts import (
 from slowprobe.diagnose.rule import Answer, Diagnosis, NotChecked, Passed, Rule
 from slowprobe.diagnose.rules._batch_cost import COVERING
 from slowprobe.diagnose.rules.file_reopened import callers
-from slowprobe.diagnose.same_file import opener_at, statement_text
+from slowprobe.diagnose.same_file import opener_at, opens_another, statement_text
 from slowprobe.diagnose.same_reading import reader_at
 from slowprobe.timeline.loaders import LoaderFacts
 from slowprobe.timeline.loop_changes import Factor
@@ -78,17 +80,23 @@ def check(run: Any) -> Answer:
 
 
 def _diagnose(run: Any, loader: LoaderFacts) -> Diagnosis | Passed | NotChecked:
+    if loader.id not in run.making_stacks:
+        return NotChecked("no stack samples were taken while batches were made")
+    places = {(site.file, site.line) for site, _ in loader.making.open_sites}
     opens = loader.making.opens_per_item
     if not loader.num_workers:
-        return NotChecked("files are counted in worker processes only, and the loader has none")
-    if opens is None or loader.id not in run.making_stacks:
+        calls = loader.making.read_calls_per_item
+        if calls is None:
+            return NotChecked("what the training process reads for a batch was not recorded")
+        places = _opening(run, loader)
+        opens = 1.0 if places and calls >= MIN_OPENS else 0.0
+    if opens is None:
         return NotChecked("files opened by the workers were not counted")
     if opens < MIN_OPENS:
         return Passed(f"{opens:.2g} files are opened an item")
     item_bytes = _item_bytes(loader)
     if item_bytes is not None and item_bytes > LARGE_BYTES:
         return Passed(f"an item reads {item_bytes / 1024:.0f} KB: its files are large")
-    places = {(site.file, site.line) for site, _ in loader.making.open_sites}
     decoders = part_of(run, loader, "fetch", lambda stack: kind_of(run.source, stack) == "decode")
     computing = file_wait(loader, decoders) < MIN_WAITING
     part = part_of(run, loader, "fetch", lambda stack: _reads(run, stack, places, computing))
@@ -100,9 +108,10 @@ def _diagnose(run: Any, loader: LoaderFacts) -> Diagnosis | Passed | NotChecked:
     if reason:
         return Passed(f"{opens:.2g} files are opened an item, but {reason}")
     size = "" if item_bytes is None else f" of {item_bytes / 1024:.1f} KB"
+    files = f"{opens:.2g} files{size} are opened" if loader.num_workers else f"a file{size} is opened"
     return Diagnosis(
         summary=(
-            f"{opens:.2g} files{size} are opened for each item; the lines that open and read them take {share:.0%} of "
+            f"{files[0].upper()}{files[1:]} for each item; the lines that open and read them take {share:.0%} of "
             f"making a batch ({share * (loader.make_s or 0) * 1000:.1f} of {(loader.make_s or 0) * 1000:.1f} ms)."
         ),
         where=part.where,
@@ -110,7 +119,8 @@ def _diagnose(run: Any, loader: LoaderFacts) -> Diagnosis | Passed | NotChecked:
         changes=[change],
         basis="stated range",
         evidence={
-            "files opened, an item": round(opens, 3),
+            "files opened, an item": round(opens, 3) if loader.num_workers else "not counted",
+            "calls that read, an item": _rounded(loader.making.read_calls_per_item),
             "bytes read, an item": "not read" if item_bytes is None else round(item_bytes),
             "share of making a batch": round(share, 4),
             "waiting, of their time": round(file_wait(loader, part), 3),
@@ -120,8 +130,9 @@ def _diagnose(run: Any, loader: LoaderFacts) -> Diagnosis | Passed | NotChecked:
 
 
 def _remaining(run: Any, loader: LoaderFacts, part: Part, opens: float) -> Factor:
-    """What remains of the lines together, by what else they do."""
-    seconds, files = sum(part.lines.values()), opens * (loader.batch_size or 1)
+    """What remains of the lines together, by what else they do; below them, code that reads does nothing else."""
+    within = part_of(run, loader, "fetch", lambda stack: bool(stack.below) and kind_of(run.source, stack) == "read")
+    seconds, files = sum(part.lines.values()), opens * (loader.making.items_per_batch or loader.batch_size or 1)
     part_s = part.share * float(loader.fetch.mean())
     left = [0.0, 0.0, 0.0]
     for site, spent in part.lines.items():
@@ -130,8 +141,9 @@ def _remaining(run: Any, loader: LoaderFacts, part: Part, opens: float) -> Facto
         kind = USING if others else OPENING
         if any(names_match(name, DECODE_CALLS) for name in calls):
             kind = DECODING
-        for at, each in enumerate((kind.best, kind.expected, kind.worst)):
-            left[at] += spent / seconds * each
+        for at, case in enumerate(("best", "expected", "worst")):
+            reading = min(spent, within.lines.get(site, 0.0))
+            left[at] += (reading * getattr(OPENING, case) + (spent - reading) * getattr(kind, case)) / seconds
     looked_up = (files * each / part_s for each in (LOOK_UP.best, LOOK_UP.expected, LOOK_UP.worst))
     return Factor(*(min(1.0, each + look_up) for each, look_up in zip(left, looked_up, strict=True)))
 
@@ -147,10 +159,20 @@ def _reads(run: Any, stack: StackTime, places: set[tuple[str, int]], computing: 
     return kind in ("read", "decode") or any((frame.file, frame.line) in places for frame in users[-1:])
 
 
+def _opening(run: Any, loader: LoaderFacts) -> set[tuple[str, int]]:
+    """The sampled lines of the dataset that open a file whose name depends on the item, and not under a condition."""
+    stacks = [stack for stack in run.making_stacks[loader.id] if stack.bucket == "fetch"]
+    found = {sites[0] for stack in stacks if (sites := callers(stack)) and opens_another(run.source, sites)}
+    return {(site.file, site.line) for site in found}
+
+
 def _item_bytes(loader: LoaderFacts) -> float | None:
-    read, workers = loader.making.rchar_per_batch, loader.making.workers
-    batches, items = sum(worker.batches for worker in workers), sum(worker.items for worker in workers)
-    return None if read is None or not items else read * batches / items
+    read, items = loader.making.rchar_per_batch, loader.making.items_per_batch
+    return None if read is None or not items else read / items
+
+
+def _rounded(value: float | None) -> float | str:
+    return "not read" if value is None else round(value, 2)
 
 
 def _advice(item_bytes: float | None) -> str:

@@ -6,8 +6,10 @@ Why it is slow: the tokens of a text are the same every time; tokenized once bef
 next to nothing. A tokenizer written in Python takes 10 to 100 times as long as a compiled one.
 
 How it is seen: stack samples in transformers' tokenization_*, tokenizers, sentencepiece, tiktoken, nltk; in functions
-named tokenize or methods of a class named …Tokenizer; or on lines that call one; and on lines beside them that make
-tensors of the tokens; while batches are made, and between the parts of a step. The fix is replayed with that time gone.
+named tokenize or methods of a class named …Tokenizer; in functions of the user's that split a text (split, findall,
+finditer) and look its pieces up in a table (``ids.get(word)``), or look words up in what is named a vocabulary; or on
+lines that call one; and on lines beside them that make tensors of the tokens; while batches are made, and between the
+parts of a step. The fix is replayed with that time gone.
 
 Saving: nothing remains of it at best, 0.02 is expected (token ids are read instead), 0.2 at worst (padding and
 truncation stay where they are).
