@@ -6,8 +6,9 @@ Why it is slow: each forward pass pays for its operators' start, whatever the nu
 larger batches fit into memory, and evaluation without gradients needs less.
 
 How it is seen: the batch sizes of both loaders (or of their batch samplers), and the time of a forward pass for each
-sample, in training and in evaluation, of a model of the same class. The fix is replayed: evaluation's forward passes at training's time a sample,
-which is no less than what they would take, since they keep no graph; what stands between them shrinks alike.
+sample, in training and in evaluation, of a model of the same class. The fix is replayed: evaluation's forward passes at
+training's time a sample, which is no less than what they would take, since they keep no graph; what stands between them
+shrinks alike. Where both loaders make their batches alike and without workers, so does asking for them.
 
 Stays quiet when: evaluation takes less than 5 % of loop time, a sample takes 80 % as long or more in training's
 batches, the samples differ in size (whole images or sequences, which do not stack), or there are several evaluation
@@ -43,6 +44,7 @@ RULE = Rule(
     bottleneck="evaluation",
     needs=("steps", "evaluation", "evaluation_stacks", "forwards", "loaders", "partition", "source"),
     closer_than=("evaluation-too-often",),
+    before=("evaluation-too-often",),
 )
 
 
@@ -85,9 +87,10 @@ def _diagnose(
     if ratio > MAX_RATIO:
         return Passed(f"a sample's forward pass takes {ratio:.0%} as long in training's larger batches")
     loop_s, forward_s = run.partition.loop_s, evaluating.evaluation_s
-    # Metrics and Python between the passes are paid for each batch, too; making the batches is left as it is.
+    # Metrics and Python between the passes are paid for each batch, too.
     between_s = max(0.0, run.evaluation.total_s - forward_s - loader.wait_s - loader.start_s)
-    gone_s = (forward_s + between_s) * (1 - ratio)
+    making = _making_ratio(loader, primary)
+    gone_s = (forward_s + between_s) * (1 - ratio) + loader.wait_s * (1 - making)
     left_s = run.evaluation.total_s - gone_s
     shared = loader.where == primary.where  # one function makes both: its line says nothing of this one's batches
     argument = loader.batch_size is not None and not shared
@@ -103,6 +106,7 @@ def _diagnose(
         changes=[
             Scale("evaluation", "off_step", forward_s, Factor(ratio * WITHOUT_GRAPH, ratio, (1 + ratio) / 2)),
             Scale("evaluation", "off_step", between_s, Factor(min(ratio, small / large), ratio, 1.0)),
+            Scale("evaluation", "off_step", loader.wait_s, Factor(making, making, 1.0)),
         ],
         evidence={
             "batch size in evaluation": small,
@@ -114,6 +118,15 @@ def _diagnose(
         },
         covers=_calls(run, evaluating) if left_s < SMALL_SHARE * (loop_s - gone_s) else (),
     )
+
+
+def _making_ratio(loader: LoaderFacts, primary: LoaderFacts) -> float:
+    """What a sample's part of asking for a batch comes to in training's batches; 1.0 where they are not made alike."""
+    alike = (loader.dataset_name, loader.collate_name) == (primary.dataset_name, primary.collate_name)
+    if not alike or loader.num_workers or primary.num_workers or not loader.wait_s or not primary.batches:
+        return 1.0
+    here = loader.wait_s / loader.batches / (loader.samples or 1)
+    return min(1.0, primary.wait_s / primary.batches / (primary.samples or 1) / here)
 
 
 def _same_model(run: Any) -> tuple[SpanFacts, SpanFacts] | None:
