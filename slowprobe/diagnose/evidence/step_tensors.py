@@ -9,6 +9,7 @@ from slowprobe.diagnose.evidence.spans import SpanEvidence
 from slowprobe.diagnose.evidence.windows import WindowEvidence
 from slowprobe.errors import SlowprobeError
 from slowprobe.timeline.hotspots import UserCode
+from slowprobe.timeline.made_tensors import MadeTensor, made_tensors
 from slowprobe.timeline.op_doubles import DoubleWork, double_work
 from slowprobe.timeline.op_tables import DenseTable, dense_tables
 from slowprobe.timeline.op_tree import OpTree, build_tree
@@ -32,6 +33,14 @@ class StepTensorEvidence(SpanEvidence, WindowEvidence):
     def double_work(self) -> list[DoubleWork] | None:
         """Operators of the annotated step that compute in float64, by line; None without recorded types."""
         return double_work(self.annotated_ops, self.clean_ops, UserCode(self.run.manifest))
+
+    @cached_property
+    def made_tensors(self) -> dict[tuple[str, int], list[MadeTensor]]:
+        """What the annotated step made of lists and arrays, by file and line; none where no step was annotated."""
+        try:
+            return made_tensors(self.annotated_ops, UserCode(self.run.manifest))
+        except EvidenceMissing:
+            return {}
 
     @cached_property
     def dense_tables(self) -> list[DenseTable] | None:
