@@ -57,6 +57,7 @@ class TorchProbes:
         self._events = events
         is_compiling = torch.compiler.is_compiling
         self.forward = events.forward = ForwardProbe(recorder, subjects, is_compiling)
+        self.forward.look = lambda model, inputs: not events.has_loader and requests.meter.inputs(model, inputs)
         self.loaders = LoaderProbe(requests, subjects, enter_worker, requests.meter.transforms)
         self.optimizers = OptimizerProbe(recorder, subjects, is_compiling, events)
         own = span_key(KIND["slowprobe"], subjects.number("slowprobe", "slowprobe", "slowprobe"))

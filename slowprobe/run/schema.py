@@ -226,6 +226,7 @@ class Padding(RecordBase, tag="padding"):
     """How long the rows of some batches are, of the integer tensor of theirs that is least padded: 1 batch an entry."""
 
     loader: int
+    """In a loop without a loader: the model that the batches were given to, as a negative number."""
     rows: list[int]
     width: list[int]
     """Columns, the padded ones included."""

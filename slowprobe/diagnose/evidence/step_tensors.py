@@ -8,6 +8,8 @@ from slowprobe.diagnose.evidence.missing import EvidenceMissing
 from slowprobe.diagnose.evidence.spans import SpanEvidence
 from slowprobe.diagnose.evidence.windows import WindowEvidence
 from slowprobe.errors import SlowprobeError
+from slowprobe.run.record import Site
+from slowprobe.run.schema import Padding
 from slowprobe.timeline.hotspots import UserCode
 from slowprobe.timeline.made_tensors import MadeTensor, made_tensors
 from slowprobe.timeline.op_doubles import DoubleWork, double_work
@@ -28,6 +30,17 @@ class StepTensorEvidence(SpanEvidence, WindowEvidence):
             for loader in self.loaders
             if (facts := padding_facts(self.recording, loader.id)) is not None
         }
+
+    @cached_property
+    def padded_inputs(self) -> tuple[Site | None, PaddingFacts] | None:
+        """The same of what a model was given in a loop without a loader, and where; None where it was no sequences."""
+        seen = {
+            -record.loader: facts
+            for record in self.run.of(Padding)
+            if record.loader < 0 and (facts := padding_facts(self.recording, record.loader)) is not None
+        }
+        model = max(seen, key=lambda number: (seen[number].batches, -number), default=None)
+        return None if model is None else (self.recording.subject(model).site, seen[model])
 
     @cached_property
     def double_work(self) -> list[DoubleWork] | None:

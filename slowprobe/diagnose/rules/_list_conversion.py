@@ -142,7 +142,10 @@ def _is_list(node: ast.expr, function: ast.AST | None) -> bool:
         return False
     assignments = [each for each in ast.walk(function) if isinstance(each, ast.Assign)]
     assigned = [
-        each.value for each in assignments if any(getattr(target, "id", None) == node.id for target in each.targets)
+        each.value
+        for each in assignments
+        if any(getattr(target, "id", None) == node.id for target in each.targets)
+        and not (isinstance(each.value, ast.Call) and called_name(each.value) in MAKERS)  # the conversion itself
     ]
     columns = [each for each in assignments if isinstance(each.value, ast.Call) and called_name(each.value) == "zip"]
     names = {

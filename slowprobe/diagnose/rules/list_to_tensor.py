@@ -13,9 +13,9 @@ annotated one tells how large the line's tensors are; where it does not, the sou
 is replayed: the same batches without most of that time.
 
 Saving: in collate and in the step, arrays of the recorded shapes are stacked and converted after the run; twice what
-that takes is expected to remain (1.3 to 4 times). In the dataset, or where it was not tried, what remains of the line's time,
-measured on torch 2.13 for arrays of 16 to 30,000 values: 0.00 to 0.17 with from_numpy(np.stack(arrays)), 0.07 to 0.19
-for lists of Python numbers. Expected 0.05, from 0.0 to 0.2.
+that takes is expected to remain (1.3 to 4 times). In the dataset, or where it was not tried, what remains of the line's
+time, measured on torch 2.13 for arrays of 16 to 30,000 values: 0.00 to 0.17 with from_numpy(np.stack(arrays)), 0.07 to
+0.19 for lists of Python numbers. Expected 0.05, from 0.0 to 0.2.
 
 Stays quiet when: the call gets an array or tensors (a copy), something else on the line takes the time, the loop does
 not wait for it, or the replay saves less than 3 % of loop time. The line is then not named by collate-heavy and
