@@ -24,7 +24,7 @@ class PaddingLog:
 
     def __init__(self) -> None:
         self._looked_at: dict[int, int] = {}
-        self._calls = 0
+        self._calls: dict[int, int] = {}
         self._found: list[tuple[int, int, int, list[int]]] = []
         self.shapes: list[tuple[int, int]] = []
         """Rows and columns that were seen."""
@@ -42,11 +42,11 @@ class PaddingLog:
                 self.shapes.append(found[:2])
 
     def look_at_inputs(self, model: int, inputs: Any) -> bool:
-        """The same for a model's arguments, one call in `EVERY_CALL`; False once enough was seen."""
-        self._calls += 1
-        if self._calls % EVERY_CALL == 0:
+        """The same for a model's arguments, one call in `EVERY_CALL`; False once enough was seen of one of the models."""
+        calls = self._calls[model] = self._calls.get(model, 0) + 1
+        if calls % EVERY_CALL == 0:
             self.look(-model, inputs)
-        return self._calls < MAX_BATCHES * EVERY_CALL
+        return calls < MAX_BATCHES * EVERY_CALL
 
     def take(self) -> list[Padding]:
         """The records since the last call."""

@@ -6,10 +6,10 @@ each batch is padding.
 Why it is slow: the model computes on every column of a batch, padded or not, and attention on every pair of columns;
 masks take padding out of the result, not out of the work.
 
-How it is seen: the tensors of a few batches, as they arrive, or, where there is no loader, as the model is given them. Of integers: runs of one value at one end of the rows,
-that occurs nowhere else; of samples or features: zeros that end a row of 32 positions or more. The annotated step tells
-which part of the model's operator time is work on tensors with a batch's rows and columns. The fix is replayed on that
-part of forward and backward.
+How it is seen: the tensors of a few batches, as they arrive, or, where there is no loader, as the model is given them.
+Of integers: runs of one value at one end of the rows, that occurs nowhere else; of samples or features: zeros that end
+a row of 32 positions or more. The annotated step tells which part of the model's operator time is work on tensors with
+a batch's rows and columns. The fix is replayed on that part of forward and backward.
 
 Saving: by the lengths that were seen. Expected is what grouping rows of like length leaves (padding to the longest row
 of each batch, where that is nearly as good), at best no padding at all, at worst half of that is gained: groups are
@@ -106,8 +106,9 @@ def _diagnose(run: Any, where: Site | None, has_loader: bool, facts: PaddingFact
 
 def _advice(facts: PaddingFacts, alone: bool, has_loader: bool) -> str:
     if alone:
+        place_of_it = "in collate_fn" if has_loader else "where the batch is made"
         return (
-            f"Pad {'in collate_fn' if has_loader else 'where the batch is made'}, to the longest row of the batch, not to {facts.width:.0f}: that leaves "
+            f"Pad {place_of_it}, to the longest row of the batch, not to {facts.width:.0f}: that leaves "
             f"{facts.to_longest:.0%} of the columns."
         )
     return (
