@@ -393,11 +393,14 @@ class SyntheticRun:
         grad: bool = True,
         model: str = "Net",
         trainable: int = 4,
+        above: Sequence[tuple[str, int, str]] = (),
     ) -> None:
-        """The outermost module is called."""
+        """The outermost module is called on `line`; `above` has the frames of the user's that called that function."""
         attrs = {"class": model, "training": training, "grad": grad, "params": 4, "trainable": trainable}
         key, site = (model, training, grad), self.site(line, function)
-        self.span("forward", self._subjects.number("forward", key, model, lambda: attrs, site), ms, line=line)
+        frames = [*above, *([] if line is None else [(SCRIPT, line, function)])]
+        outermost = {} if not frames else {"line": frames[0][1], "function": frames[0][2], "below": frames[1:]}
+        self.span("forward", self._subjects.number("forward", key, model, lambda: attrs, site), ms, **outermost)
 
     def backward(self, ms: float, line: int | None = None) -> None:
         """loss.backward()."""
@@ -460,12 +463,13 @@ class SyntheticRun:
         grad: bool = False,
         line: int | None = None,
         function: str = "evaluate",
+        above: Sequence[tuple[str, int, str]] = (),
     ) -> None:
-        """One evaluation: a pass over `loader` with the model in eval mode, called on `line`."""
+        """One evaluation: a pass over `loader` with the model in eval mode, called on `line`, from `above`."""
         with self.epoch(loader):
             for _ in range(batches):
                 self.batch(loader, fetch_ms)
-                self.forward(forward_ms, line, function, training=False, grad=grad)
+                self.forward(forward_ms, line, function, training=False, grad=grad, above=above)
                 if python_ms:
                     self.python(python_ms)
 

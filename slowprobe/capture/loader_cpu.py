@@ -60,6 +60,10 @@ class LoaderCpuMeter:
             self._padding.look(loader, batch)
             self._arrived = loader, _read()
 
+    def inputs(self, model: int, inputs: Any) -> bool:
+        """What a model was given, in a loop without a loader; False once enough was seen."""
+        return self._padding.look_at_inputs(model, inputs)
+
     def _add(self, loader: int, *values: int) -> None:
         sums = self._sums.setdefault(loader, [0] * len(values))
         for index, value in enumerate(values):

@@ -19,6 +19,7 @@ def describe(loader: Any) -> Attributes:
         "dataset": type(loader.dataset).__name__,
         "num_workers": loader.num_workers,
         "batch_size": loader.batch_size,
+        "sampler_batch_size": _sampler_batch_size(loader),
         "prefetch_factor": loader.prefetch_factor,
         "persistent_workers": loader.persistent_workers,
         "pin_memory": loader.pin_memory,
@@ -33,6 +34,15 @@ def describe(loader: Any) -> Attributes:
         "pin_thread": _pins(loader),
         "arrays": _arrays(loader.dataset),
     }
+
+
+def _sampler_batch_size(loader: Any) -> int | None:
+    """What a batch sampler says it gives, as batch_sampler or, with batch_size=None, as sampler."""
+    for sampler in (loader.batch_sampler, loader.sampler):
+        size = getattr(sampler, "batch_size", None)
+        if isinstance(size, int) and not isinstance(size, bool) and size > 0:
+            return size
+    return None
 
 
 def _context(loader: Any) -> str | None:

@@ -48,6 +48,11 @@ class LoopEvents:
         return self._steps is not None
 
     @property
+    def has_loader(self) -> bool:
+        """Whether batches come from a loader."""
+        return self._turns.has_loader
+
+    @property
     def trained(self) -> bool:
         """Whether the loop has come round."""
         return self._turns.count > 0

@@ -10,6 +10,7 @@ from slowprobe.capture.batch_digest import leaves
 from slowprobe.run.schema import Padding
 
 MAX_BATCHES = 16  # of a loader, one in so many requests; lengths of some thousand rows say what padding there is
+EVERY_CALL = 3  # of the models that a loop without a loader calls
 MAX_ROWS = 128  # of a batch
 MAX_ELEMENTS = 1 << 18  # of what is read of a batch: 2 MB, about 0.3 ms
 MIN_WIDTH = 8  # columns; narrower tensors are labels or features
@@ -23,6 +24,7 @@ class PaddingLog:
 
     def __init__(self) -> None:
         self._looked_at: dict[int, int] = {}
+        self._calls: dict[int, int] = {}
         self._found: list[tuple[int, int, int, list[int]]] = []
         self.shapes: list[tuple[int, int]] = []
         """Rows and columns that were seen."""
@@ -38,6 +40,13 @@ class PaddingLog:
             self._found.append((loader, *found))
             if found[:2] not in self.shapes:
                 self.shapes.append(found[:2])
+
+    def look_at_inputs(self, model: int, inputs: Any) -> bool:
+        """The same for a model's arguments, one call in `EVERY_CALL`; False once enough was seen of one of the models."""
+        calls = self._calls[model] = self._calls.get(model, 0) + 1
+        if calls % EVERY_CALL == 0:
+            self.look(-model, inputs)
+        return calls < MAX_BATCHES * EVERY_CALL
 
     def take(self) -> list[Padding]:
         """The records since the last call."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 _OWN = "aten::"
+_MADE = "aten::lift_fresh"  # torch.tensor, as_tensor and from_numpy end in it
 MIN_NS = 10_000  # annotated; a shorter call is mostly its own start, and there may be tens of thousands
 
 
@@ -48,3 +49,13 @@ def step_operators(events: Iterable[Any]) -> list[Operator]:
         for name, (types, sizes, strides, values), calls, spent_ns in found.values()
     ]
     return sorted(operators, key=lambda each: -each.spent_ns)
+
+
+def made_tensors(events: Iterable[Any]) -> list[tuple[list[int], str]]:
+    """Distinct dimensions and types (as the profiler writes them) of the tensors made of what was no tensor."""
+    found: dict[str, tuple[list[int], str]] = {}
+    for event in events:
+        if event.name() == _MADE and event.shapes() and event.shapes()[0]:
+            made = list(event.shapes()[0]), str(event.dtypes()[0])
+            found[str(made)] = made
+    return list(found.values())

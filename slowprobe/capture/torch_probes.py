@@ -14,6 +14,7 @@ from slowprobe.capture.kernel_shapes import KernelTimes
 from slowprobe.capture.loader_cpu import LoaderCpuMeter
 from slowprobe.capture.loop_events import LoopEvents
 from slowprobe.capture.machine import bfloat16_instructions, usable_cores
+from slowprobe.capture.made_trials import try_made
 from slowprobe.capture.patches import Patches
 from slowprobe.capture.pauses import try_pauses
 from slowprobe.capture.probes.autograd import BackwardProbe
@@ -56,6 +57,7 @@ class TorchProbes:
         self._events = events
         is_compiling = torch.compiler.is_compiling
         self.forward = events.forward = ForwardProbe(recorder, subjects, is_compiling)
+        self.forward.look = lambda model, inputs: not events.has_loader and requests.meter.inputs(model, inputs)
         self.loaders = LoaderProbe(requests, subjects, enter_worker, requests.meter.transforms)
         self.optimizers = OptimizerProbe(recorder, subjects, is_compiling, events)
         own = span_key(KIND["slowprobe"], subjects.number("slowprobe", "slowprobe", "slowprobe"))
@@ -130,6 +132,12 @@ class TorchProbes:
 
         budget = operator_trials.budget_s(elapsed_ns / 1e9, self._events.ends_in_training)
         return operator_trials.try_operators(operators, torch.get_num_threads(), usable_cores(), padded, budget)
+
+    def try_made(self, made: list[tuple[list[int], str]]) -> dict[str, float]:
+        """What making such tensors of arrays takes, where those are stacked first."""
+        import torch
+
+        return try_made(torch, made)
 
 
 def give_way_to_other_profilers(patches: Patches, window: WindowProbe) -> None:

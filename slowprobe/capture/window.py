@@ -17,7 +17,7 @@ from slowprobe.capture.profiler_noise import without_profiler_noise
 from slowprobe.capture.recorder import KIND, Recorder
 from slowprobe.capture.sites import Sites
 from slowprobe.capture.span_key import span_key
-from slowprobe.capture.step_operators import Operator, step_operators
+from slowprobe.capture.step_operators import Operator, made_tensors, step_operators
 from slowprobe.run.kernels import Kernels
 from slowprobe.run.schema import Note, Window
 
@@ -62,6 +62,8 @@ class WindowProbe:
         """Products and convolutions of the annotated step."""
         self.kernels_share = 0.0
         """Of that step, as profiled."""
+        self.made: list[tuple[list[int], str]] = []
+        """Dimensions and types of the tensors that the annotated step made of lists and arrays."""
         self.operators: list[Operator] = []
         """All operators of the annotated step, with what it takes to call them again."""
         self.starting = False
@@ -172,6 +174,7 @@ class WindowProbe:
         try:
             kernels = KernelTimes(recorded)
             if not self._has_device():
+                self.made = made_tensors(recorded)
                 self.operators = step_operators(recorded)  # an accelerator's are not tried
         except Exception as error:  # the window stands on its own
             self._note("warning", f"shapes of operators could not be read: {type(error).__name__}: {error}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from slowprobe.timeline.loop_changes import Change, Reload
+from slowprobe.timeline.loop_changes import Change, Reload, Scale
 
 if TYPE_CHECKING:
     from slowprobe.diagnose.engine import LoadedRule
@@ -38,11 +38,14 @@ def explains(cause: Seen, general: Seen, replay: Any) -> bool:
     """Whether `cause` is of a rule that goes before `general`'s, and leaves it less than half of what it saves."""
     if general[0].id not in cause[0].rule.before or cause[1].offer or general[1].offer:
         return False
-    if not _loaders(cause[1].changes) & _loaders(general[1].changes):
+    if not _about(cause[1].changes) & _about(general[1].changes):
         return False
     together = replay.outlook([*cause[1].changes, *general[1].changes])
     return bool(together.saved_s - cause[2].saved_s < LEFT * general[2].saved_s)
 
 
-def _loaders(changes: Sequence[Change]) -> set[int]:
-    return {change.loader for change in changes if isinstance(change, Reload)}
+def _about(changes: Sequence[Change]) -> set[int | str]:
+    """The loaders whose batches change, and whether evaluation does."""
+    found: set[int | str] = {change.loader for change in changes if isinstance(change, Reload)}
+    scaled = any(isinstance(change, Scale) and change.bucket == "evaluation" for change in changes)
+    return found | {"evaluation"} if scaled else found

@@ -33,7 +33,8 @@ class Rule:
     """Rules that see the same lines and know less of them: they yield where a finding of this one names their line."""
     before: tuple[str, ...] = ()
     """Rules that know less of what they find, or whose edits only do the same work elsewhere or keep all that it makes:
-    of the same loader, they come after a finding of this one that leaves them little to save (see `ranking`)."""
+    of the same loader, or of evaluation, they come after a finding of this one that leaves them little to save (see
+    `ranking`)."""
 
 
 @dataclass(frozen=True)

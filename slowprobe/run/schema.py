@@ -91,7 +91,8 @@ class Subject(RecordBase, tag="subject"):
       data_wait, loader_start, loader_end, fetch, collate (one subject a loader object):
         class, dataset, num_workers, batch_size, prefetch_factor, persistent_workers, pin_memory, in_order,
         start_method, shuffle, length (batches an epoch or None), collate, iterable, watch, timeout_s,
-        context (how workers are really started), pin_thread (pin_memory, and there is a device),
+        sampler_batch_size (of a batch sampler), context (how workers are really started),
+        pin_thread (pin_memory, and there is a device),
         arrays (names of the dataset's attributes that are tensors or arrays, with commas; ``tensors`` of TensorDataset)
       optimizer: class, params, elements, dtypes, foreach, fused, capturable, differentiable, device
       zero_grad: class, set_to_none
@@ -238,6 +239,7 @@ class Padding(RecordBase, tag="padding"):
     """How long the rows of some batches are, of the integer tensor of theirs that is least padded: 1 batch an entry."""
 
     loader: int
+    """In a loop without a loader: the model that the batches were given to, as a negative number."""
     rows: list[int]
     width: list[int]
     """Columns, the padded ones included."""

@@ -62,6 +62,8 @@ class LoaderFacts:
     """How its batches were made: transforms, hand-over, workers, start-up, memory, I/O."""
     arrays: tuple[str, ...] = ()
     """Attributes of the dataset that are tensors or arrays; ``tensors`` of a TensorDataset."""
+    samples: int | None = None
+    """In a batch: batch_size, or that of the batch sampler it was given in its place."""
 
     @property
     def class_name(self) -> str:
@@ -101,6 +103,7 @@ def _facts(recording: Recording, workers: list[Recording], roles: Roles, number:
         collate_s = totals[COLLATE, number].self_ns / 1e9 if (COLLATE, number) in totals else None
     prefetch = attrs.get("prefetch_factor")
     batch_size = attrs.get("batch_size")
+    given = attrs.get("sampler_batch_size")
     length = attrs.get("length")
     return LoaderFacts(
         id=number,
@@ -112,6 +115,7 @@ def _facts(recording: Recording, workers: list[Recording], roles: Roles, number:
         passes=totals[START, number].count if (START, number) in totals else 1,
         num_workers=num_workers,
         batch_size=int(batch_size) if isinstance(batch_size, int) else None,
+        samples=next((size for size in (batch_size, given) if isinstance(size, int)), None),
         prefetch_factor=int(prefetch) if isinstance(prefetch, int) else 2,
         persistent_workers=bool(attrs.get("persistent_workers")),
         start_method=str(attrs["start_method"]) if attrs.get("start_method") else None,

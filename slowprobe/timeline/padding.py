@@ -37,7 +37,7 @@ class PaddingFacts:
 
 
 def padding_facts(recording: Recording, loader: int) -> PaddingFacts | None:
-    """What was seen of one loader's batches; None where too few were padded sequences."""
+    """What was seen of a loader's batches, or of a model's inputs (a negative number); None where few were padded."""
     seen = [
         (rows, width, lengths)
         for record in recording.run.of(Padding)

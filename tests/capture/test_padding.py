@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from slowprobe.capture.padding import MAX_BATCHES, PaddingLog, padded
+from slowprobe.capture.padding import EVERY_CALL, MAX_BATCHES, PaddingLog, padded
 
 torch = pytest.importorskip("torch")
 LENGTHS = [3, 12, 7, 20]
@@ -98,3 +98,13 @@ def test_the_batch_and_the_random_numbers_are_left_as_they_were():
     padded(batch)
     assert torch.equal(batch, before)
     assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_a_models_inputs_are_looked_at_now_and_then():
+    log = PaddingLog()
+    wanted = [log.look_at_inputs(7, [(ids(),), {}]) for _ in range(MAX_BATCHES * EVERY_CALL)]
+    assert wanted == [True] * (len(wanted) - 1) + [False]
+    records = log.take()
+    assert len(records) == MAX_BATCHES
+    assert {record.loader for record in records} == {-7}
+    assert records[0].lengths == [LENGTHS]

@@ -21,12 +21,20 @@ def main():
         evaluate(model, test_loader)
 """
 RULE = "evaluation-small-batch"
+SAVED_S = 4 * 100 * (3e-3 * (1 - 0.1 / 0.75) + 0.1e-3 * (1 - (1 / 64) / (0.1 / 4)))  # passes, and asking for batches
 
 
-def record(tmp_path, *, size=4, forward_ms=3.0, sample_bytes=400, batches=100, read=True, others=0):
+def sized(size, by_sampler):
+    """What a loader of such batches says of itself."""
+    return {"batch_size": None, "sampler_batch_size": size} if by_sampler else {"batch_size": size}
+
+
+def record(
+    tmp_path, *, size=4, forward_ms=3.0, sample_bytes=400, batches=100, read=True, others=0, by_sampler=False, line=None
+):
     run = SyntheticRun(tmp_path, SOURCE)
-    loader = run.loader(None, batch_size=64)
-    tests = [run.loader(run.line("DataLoader("), batch_size=size) for _ in range(1 + others)]
+    loader = run.loader(line, **sized(64, by_sampler))
+    tests = [run.loader(run.line("DataLoader("), **sized(size, by_sampler)) for _ in range(1 + others)]
     if read:
         run.batch_bytes(loader, 64 * 400)
         for test in tests:
@@ -44,9 +52,28 @@ def record(tmp_path, *, size=4, forward_ms=3.0, sample_bytes=400, batches=100, r
 def test_slow_names_the_loader(tmp_path):
     verdict = ask(RULE, record(tmp_path))
     # a sample takes 0.75 ms in evaluation, 0.1 ms in training
-    assert verdict.saved_s == pytest.approx(4 * 100 * 3e-3 * (1 - 0.1 / 0.75), rel=0.01)
+    assert verdict.saved_s == pytest.approx(SAVED_S, rel=0.01)
     assert verdict.lines == [7, 3]
     assert "+test_loader = DataLoader(held_out, batch_size=64)" in verdict.diagnosis.fix.diff
+
+
+def test_the_size_may_be_the_batch_samplers(tmp_path):
+    verdict = ask(RULE, record(tmp_path, by_sampler=True))
+    assert verdict.saved_s == pytest.approx(SAVED_S, rel=0.01)
+    assert "a batch sampler of batches of 64" in verdict.diagnosis.fix.text
+    assert not verdict.diagnosis.fix.diff
+
+
+def test_a_line_that_makes_both_loaders_comes_second(tmp_path):
+    verdict = ask(RULE, record(tmp_path, line=7))
+    assert verdict.lines == [3, 7]
+    assert not verdict.diagnosis.fix.diff
+
+
+def test_it_comes_first_where_it_is_why_evaluating_is_dear(tmp_path):
+    """Evaluating rarely would save more, and costs what is learned from it."""
+    rules = [finding.rule for finding in examine(record(tmp_path, batches=400)).findings]
+    assert rules == [RULE, "evaluation-too-often"]
 
 
 def test_how_often_it_is_called_is_no_longer_the_question(tmp_path):

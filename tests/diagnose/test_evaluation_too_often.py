@@ -53,6 +53,42 @@ def test_slow_names_the_call_and_the_interval(tmp_path):
     assert "no workers" not in verdict.diagnosis.fix.text
 
 
+SHARED = """\
+def loss_of(model, points):
+    return model(points).mean()
+
+
+def validate(model, held_out):
+    model.eval()
+    total = sum(loss_of(model, part).item() for part in held_out.split(512))
+
+
+if __name__ == "__main__":
+    for rows in order:
+        loss = loss_of(model, points[rows])
+        loss.backward()
+        optimizer.step()
+        step += 1
+        if step % 20 == 0:
+            best = min(best, validate(model, held_out))
+"""
+
+
+def test_a_loss_that_both_call_is_told_apart_by_the_stack(tmp_path):
+    """Without a loader, and with a generator expression on the way."""
+    run = SyntheticRun(tmp_path, SHARED)
+    file = "/home/someone/train.py"
+    path = [(file, 16, "<module>"), (file, 7, "validate"), (file, 7, "validate.<locals>.<genexpr>")]
+    test_loader = run.loader(None)
+    for _ in range(12):
+        for _ in range(20):
+            run.train(4.0, 8.0, 1.0)
+        run.evaluate(test_loader, 20, forward_ms=9.0, line=2, function="loss_of", above=path)
+    verdict = ask(RULE, run.evidence())
+    assert verdict.lines[0] == 16
+    assert verdict.diagnosis.fix.diff.startswith("-if step % 20 == 0:\n+if step % ")
+
+
 def test_an_interval_in_steps_is_raised(tmp_path):
     verdict = ask(RULE, record(tmp_path, source=IN_STEPS))
     assert verdict.diagnosis.fix.diff == "-if step % 20 == 0:\n+if step % 140 == 0:"

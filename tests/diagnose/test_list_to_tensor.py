@@ -3,7 +3,9 @@ from __future__ import annotations
 import pytest
 from synthetic import SyntheticRun
 
+from diagnose.annotated import AnnotatedStep
 from diagnose.asking import ask
+from slowprobe.diagnose.engine import examine
 
 SOURCE = """\
 def collate(items):
@@ -94,3 +96,63 @@ def test_without_loaders_it_does_not_apply(tmp_path):
     for _ in range(30):
         run.train()
     assert ask(RULE, run.evidence()).status == "not-applicable"
+
+
+LOOP = """\
+def learn(memory):
+    rows = random.sample(memory, 256)
+    states, actions = zip(*rows)
+    states = torch.tensor(states)
+    loss = net(states).mean()
+    loss.backward()
+    optimizer.step()
+for turn in range(100):
+    learn(memory)
+"""
+DIMS = [256, 96]
+
+
+def record_loop(tmp_path, source=LOOP, ms=6.0, dims=DIMS, kind="float", stacked_ms=None, below=()):
+    """Without a loader: `ms` of a step of 12 ms more on the line of the conversion."""
+    run = SyntheticRun(tmp_path, source)
+    line = run.line("torch.tensor(")
+    for _ in range(BATCHES):
+        run.python(ms, line, "learn", below=below)
+        run.train(4.0, 7.0, 1.0)
+    if stacked_ms is not None:
+        run.tried["made.256x96.float.stacked_ms"] = stacked_ms
+    evidence = run.evidence()
+    step = AnnotatedStep()
+    if dims is not None:
+        step.op("aten::lift_fresh", 1.0, [dims], types=[kind], line=line)
+    step.op("aten::mm", 4000.0, [[256, 96], [96, 96]], types=["float", "float"], line=line + 1)
+    vars(evidence)["annotated_ops"] = step.tree(tmp_path)
+    return evidence
+
+
+@pytest.mark.parametrize(("dims", "stacked_ms", "left"), [(DIMS, None, 0.05), (None, None, 0.05), (DIMS, 0.3, 0.1)])
+def test_a_step_that_makes_its_batch_itself(tmp_path, dims, stacked_ms, left):
+    verdict = ask(RULE, record_loop(tmp_path, dims=dims, stacked_ms=stacked_ms))
+    assert verdict.lines == [4]
+    assert verdict.saved_s == pytest.approx(BATCHES * 6.0 * (1 - left) / 1000, rel=0.02)
+    assert "+states = torch.from_numpy(np.asarray(states))" in verdict.diagnosis.fix.diff
+    assert verdict.diagnosis.basis == ("stated range" if stacked_ms is None else "calibrated replay")
+
+
+def test_pythons_line_is_named_once(tmp_path):
+    rules = [finding.rule for finding in examine(record_loop(tmp_path)).findings]
+    assert RULE in rules and "python-bound" not in rules
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"source": LOOP.replace("torch.tensor(states)", "torch.tensor(np.stack(states))")},  # the fixed twin
+        {"source": LOOP.replace("torch.tensor(states)", "torch.tensor(table)"), "dims": [4096, 4096]},  # a copy
+        {"source": LOOP.replace("torch.tensor(states)", "torch.tensor([crop(state) for state in states])")},
+        {"below": [("/usr/lib/python3.11/library.py", 1, "read")]},
+        {"ms": 0.3},
+    ],
+)
+def test_near_misses_in_the_step_pass(tmp_path, changed):
+    assert ask(RULE, record_loop(tmp_path, **changed)).status == "not-applicable"

@@ -93,3 +93,38 @@ def test_other_batches_are_not_its_business(tmp_path):
     assert ask(RULE, record(tmp_path, None)).status == "not-applicable"
     (tmp_path / "few").mkdir()
     assert ask(RULE, record(tmp_path / "few", [40, 38, 36, 40], batches=2)).status == "not-applicable"
+
+
+BY_HAND = """\
+for words, tags in batches(sentences):
+    scores = tagger(words)
+    scores.sum().backward()
+"""
+
+
+def record_by_hand(tmp_path, lengths, batches=8):
+    """Without a loader: what the model was given was looked at."""
+    run = SyntheticRun(tmp_path, BY_HAND)
+    for _ in range(STEPS):
+        run.forward(10.0, 2)
+        run.backward(20.0, 3)
+        run.optimizer(1.0, 3)
+    evidence = run.evidence()
+    (model,) = evidence.forwards
+    number = next(key[1] for key in evidence.recording.keys("forward"))
+    assert model.where.line == 2
+    rows = {"rows": [ROWS] * batches, "width": [WIDTH] * batches, "lengths": [lengths] * batches}
+    evidence.run.records.append(Padding(loader=-number, **rows))
+    vars(evidence)["annotated_ops"] = annotated(tmp_path, MODEL)
+    return evidence
+
+
+def test_without_a_loader_the_models_inputs_tell(tmp_path):
+    verdict = ask(RULE, record_by_hand(tmp_path, [40, 38, 36, 40]))
+    assert verdict.lines == [2]
+    assert verdict.saved_s == pytest.approx(30.0 * STEPS / 1000 * 0.8 * (8000 - 2) / 8000 * 0.6, rel=0.05)
+    assert "where the batch is made" in verdict.diagnosis.fix.text
+
+
+def test_without_a_loader_full_rows_pass(tmp_path):
+    assert ask(RULE, record_by_hand(tmp_path, [100, 98, 96, 99])).status == "passed"

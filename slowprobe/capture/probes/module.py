@@ -15,7 +15,7 @@ from typing import Any
 from slowprobe.capture.patches import Patches
 from slowprobe.capture.probes.wrapping import like
 from slowprobe.capture.recorder import KIND, Recorder
-from slowprobe.capture.span_key import span_key
+from slowprobe.capture.span_key import span_key, subject_of
 from slowprobe.capture.subjects import Attributes, Subjects
 
 FORWARD = KIND["forward"]
@@ -36,6 +36,8 @@ class ForwardProbe:
         self._left = 0
         self._classes: set[type] = set()
         self._keys: dict[int, tuple[weakref.ref[Any], dict[tuple[bool, bool], int]]] = {}
+        self.look: Callable[[int, Any], bool] | None = None
+        """Called with the subject and the arguments of what trains, until it answers that it has seen enough."""
         self.inside = False
         """Whether the recorded thread is in a forward pass: modules called now are not outermost."""
 
@@ -100,6 +102,8 @@ class ForwardProbe:
             if is_compiling() or self.inside or get_ident() != recorder.thread:
                 return original(module, *args, **kwargs)
             key = self._key(module)
+            if self.look is not None and module.training:
+                self._show(key, args, kwargs)
             self.inside = True
             recorder.open(key)
             try:
@@ -111,6 +115,14 @@ class ForwardProbe:
         wrapper = like(__call__, original)
         wrapper._slowprobe = True  # type: ignore[attr-defined]
         return wrapper
+
+    def _show(self, key: int, args: Any, kwargs: Any) -> None:
+        try:
+            if self.look is not None and not self.look(subject_of(key), [args, kwargs]):
+                self.look = None
+        except Exception as error:
+            self.look = None
+            self._recorder.fail(error)
 
     def _key(self, module: Any) -> int:
         try:

@@ -6,7 +6,9 @@ from functools import cached_property
 
 from slowprobe.diagnose.evidence.missing import EvidenceMissing
 from slowprobe.diagnose.evidence.recorded import RecordedRun
+from slowprobe.run.record import Site
 from slowprobe.timeline.contention import OtherWork, other_work
+from slowprobe.timeline.evaluation_stacks import evaluation_stacks
 from slowprobe.timeline.facts import EvaluationFacts, SpanFacts, call_facts, evaluation_facts, span_facts
 from slowprobe.timeline.hotspots import LineTime, UserCode, line_times
 
@@ -73,6 +75,11 @@ class SpanEvidence(RecordedRun):
     def evaluation(self) -> EvaluationFacts:
         """The evaluations inside the training loop."""
         return evaluation_facts(self.recording, self.partition, self.labels, self.steps.count)
+
+    @cached_property
+    def evaluation_stacks(self) -> list[tuple[Site, ...]]:
+        """The user's lines that lead to an evaluation inside the loop, outermost first; most sampled first."""
+        return evaluation_stacks(self.recording, self.labels, self.partition)
 
     @cached_property
     def other_threads(self) -> OtherWork | None:

@@ -8,7 +8,10 @@ from slowprobe.diagnose.evidence.missing import EvidenceMissing
 from slowprobe.diagnose.evidence.spans import SpanEvidence
 from slowprobe.diagnose.evidence.windows import WindowEvidence
 from slowprobe.errors import SlowprobeError
+from slowprobe.run.record import Site
+from slowprobe.run.schema import Padding
 from slowprobe.timeline.hotspots import UserCode
+from slowprobe.timeline.made_tensors import MadeTensor, made_tensors
 from slowprobe.timeline.op_doubles import DoubleWork, double_work
 from slowprobe.timeline.op_tables import DenseTable, dense_tables
 from slowprobe.timeline.op_tree import OpTree, build_tree
@@ -29,9 +32,28 @@ class StepTensorEvidence(SpanEvidence, WindowEvidence):
         }
 
     @cached_property
+    def padded_inputs(self) -> tuple[Site | None, PaddingFacts] | None:
+        """The same of what a model was given in a loop without a loader, and where; None where it was no sequences."""
+        seen = {
+            -record.loader: facts
+            for record in self.run.of(Padding)
+            if record.loader < 0 and (facts := padding_facts(self.recording, record.loader)) is not None
+        }
+        model = max(seen, key=lambda number: (seen[number].batches, -number), default=None)
+        return None if model is None else (self.recording.subject(model).site, seen[model])
+
+    @cached_property
     def double_work(self) -> list[DoubleWork] | None:
         """Operators of the annotated step that compute in float64, by line; None without recorded types."""
         return double_work(self.annotated_ops, self.clean_ops, UserCode(self.run.manifest))
+
+    @cached_property
+    def made_tensors(self) -> dict[tuple[str, int], list[MadeTensor]]:
+        """What the annotated step made of lists and arrays, by file and line; none where no step was annotated."""
+        try:
+            return made_tensors(self.annotated_ops, UserCode(self.run.manifest))
+        except EvidenceMissing:
+            return {}
 
     @cached_property
     def dense_tables(self) -> list[DenseTable] | None:

@@ -8,7 +8,7 @@ from slowprobe.diagnose.rules._same_batches import unsharded
 from slowprobe.diagnose.rules._supply import HELD, MIN_WAIT, supply_of
 from slowprobe.diagnose.rules.workers_zero import recommended_workers
 from slowprobe.timeline.loaders import LoaderFacts
-from slowprobe.timeline.loop_changes import Reload
+from slowprobe.timeline.loop_changes import Change, Reload
 
 COVERING = ("workers-zero", "workers-too-few", "repeated-deterministic-prep")
 """Rules whose edit does the work at other places, or keeps whatever it made: what makes it so much goes before them."""
@@ -21,7 +21,7 @@ def candidates(run: Any) -> list[LoaderFacts]:
     return [loader for loader in run.loaders if loader.role == "training" and loader.make_s and not loader.watched]
 
 
-def saved_share(run: Any, change: Reload) -> float:
+def saved_share(run: Any, change: Change) -> float:
     """What the change alone saves, of loop time."""
     outlook = run.replay.outlook([change])
     return float(outlook.saved_s / outlook.before_s) if outlook.before_s > 0 else 0.0

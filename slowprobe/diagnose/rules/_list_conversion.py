@@ -57,10 +57,10 @@ def conversions(run: Any, loader: LoaderFacts) -> list[Conversion]:
             if (each.file, each.bucket) == (line.file, line.bucket) and first <= each.line <= last
         )
         seconds = min(1.0, spent_s / total_s) * float(costs.mean())
-        call = next((call for call in _calls(run, line) if _harmless(call)), None)
+        call = converting_call(run, line)
         if call is None or size / seconds > SLOW_BYTES_S:
             continue
-        is_list = _is_list(call.args[0], run.source.function_around(line.file, line.line))
+        is_list = takes_list(run, line, call)
         # What the dataset converts may be cut down later, so that the batch says nothing of its size.
         if is_list or line.bucket == "collate":
             seen.add((line.file, line.bucket, first))
@@ -75,6 +75,13 @@ def stacked(loader: LoaderFacts, lines: list[Conversion], tried_ms: float | None
     )
 
 
+def left_of(tried_ms: float | None, spent_ms: float) -> Factor:
+    """What remains of `spent_ms` of conversion."""
+    if tried_ms is None or spent_ms <= 0:
+        return LEFT
+    return Factor(*(min(1.0, tried_ms * times / spent_ms) for times in (TRIED.best, TRIED.expected, TRIED.worst)))
+
+
 def _left(loader: LoaderFacts, lines: list[Conversion], bucket: str, tried_ms: float | None) -> Factor:
     """What remains of a batch's cost in the dataset or in collate."""
     costs = loader.fetch if bucket == "fetch" else loader.collate
@@ -82,10 +89,7 @@ def _left(loader: LoaderFacts, lines: list[Conversion], bucket: str, tried_ms: f
     part = sum(each.share for each in lines if each.line.bucket == bucket)
     gone = min(1.0, part / whole) if whole > 0 else 0.0
     spent_ms = gone * float(costs.mean()) * 1000
-    if tried_ms is None or spent_ms <= 0:
-        return LEFT.of_part(gone)
-    left = [min(1.0, tried_ms * times / spent_ms) for times in (TRIED.best, TRIED.expected, TRIED.worst)]
-    return Factor(*left).of_part(gone)
+    return left_of(tried_ms, spent_ms).of_part(gone)
 
 
 def _total_s(run: Any, loader: LoaderFacts, bucket: str) -> float:
@@ -94,6 +98,17 @@ def _total_s(run: Any, loader: LoaderFacts, bucket: str) -> float:
         return 0.0
     alike = [each for each in run.loaders if (each.num_workers > 0) == (loader.num_workers > 0)]
     return sum((each.fetch_s if bucket == "fetch" else each.collate_s) or 0.0 for each in alike)
+
+
+def converting_call(run: Any, line: LineTime) -> ast.Call | None:
+    """The call on a line that makes a tensor, if nothing else on it takes time."""
+    return next((call for call in _calls(run, line) if _harmless(call)), None)
+
+
+def takes_list(run: Any, line: LineTime, call: ast.Call) -> bool:
+    """Whether the source says that the call is given a list."""
+    around = run.source.function_around(line.file, line.line)
+    return _is_list(call.args[0], around if around is not None else run.source.tree(line.file))
 
 
 def _calls(run: Any, line: LineTime) -> Iterator[ast.Call]:
@@ -125,9 +140,21 @@ def _is_list(node: ast.expr, function: ast.AST | None) -> bool:
         return called_name(node) in ("tolist", "list", "tuple")
     if not isinstance(node, ast.Name) or function is None:
         return False
+    assignments = [each for each in ast.walk(function) if isinstance(each, ast.Assign)]
     assigned = [
         each.value
-        for each in ast.walk(function)
-        if isinstance(each, ast.Assign) and any(getattr(t, "id", None) == node.id for t in each.targets)
+        for each in assignments
+        if any(getattr(target, "id", None) == node.id for target in each.targets)
+        and not (isinstance(each.value, ast.Call) and called_name(each.value) in MAKERS)  # the conversion itself
     ]
+    columns = [each for each in assignments if isinstance(each.value, ast.Call) and called_name(each.value) == "zip"]
+    names = {
+        name.id
+        for each in columns
+        for target in each.targets
+        for name in ast.walk(target)
+        if isinstance(name, ast.Name)
+    }
+    if not assigned and node.id in names:
+        return True  # ``states, actions = zip(*rows)``
     return bool(assigned) and all(not isinstance(value, ast.Name) and _is_list(value, None) for value in assigned)

@@ -5,9 +5,10 @@ What it is: an evaluation loader whose batch size is a quarter of the training l
 Why it is slow: each forward pass pays for its operators' start, whatever the number of samples; training has shown that
 larger batches fit into memory, and evaluation without gradients needs less.
 
-How it is seen: the batch sizes of both loaders, and the time of a forward pass for each sample, in training and in
-evaluation, of a model of the same class. The fix is replayed: evaluation's forward passes at training's time a sample,
-which is no less than what they would take, since they keep no graph; what stands between them shrinks alike.
+How it is seen: the batch sizes of both loaders (or of their batch samplers), and the time of a forward pass for each
+sample, in training and in evaluation, of a model of the same class. The fix is replayed: evaluation's forward passes at
+training's time a sample, which is no less than what they would take, since they keep no graph; what stands between them
+shrinks alike. Where both loaders make their batches alike and without workers, so does asking for them.
 
 Stays quiet when: evaluation takes less than 5 % of loop time, a sample takes 80 % as long or more in training's
 batches, the samples differ in size (whole images or sequences, which do not stack), or there are several evaluation
@@ -25,7 +26,7 @@ from typing import Any
 from slowprobe.diagnose.edits import place, set_arguments
 from slowprobe.diagnose.finding import Fix
 from slowprobe.diagnose.rule import Answer, Diagnosis, NotApplicable, NotChecked, Passed, Rule
-from slowprobe.diagnose.turns import turn_of
+from slowprobe.diagnose.rules._evaluation_call import loop_call_of
 from slowprobe.run.record import Site
 from slowprobe.timeline.facts import SpanFacts
 from slowprobe.timeline.loaders import LoaderFacts
@@ -41,8 +42,9 @@ WITHOUT_GRAPH = 0.7  # of a forward pass with gradients, at best
 RULE = Rule(
     title="Evaluation runs in small batches",
     bottleneck="evaluation",
-    needs=("steps", "evaluation", "forwards", "loaders", "partition", "source"),
+    needs=("steps", "evaluation", "evaluation_stacks", "forwards", "loaders", "partition", "source"),
     closer_than=("evaluation-too-often",),
+    before=("evaluation-too-often",),
 )
 
 
@@ -54,13 +56,13 @@ def check(run: Any) -> Answer:
     if evaluation.total_s < MIN_SHARE * loop_s:
         return Passed(f"evaluating takes {evaluation.total_s / loop_s:.1%} of loop time")
     primary = next((loader for loader in run.loaders if loader.primary), None)
-    evaluating = [loader for loader in run.loaders if loader.role == "evaluation" and loader.batch_size]
-    if primary is None or not primary.batch_size or not evaluating:
+    evaluating = [loader for loader in run.loaders if loader.role == "evaluation" and loader.samples]
+    if primary is None or not primary.samples or not evaluating:
         return NotApplicable("batch sizes of the training and the evaluation loader are not known")
-    small = [loader for loader in evaluating if loader.batch_size * MIN_TIMES <= primary.batch_size]
+    small = [loader for loader in evaluating if loader.samples * MIN_TIMES <= primary.samples]
     if not small:
-        sizes = ", ".join(str(loader.batch_size) for loader in evaluating)
-        return Passed(f"evaluation's batches hold {sizes} samples, training's {primary.batch_size}")
+        sizes = ", ".join(str(loader.samples) for loader in evaluating)
+        return Passed(f"evaluation's batches hold {sizes} samples, training's {primary.samples}")
     if len(evaluating) > 1:
         return NotChecked("several evaluation loaders: whose forward passes take how long is not told apart")
     pair = _same_model(run)
@@ -78,28 +80,33 @@ def check(run: Any) -> Answer:
 def _diagnose(
     run: Any, loader: LoaderFacts, primary: LoaderFacts, training: SpanFacts, evaluating: SpanFacts
 ) -> Answer:
-    small, large = loader.batch_size or 1, primary.batch_size or 1
+    small, large = loader.samples or 1, primary.samples or 1
     now_ms = evaluating.total_s / evaluating.calls / small * 1000
     then_ms = training.total_s / training.calls / large * 1000
     ratio = then_ms / now_ms
     if ratio > MAX_RATIO:
         return Passed(f"a sample's forward pass takes {ratio:.0%} as long in training's larger batches")
     loop_s, forward_s = run.partition.loop_s, evaluating.evaluation_s
-    # Metrics and Python between the passes are paid for each batch, too; making the batches is left as it is.
+    # Metrics and Python between the passes are paid for each batch, too.
     between_s = max(0.0, run.evaluation.total_s - forward_s - loader.wait_s - loader.start_s)
-    gone_s = (forward_s + between_s) * (1 - ratio)
+    making = _making_ratio(loader, primary)
+    gone_s = (forward_s + between_s) * (1 - ratio) + loader.wait_s * (1 - making)
     left_s = run.evaluation.total_s - gone_s
-    edit = set_arguments(run.source, loader.where, loader.class_name, batch_size=str(large))
+    shared = loader.where == primary.where  # one function makes both: its line says nothing of this one's batches
+    argument = loader.batch_size is not None and not shared
+    edit = set_arguments(run.source, loader.where, loader.class_name, batch_size=str(large)) if argument else ""
+    given = f"batch_size={large}" if loader.batch_size is not None else f"a batch sampler of batches of {large}"
     return Diagnosis(
         summary=(
             f"Evaluation takes {run.evaluation.total_s / loop_s:.0%} of loop time in batches of {small}. A sample's "
             f"forward pass takes {now_ms:.3g} ms there and {then_ms:.3g} ms in training's batches of {large}."
         ),
-        where=place(loader.where, evaluating.where),
-        fix=Fix(text=f"Give the evaluation loader batch_size={large}: training shows that it fits.", diff=edit),
+        where=place(evaluating.where, loader.where) if shared else place(loader.where, evaluating.where),
+        fix=Fix(text=f"Give the evaluation loader {given}: training shows that it fits.", diff=edit),
         changes=[
             Scale("evaluation", "off_step", forward_s, Factor(ratio * WITHOUT_GRAPH, ratio, (1 + ratio) / 2)),
             Scale("evaluation", "off_step", between_s, Factor(min(ratio, small / large), ratio, 1.0)),
+            Scale("evaluation", "off_step", loader.wait_s, Factor(making, making, 1.0)),
         ],
         evidence={
             "batch size in evaluation": small,
@@ -111,6 +118,15 @@ def _diagnose(
         },
         covers=_calls(run, evaluating) if left_s < SMALL_SHARE * (loop_s - gone_s) else (),
     )
+
+
+def _making_ratio(loader: LoaderFacts, primary: LoaderFacts) -> float:
+    """What a sample's part of asking for a batch comes to in training's batches; 1.0 where they are not made alike."""
+    alike = (loader.dataset_name, loader.collate_name) == (primary.dataset_name, primary.collate_name)
+    if not alike or loader.num_workers or primary.num_workers or not loader.wait_s or not primary.batches:
+        return 1.0
+    here = loader.wait_s / loader.batches / (loader.samples or 1)
+    return min(1.0, primary.wait_s / primary.batches / (primary.samples or 1) / here)
 
 
 def _same_model(run: Any) -> tuple[SpanFacts, SpanFacts] | None:
@@ -128,9 +144,9 @@ def _same_model(run: Any) -> tuple[SpanFacts, SpanFacts] | None:
 
 def _calls(run: Any, evaluating: SpanFacts) -> list[Site]:
     """Where the loop calls the evaluation: once it is quick, nothing is to be said about how often it is called."""
-    turn = turn_of(run.source, evaluating.where)
+    turn = loop_call_of(run, evaluating.where)
     return [turn.site] if turn is not None else []
 
 
 def _sample_bytes(loader: LoaderFacts) -> float:
-    return (loader.making.batch_bytes or 0.0) / (loader.batch_size or 1)
+    return (loader.making.batch_bytes or 0.0) / (loader.samples or 1)

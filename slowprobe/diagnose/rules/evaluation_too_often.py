@@ -25,6 +25,7 @@ from slowprobe.diagnose.edits import place
 from slowprobe.diagnose.finding import Fix
 from slowprobe.diagnose.hot_lines import editable
 from slowprobe.diagnose.rule import Answer, Diagnosis, NotApplicable, NotChecked, Passed, Rule
+from slowprobe.diagnose.rules._evaluation_call import loop_call
 from slowprobe.diagnose.turns import rarer, turn_of
 from slowprobe.run.record import Site
 from slowprobe.timeline.loop_changes import Factor, Scale
@@ -37,7 +38,7 @@ SHORTER = 2.0  # an interval this much longer or shorter is as good an answer: t
 RULE = Rule(
     title="Evaluation takes much of the loop's time",
     bottleneck="evaluation",
-    needs=("evaluation", "backwards", "partition", "loaders", "source", "steps"),
+    needs=("evaluation", "evaluation_stacks", "backwards", "partition", "loaders", "source", "steps"),
 )
 
 
@@ -56,7 +57,7 @@ def check(run: Any) -> Answer:
     training_s = (loop_s - evaluation.total_s) / max(run.steps.count, 1) * evaluation.steps_between
     needed = evaluation.mean_s / training_s * (1 - TARGET_SHARE) / TARGET_SHARE if training_s > 0 else 0.0
     times = max(2, math.ceil(needed))
-    called, call, known = _places(run)
+    called, call, edited = _places(run)
     return Diagnosis(
         summary=(
             f"{evaluation.count} evaluations of {evaluation.mean_s:.2f} s, one every {evaluation.steps_between:.0f} "
@@ -65,7 +66,7 @@ def check(run: Any) -> Answer:
         where=place(call, called) if call != called else place(called),
         fix=Fix(
             text=f"Evaluate {times} times less often, or on a fixed part of the data.{_about_loader(run)}",
-            diff=rarer(run.source, editable(run, [called]), times) if known else "",
+            diff=rarer(run.source, editable(run, [edited]), times) if edited else "",
         ),
         changes=[Scale("evaluation", "off_step", evaluation.total_s, _remaining(evaluation.count, times))],
         evidence={
@@ -91,21 +92,25 @@ def _builds_graphs(run: Any) -> bool:
     return any(facts.attrs.get("grad") and facts.attrs.get("trainable", 1) != 0 for facts in run.evaluation.forwards)
 
 
-def _places(run: Any) -> tuple[Site | None, Site | None, bool]:
-    """Where the evaluation calls the model (or makes its loader), where the loop calls it, and whether that is known.
+def _places(run: Any) -> tuple[Site | None, Site | None, Site | None]:
+    """Where the evaluation calls the model (or makes its loader), where the loop calls it, and what to make rarer.
 
-    A model that generates calls itself in a loop of its own, which is nobody's training loop: of all places, one that a
-    training loop leads to is best, then one under a condition on a step counter.
+    The last is None where the source does not say it. A stack sample in an evaluation shows the call. Without one: a
+    model that generates calls itself in a loop of its own, nobody's training loop, so of all places one that a training
+    loop leads to is best, then one under a condition on a step counter.
     """
+    seen = loop_call(run)
     sites = [facts.where for facts in run.evaluation.forwards if facts.where is not None]
     sites += [loader.where for loader in run.loaders if loader.role == "evaluation" and loader.where is not None]
+    if seen is not None:
+        return (sites[0] if sites else seen.site), seen.site, seen.site
     turns = [(site, turn) for site in sites if (turn := turn_of(run.source, site)) is not None]
     for known in (lambda turn: turn.trains, lambda turn: turn.guard is not None, lambda turn: turn.called):
         for site, turn in turns:
             if known(turn):
-                return site, turn.site if turn.called else site, True
+                return site, turn.site if turn.called else site, site
     called = sites[0] if sites else None
-    return called, called, False
+    return called, called, None
 
 
 def _about_loader(run: Any) -> str:

@@ -1,20 +1,21 @@
 """A list is turned into a tensor value by value.
 
-What it is: torch.tensor, torch.as_tensor or a tensor constructor is given a list of arrays, or of lists, in the dataset
-or in the collate function.
+What it is: torch.tensor, torch.as_tensor or a tensor constructor is given a list of arrays, or of lists, in the
+dataset, in the collate function or in the step itself.
 
 Why it is slow: for a list torch asks Python for every single value, some 5 million a second; for arrays that are
 stacked first it copies memory, hundreds of times as fast. torch warns of it once ("Creating a tensor from a list of
 numpy.ndarrays is extremely slow").
 
 How it is seen: stack samples on a line with such a call, whose own (C) code takes more time than 1 s for each 150 MB of
-the batch: a copy is never that slow. In the dataset the source must also say that it is a list. The fix is replayed:
-the same batches without most of that time.
+the batch: a copy is never that slow. In the dataset the source must also say that it is a list. In the step the
+annotated one tells how large the line's tensors are; where it does not, the source must say that it is a list. The fix
+is replayed: the same batches without most of that time.
 
-Saving: in collate, arrays of the recorded shapes are stacked and converted after the run; twice what that takes is
-expected to remain (1.3 to 4 times). In the dataset, or where it was not tried, what remains of the line's time,
-measured on torch 2.13 for arrays of 16 to 30,000 values: 0.00 to 0.17 with from_numpy(np.stack(arrays)), 0.07 to 0.19
-for lists of Python numbers. Expected 0.05, from 0.0 to 0.2.
+Saving: in collate and in the step, arrays of the recorded shapes are stacked and converted after the run; twice what
+that takes is expected to remain (1.3 to 4 times). In the dataset, or where it was not tried, what remains of the line's
+time, measured on torch 2.13 for arrays of 16 to 30,000 values: 0.00 to 0.17 with from_numpy(np.stack(arrays)), 0.07 to
+0.19 for lists of Python numbers. Expected 0.05, from 0.0 to 0.2.
 
 Stays quiet when: the call gets an array or tensors (a copy), something else on the line takes the time, the loop does
 not wait for it, or the replay saves less than 3 % of loop time. The line is then not named by collate-heavy and
@@ -36,23 +37,32 @@ from slowprobe.diagnose.hot_lines import shares
 from slowprobe.diagnose.rule import Answer, Diagnosis, NotApplicable, NotChecked, Passed, Rule
 from slowprobe.diagnose.rules._batch_cost import COVERING, candidates, saved_share
 from slowprobe.diagnose.rules._list_conversion import Conversion, conversions, stacked
+from slowprobe.diagnose.rules._step_conversion import NEEDS, StepConversion, step_conversions
 from slowprobe.run.record import Site
 from slowprobe.timeline.loaders import LoaderFacts
 
 MIN_SAVING = 0.03  # of loop time, as for collating at large
+ADVICE = (
+    "Stack the arrays once and convert once, without copying: torch.from_numpy(np.stack(items)). NumPy keeps the "
+    "arrays' type (float64 for Python's floats): add .float() where float32 is meant."
+)
 
 RULE = Rule(
     title="A list is turned into a tensor value by value",
     bottleneck="input",
-    needs=("loaders", "lines", "worker_lines", "partition", "replay", "source", "cores", "costs"),
+    needs=(*NEEDS, "loaders", "worker_lines", "partition", "replay", "source", "cores", "costs"),
+    closer_than=("python-bound",),
     before=COVERING,
 )
 
 
 def check(run: Any) -> Answer:
     """Find conversions of lists that the loop waits for."""
+    in_step = [each for each in step_conversions(run) if saved_share(run, each.change(run)) >= MIN_SAVING]
+    if in_step:
+        return _in_step(run, in_step)
     if not run.loaders:
-        return NotApplicable("there is no DataLoader")
+        return NotApplicable("there is no DataLoader, and no line of the step converts a list for a time that counts")
     seen = candidates(run)
     if not seen:
         return NotChecked("how batches are made was not recorded")
@@ -84,10 +94,7 @@ def _diagnose(run: Any, loader: LoaderFacts, lines: list[Conversion]) -> Diagnos
         ),
         where=shares({Site(c.line.file, c.line.line, c.line.function): c.line.seconds for c in lines}),
         fix=Fix(
-            text=(
-                "Stack the arrays once and convert once, without copying: torch.from_numpy(np.stack(items)). NumPy "
-                "keeps the arrays' type (float64 for Python's floats): add .float() where float32 is meant."
-            ),
+            text=ADVICE,
             diff=_edit(run, site, top.line.bucket),
         ),
         changes=[change],
@@ -100,6 +107,30 @@ def _diagnose(run: Any, loader: LoaderFacts, lines: list[Conversion]) -> Diagnos
             "samples": sum(each.line.samples for each in lines),
             "in": top.line.bucket,
             "num_workers": loader.num_workers,
+        },
+    )
+
+
+def _in_step(run: Any, found: list[StepConversion]) -> Diagnosis:
+    top, seconds = found[0], sum(each.seconds for each in found)
+    site = top.line.site
+    share, text = seconds / run.partition.loop_s, run.source.line(site.file, site.line)
+    tried = all(each.tried_ms(run) is not None for each in found)
+    return Diagnosis(
+        summary=(
+            f"{top.line.function} converts a list value by value: {seconds / run.steps.count * 1000:.1f} ms of a step "
+            f"({share:.0%} of loop time): {text}."
+        ),
+        where=shares({each.line.site: each.seconds for each in found}),
+        fix=Fix(text=ADVICE, diff=_edit(run, site, top.line.bucket)),
+        changes=[each.change(run) for each in found],
+        basis="calibrated replay" if tried else "stated range",
+        bottleneck="host" if run.loaders else "input",
+        evidence={
+            "conversion, ms a step": round(seconds / run.steps.count * 1000, 3),
+            "share of loop time": round(share, 4),
+            "tensors it makes in a step, MB": round(sum(made.size for each in found for made in each.made) / 1e6, 3),
+            "samples": sum(each.line.samples for each in found),
         },
     )
 
@@ -119,7 +150,8 @@ def _edit(run: Any, site: Site, bucket: str) -> str:
         whole, argument = ast.get_source_segment(text, node), ast.get_source_segment(text, node.args[0])
         if whole is None or argument is None:
             return ""
-        named = isinstance(node.args[0], ast.Name) and bucket == "fetch"  # an item's values, or rows: both will do
+        in_collate = bucket == "collate"
+        named = isinstance(node.args[0], ast.Name) and not in_collate  # values, or rows: np.asarray takes both
         is_flat = named or isinstance(node.args[0], ast.Call)
         array = argument.removesuffix(".tolist()") if is_flat else f"np.stack({argument})"
         array = f"np.asarray({array})" if is_flat and array == argument else array

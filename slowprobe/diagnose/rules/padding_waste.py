@@ -6,10 +6,10 @@ each batch is padding.
 Why it is slow: the model computes on every column of a batch, padded or not, and attention on every pair of columns;
 masks take padding out of the result, not out of the work.
 
-How it is seen: the tensors of a few batches, as they arrive. Of integers: runs of one value at one end of the rows,
-that occurs nowhere else; of samples or features: zeros that end a row of 32 positions or more. The annotated step tells
-which part of the model's operator time is work on tensors with a batch's rows and columns. The fix is replayed on that
-part of forward and backward.
+How it is seen: the tensors of a few batches, as they arrive, or, where there is no loader, as the model is given them.
+Of integers: runs of one value at one end of the rows, that occurs nowhere else; of samples or features: zeros that end
+a row of 32 positions or more. The annotated step tells which part of the model's operator time is work on tensors with
+a batch's rows and columns. The fix is replayed on that part of forward and backward.
 
 Saving: by the lengths that were seen. Expected is what grouping rows of like length leaves (padding to the longest row
 of each batch, where that is nearly as good), at best no padding at all, at worst half of that is gained: groups are
@@ -33,7 +33,7 @@ from typing import Any
 from slowprobe.diagnose.edits import diff, place
 from slowprobe.diagnose.finding import Fix
 from slowprobe.diagnose.rule import Answer, Diagnosis, NotApplicable, NotChecked, Passed, Rule
-from slowprobe.timeline.loaders import LoaderFacts
+from slowprobe.run.record import Site
 from slowprobe.timeline.loop_changes import Factor, Scale
 from slowprobe.timeline.padding import PaddingFacts, share_of_shapes
 from slowprobe.timeline.tried_edits import columns_left
@@ -48,16 +48,16 @@ _BUCKETS = ("forward", "backward")
 RULE = Rule(
     title="The model works on padding",
     bottleneck="compute",
-    needs=("steps", "loaders", "padding", "annotated_ops", "partition", "source", "costs"),
+    needs=("steps", "loaders", "padding", "padded_inputs", "annotated_ops", "partition", "source", "costs"),
 )
 
 
 def check(run: Any) -> Answer:
     """Compare the lengths of rows with the columns of the batches they come in."""
     seen = [(loader, run.padding[loader.id]) for loader in run.loaders if loader.primary and loader.id in run.padding]
-    if not seen:
+    where, facts = (seen[0][0].where, seen[0][1]) if seen else (run.padded_inputs or (None, None))
+    if facts is None:
         return NotApplicable("the batches hold no padded sequences")
-    loader, facts = seen[0]
     waste = 1 - facts.packed
     if waste < MIN_WASTE:
         return Passed(f"{waste:.0%} of the batches' columns are padding")
@@ -67,10 +67,10 @@ def check(run: Any) -> Answer:
     share = share_of_shapes(tree, facts.shapes)
     if share is None:
         return NotChecked("operators were recorded without shapes")
-    return _diagnose(run, loader, facts, share)
+    return _diagnose(run, where, bool(seen), facts, share)
 
 
-def _diagnose(run: Any, loader: LoaderFacts, facts: PaddingFacts, share: float) -> Diagnosis:
+def _diagnose(run: Any, where: Site | None, has_loader: bool, facts: PaddingFacts, share: float) -> Diagnosis:
     gain = 1 - facts.by_length
     alone = 1 - facts.to_longest >= ENOUGH * gain
     expected = facts.to_longest if alone else facts.by_length
@@ -86,8 +86,8 @@ def _diagnose(run: Any, loader: LoaderFacts, facts: PaddingFacts, share: float) 
             f"{1 - facts.packed:.0%} of what the model works on is padding. {share:.0%} of its operator time is work "
             "on tensors of that shape."
         ),
-        where=place(loader.where),
-        fix=Fix(text=_advice(facts, alone), diff=_edit(alone)),
+        where=place(where),
+        fix=Fix(text=_advice(facts, alone, has_loader), diff=_edit(alone, has_loader)),
         changes=[Scale(bucket, "step", spent, left) for bucket, spent in seconds.items() if spent > 0],
         basis="stated range" if tried is None else "calibrated replay",
         evidence={
@@ -104,10 +104,11 @@ def _diagnose(run: Any, loader: LoaderFacts, facts: PaddingFacts, share: float) 
     )
 
 
-def _advice(facts: PaddingFacts, alone: bool) -> str:
+def _advice(facts: PaddingFacts, alone: bool, has_loader: bool) -> str:
     if alone:
+        place_of_it = "in collate_fn" if has_loader else "where the batch is made"
         return (
-            f"Pad in collate_fn, to the longest row of the batch, not to {facts.width:.0f}: that leaves "
+            f"Pad {place_of_it}, to the longest row of the batch, not to {facts.width:.0f}: that leaves "
             f"{facts.to_longest:.0%} of the columns."
         )
     return (
@@ -117,7 +118,9 @@ def _advice(facts: PaddingFacts, alone: bool) -> str:
     )
 
 
-def _edit(alone: bool) -> str:
-    padded = "ids = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=pad)  # in collate_fn"
-    grouped = "batch_sampler = ...  # rows sorted by length within shuffled groups of some 50 batches"
+def _edit(alone: bool, has_loader: bool) -> str:
+    comment = "in collate_fn" if has_loader else "where the batch is made"
+    padded = f"ids = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=pad)  # {comment}"
+    sorted_rows = "rows sorted by length within shuffled groups of some 50 batches"
+    grouped = f"batch_sampler = ...  # {sorted_rows}" if has_loader else f"order = ...  # {sorted_rows}"
     return diff([], [padded] if alone else [grouped, padded])
