@@ -29,8 +29,9 @@ NEVER_CALLED_BY_NAME = ("forward", "__getitem__", "__iter__", "__next__", "__ent
 def edit_site(source: SourceText, site: Site, *, droppable: bool = False) -> Site:
     """The call in the code that trains (the body of its loop, or a function with the backward pass) that leads to it.
 
-    The line itself where it is in such code already, or no caller is found. droppable: the call is to run less often,
-    so its result must not be used; else the last call before that, or the line.
+    The line itself where it is in such code already, or no caller is found. droppable: the call is to run less often.
+    Then its result must not be used, and the function must not decide by itself when it does the work (``if step %
+    every: return``): else the edit is in that function.
     """
     return _climb(source, site, MAX_CALLERS, droppable) or site
 
@@ -55,6 +56,8 @@ def _climb(source: SourceText, site: Site, callers: int, droppable: bool) -> Sit
     if any(isinstance(node, Loop) and trains(node) for node in inside) or (scope is not None and trains(scope)):
         return site
     if scope is None or not callers or scope.name in NEVER_CALLED_BY_NAME:
+        return None
+    if droppable and _decides(scope, inside):
         return None
     owner = next((node for node in reversed(around) if isinstance(node, ast.ClassDef)), None)
     owner = owner if owner is not None and scope in owner.body else None
@@ -98,6 +101,14 @@ def _is_only_one(source: SourceText, name: str) -> bool:
 def _named(source: SourceText, file: str, line: int) -> Site:
     function = source.function_around(file, line)
     return Site(file, line, function.name if function is not None else "<module>")
+
+
+def _decides(scope: Function, inside: Sequence[ast.stmt]) -> bool:
+    """Whether a function does the work of `inside` on a condition: an ``if`` around it, or a return before it."""
+    first = inside[0].lineno if inside else scope.lineno
+    conditions = [node for node in scope.body if isinstance(node, ast.If) and end_of(node) < first]
+    returns = (isinstance(node, ast.Return) for each in conditions for node in ast.walk(each))
+    return any(isinstance(node, ast.If) for node in inside) or any(returns)
 
 
 def _is_used(tree: ast.Module, call: ast.Call) -> bool:
