@@ -20,6 +20,7 @@ from slowprobe.diagnose.loop_syntax import (
     statements_around,
     trains_in,
 )
+from slowprobe.diagnose.observing import changes_tensors
 from slowprobe.run.record import Site
 from slowprobe.timeline.sources import SourceText
 
@@ -30,8 +31,8 @@ def edit_site(source: SourceText, site: Site, *, droppable: bool = False) -> Sit
     """The call in the code that trains (the body of its loop, or a function with the backward pass) that leads to it.
 
     The line itself where it is in such code already, or no caller is found. droppable: the call is to run less often.
-    Then its result must not be used, and the function must not decide by itself when it does the work (``if step %
-    every: return``): else the edit is in that function.
+    Then its result must not be used, and the function must neither change what is trained nor decide by itself when it
+    does the work (``if step % every: return``): else the edit is in that function.
     """
     return _climb(source, site, MAX_CALLERS, droppable) or site
 
@@ -57,7 +58,7 @@ def _climb(source: SourceText, site: Site, callers: int, droppable: bool) -> Sit
         return site
     if scope is None or not callers or scope.name in NEVER_CALLED_BY_NAME:
         return None
-    if droppable and _decides(scope, inside):
+    if droppable and (_decides(scope, inside) or changes_tensors(source, site.file, site.line)):
         return None
     owner = next((node for node in reversed(around) if isinstance(node, ast.ClassDef)), None)
     owner = owner if owner is not None and scope in owner.body else None
