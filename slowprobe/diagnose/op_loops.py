@@ -224,9 +224,10 @@ def _sampled_s(run: Any, line: SourceOps, head: int, called: tuple[int, int] | N
 def _most_s(run: Any, samples: int) -> float:
     """The most seconds that so few samples allow, by three standard deviations; no bound where there are hardly any.
 
-    The few recorded steps may hold what happens in one step of many (a rollout, an episode's end).
+    Of forward passes and Python, where a loop's own time is. The few recorded steps may hold what happens in one
+    step of many (a rollout, an episode's end).
     """
-    in_steps = [line for line in sampled_lines(run) if line.scope == "step"]
+    in_steps = [line for line in sampled_lines(run) if line.scope == "step" and line.bucket in ("forward", "python")]
     number = sum(line.samples for line in in_steps)
     if number < MIN_SAMPLES_OF_ALL:
         return math.inf

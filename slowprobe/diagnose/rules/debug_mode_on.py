@@ -7,8 +7,8 @@ Why it is slow: anomaly detection records a Python traceback for every operator 
 functions run Python code for every line.
 
 How it is seen: the switches themselves, read while the loop runs; the line named is the block around the steps, or the
-switch that stays on. For anomaly detection the extra cost of one autograd
-node is measured after the run and multiplied by the nodes of a step in the profiler window.
+switch that stays on. For anomaly detection the extra cost of one autograd node is measured after the run and multiplied
+by the nodes of a step in the profiler window.
 
 Stays quiet when: nothing of the kind is on. Environment variables alone are named but given no saving on a CPU.
 

@@ -9,9 +9,9 @@ backward, whatever the size of its tensors. Hundreds of starts outweigh the work
 How it is seen: the profiler window gives every operator with the source line that launched it. Lines whose operators
 repeat within a step are grouped by the loop around them, loops inside one another together. The first line named is the
 dearest of the loop's lines, not its head. Where the window happens to hold what few steps do (a rollout), stack samples
-of the run bound its share. The window slows small operators down; the excess over an
-unprofiled step is taken out. What would remain is a part of each operator's work beyond its fixed cost (the smaller its
-tensors, the less), and one start for each distinct operator (Hockney's start-up model).
+of the run bound its share. The window slows small operators down; the excess over an unprofiled step is taken out. What
+would remain is a part of each operator's work beyond its fixed cost (the smaller its tensors, the less), and one start
+for each distinct operator (Hockney's start-up model).
 
 Stays quiet when: operators on the lines are mostly work (large tensors), they repeat fewer than 20 times a step, or the
 loop takes less than 5 % of the step. Loops over parameters belong to python-param-loops. A loop inside a library or a
