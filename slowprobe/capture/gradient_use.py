@@ -161,10 +161,12 @@ class GradientWatch:
         record.names = list(names)
         counted: dict[tuple[str, str], list[int]] = {}
         for model in self._models():
+            whole = all(id(param) in reasons for param in model.parameters() if param.requires_grad)
             for name, param in model.named_parameters():
                 reason = reasons.pop(id(param), None)
                 if reason is not None:
-                    row = counted.setdefault((_module(model, name), reason), [0, 0])
+                    module = type(model).__name__ if whole else _module(model, name)
+                    row = counted.setdefault((module, reason), [0, 0])
                     row[0] += 1
                     row[1] += param.numel()
         record.wasted = [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections import defaultdict
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from slowprobe.run.record import Site
 from slowprobe.timeline.op_lines import SourceOps
 
 MIN_SAMPLES = 30  # of a loop; from fewer, its share is known to a fifth at best, and operator times are better
+MIN_SAMPLES_OF_ALL = 100  # in the steps; then a line without a sample takes less than 3 % of them
 MIN_REPEATS = 20  # of one operator from one line within a step; layers of a model written out rarely reach it
 MAX_EXCESS_MS = 0.004  # the profiler's cost of a launch and the operators inside it, with torch 2.13
 _NOT_LAUNCHED_HERE = ("optimizer", "autograd")  # inside optimizer.step() and backward(); other rules look there
@@ -61,8 +63,29 @@ def op_loops(run: Any) -> list[OpLoop]:
             continue  # a model with many layers, called once
         groups[line.file, around[0] if around else -line.line].append(line)
     slowed = _window_excess(run)
-    found = [_loop(run, key[1], members, slowed, called.get(key)) for key, members in groups.items()]
+    nested = _outermost(run, groups, set(called))
+    found = [_loop(run, key[1], members, slowed, called.get(key)) for key, members in nested.items()]
     return sorted(found, key=lambda loop: -loop.share)
+
+
+def _outermost(
+    run: Any, groups: dict[tuple[str, int], list[SourceOps]], called: set[tuple[str, int]]
+) -> dict[tuple[str, int], list[SourceOps]]:
+    """The groups with loops inside one another taken together: the outer one's time has the inner one's in it."""
+    spans = {
+        key: around
+        for key in groups
+        if key[1] > 0 and key not in called and (around := run.source.loop_around(*key)) is not None
+    }
+    merged: dict[tuple[str, int], list[SourceOps]] = defaultdict(list)
+    for key, lines in groups.items():
+        outer = [
+            other
+            for other, (first, last) in spans.items()
+            if key in spans and other[0] == key[0] and first <= key[1] <= last
+        ]
+        merged[min(outer, key=lambda other: other[1]) if outer else key] += lines
+    return merged
 
 
 def in_libraries(run: Any) -> str:
@@ -152,10 +175,12 @@ def _loop(
         left += floor
         left_forward += floor * (1 - behind)
     ranked = sorted(lines, key=lambda line: -times[line.file, line.line])
-    sampled = _sampled_s(run, ranked[0], head, called)
-    if sampled:  # the loop's head and its lines without operators cost, too, and samples are free of the profiler
+    sampled, samples = _sampled_s(run, ranked[0], head, called)
+    if samples >= MIN_SAMPLES:  # the loop's head and its lines without operators cost, too; and no profiler slows them
         forward = max(sum(sampled.values()) / count, left_forward)
     else:
+        most = min(1.0, _most_s(run, samples) / count / forward) if forward else 1.0
+        forward, backward, left = forward * most, backward * most, left * most
         sampled = _placed(run, forward * count)
     total = forward + backward
     step_ms = run.steps.mean_ms()
@@ -183,14 +208,27 @@ def _placed(run: Any, seconds: float) -> dict[str, float]:
     return {"forward": inside, "python": seconds - inside}
 
 
-def _sampled_s(run: Any, line: SourceOps, head: int, called: tuple[int, int] | None) -> dict[str, float]:
-    """Seconds of all lines of the loop, or of the function it calls, by bucket; empty where samples are too few."""
-    around = called or run.source.loop_around(line.file, line.line) if head > 0 else None
+def _sampled_s(run: Any, line: SourceOps, head: int, called: tuple[int, int] | None) -> tuple[dict[str, float], int]:
+    """Seconds of all lines of the loop, or of the function it calls, by bucket; and the number of samples."""
+    around = called or run.source.loop_around(line.file, head) if head > 0 else None
     first, last = around or (line.line, line.line)
     seconds: dict[str, float] = defaultdict(float)
     samples = 0
-    for sampled in run.lines:
+    for sampled in sampled_lines(run):
         if sampled.file == line.file and first <= sampled.line <= last and sampled.scope == "step":
             seconds[sampled.bucket] += sampled.seconds
             samples += sampled.samples
-    return dict(seconds) if samples >= MIN_SAMPLES else {}
+    return dict(seconds), samples
+
+
+def _most_s(run: Any, samples: int) -> float:
+    """The most seconds that so few samples allow, by three standard deviations; no bound where there are hardly any.
+
+    Of forward passes and Python, where a loop's own time is. The few recorded steps may hold what happens in one
+    step of many (a rollout, an episode's end).
+    """
+    in_steps = [line for line in sampled_lines(run) if line.scope == "step" and line.bucket in ("forward", "python")]
+    number = sum(line.samples for line in in_steps)
+    if number < MIN_SAMPLES_OF_ALL:
+        return math.inf
+    return (samples + 3 * math.sqrt(samples) + 3) * sum(line.seconds for line in in_steps) / number

@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import ast
-import re
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
 from slowprobe.diagnose.edits import called_name, diff, wrap_statement
+from slowprobe.diagnose.loop_syntax import (
+    MAX_CALLERS,
+    Loop,
+    calls_of,
+    end_of,
+    innermost_function,
+    parsed,
+    statements_around,
+    trains_in,
+)
 from slowprobe.run.record import Site
 from slowprobe.timeline.sources import SourceText
 
-Loop = ast.For | ast.AsyncFor | ast.While
-MAX_CALLERS = 3  # from a helper up to the loop
 MAX_LINES = 12  # a diff that shows more is no longer read
-_TRAINS = re.compile(r"\.backward\(|(?<!\benv)(?<!\benvs)\.step\(")  # env.step() is a simulator's
 
 
 @dataclass(frozen=True)
@@ -53,12 +59,12 @@ def turn_of(source: SourceText, site: Site | None) -> Turn | None:
 
 @lru_cache(maxsize=4096)
 def _turn_at(file: str, text: str, line: int) -> Turn | None:
-    tree, trains = _parse(text), _trains_in(text)
+    tree, trains = parsed(text), trains_in(text)
     called, other = False, None
     guard: ast.If | None = None
     for _ in range(MAX_CALLERS):
-        around = _around(tree, line)
-        scope = _innermost_function(around)
+        around = statements_around(tree, line)
+        scope = innermost_function(around)
         body = around[around.index(scope) + 1 :] if scope is not None else around
         loops = [node for node in body if isinstance(node, Loop)]
         loop = next((node for node in reversed(loops) if trains(node)), None)
@@ -73,12 +79,12 @@ def _turn_at(file: str, text: str, line: int) -> Turn | None:
             other = other or turn
         if scope is None or trains(scope):
             break
-        caller = next((call for call in _calls(tree, scope.name) if not scope.lineno <= call <= _end(scope)), None)
+        caller = next((call for call in calls_of(tree, scope.name) if not scope.lineno <= call <= end_of(scope)), None)
         if caller is None:
             break
         line, called = caller, True
     if guard is not None and (other is None or other.guard is not guard):
-        holder = _innermost_function(_around(tree, guard.lineno))
+        holder = innermost_function(statements_around(tree, guard.lineno))
         return Turn(file, None, guard, guard, True, holder.name if holder else "<module>", trains=False)
     return other
 
@@ -89,56 +95,33 @@ def loop_that_calls(source: SourceText, file: str, line: int) -> tuple[tuple[int
     First and last lines of both. None where a loop that trains calls it: there it runs once a step.
     """
     text = "\n".join(source.lines(file))
-    tree, trains = _parse(text), _trains_in(text)
-    scope = _innermost_function(_around(tree, line))
+    tree, trains = parsed(text), trains_in(text)
+    scope = innermost_function(statements_around(tree, line))
     if scope is None:
         return None
-    for call in _calls(tree, scope.name, plain=True):
-        around = _around(tree, call)
-        holder = _innermost_function(around)
+    for call in calls_of(tree, scope.name, plain=True):
+        around = statements_around(tree, call)
+        holder = innermost_function(around)
         inside = around[around.index(holder) + 1 :] if holder is not None else around
         loops = [node for node in inside if isinstance(node, Loop)]
-        if loops and not scope.lineno <= call <= _end(scope):
+        if loops and not scope.lineno <= call <= end_of(scope):
             loop = loops[-1]
-            return None if trains(loop) else ((loop.lineno, _end(loop)), (scope.lineno, _end(scope)))
+            return None if trains(loop) else ((loop.lineno, end_of(loop)), (scope.lineno, end_of(scope)))
     return None
-
-
-class _Trains:
-    """Whether a statement trains: it, or a function of the same file that it calls, has a backward pass or a step."""
-
-    def __init__(self, lines: Sequence[str], tree: ast.Module) -> None:
-        self._lines = lines
-        functions = [node for node in ast.walk(tree) if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))]
-        self._names = {node.name for node in functions if self._says_so(node)}
-        for _ in range(MAX_CALLERS):
-            self._names |= {node.name for node in functions if self(node)}
-
-    def __call__(self, node: ast.stmt) -> bool:
-        called = {called_name(part) for part in ast.walk(node) if isinstance(part, ast.Call)}
-        return self._says_so(node) or bool(called & self._names)
-
-    def _says_so(self, node: ast.stmt) -> bool:
-        return any(_TRAINS.search(line) for line in self._lines[node.lineno - 1 : _end(node)])
-
-
-@lru_cache(maxsize=16)
-def _trains_in(text: str) -> _Trains:
-    return _Trains(text.splitlines(), _parse(text))
 
 
 def beside(source: SourceText, site: Site) -> list[tuple[int, int]]:
     """First and last lines of the statements in the same block as a line, itself included."""
-    tree = _parse("\n".join(source.lines(site.file)))
-    around = _around(tree, site.line)
+    tree = parsed("\n".join(source.lines(site.file)))
+    around = statements_around(tree, site.line)
     if not around:
         return [(site.line, site.line)]
     parent: ast.AST = around[-2] if len(around) > 1 else tree
     for name in ("body", "orelse", "finalbody"):
         block = getattr(parent, name, [])
         if isinstance(block, list) and around[-1] in block:
-            return [(node.lineno, _end(node)) for node in block]
-    return [(around[-1].lineno, _end(around[-1]))]
+            return [(node.lineno, end_of(node)) for node in block]
+    return [(around[-1].lineno, end_of(around[-1]))]
 
 
 def rarer(source: SourceText, sites: Sequence[Site | None], times: int) -> str:
@@ -169,7 +152,7 @@ def rarer(source: SourceText, sites: Sequence[Site | None], times: int) -> str:
 
 
 def _adjoin(source: SourceText, file: str, before: ast.stmt, after: ast.stmt) -> bool:
-    between = source.lines(file)[_end(before) : after.lineno - 1]
+    between = source.lines(file)[end_of(before) : after.lineno - 1]
     return before.col_offset == after.col_offset and all(not line.partition("#")[0].strip() for line in between)
 
 
@@ -227,38 +210,5 @@ def _is_one(node: ast.expr) -> bool:
     return isinstance(node, ast.Constant) and node.value == 1
 
 
-def _calls(tree: ast.Module, function: str, plain: bool = False) -> Iterator[int]:
-    """Lines that call a function of this name; plain: not as a method of some object, which may be another's."""
-    for node in ast.walk(tree):
-        if not isinstance(node, ast.Call) or called_name(node) != function:
-            continue
-        owner = node.func.value if isinstance(node.func, ast.Attribute) else None
-        if not plain or owner is None or (isinstance(owner, ast.Name) and owner.id == "self"):
-            yield node.lineno
-
-
-def _around(tree: ast.Module, line: int) -> list[ast.stmt]:
-    """The statements around a line, outermost first."""
-    found = [node for node in ast.walk(tree) if isinstance(node, ast.stmt) and node.lineno <= line <= _end(node)]
-    return sorted(found, key=lambda node: (node.lineno, -_end(node)))
-
-
-def _innermost_function(around: list[ast.stmt]) -> ast.FunctionDef | ast.AsyncFunctionDef | None:
-    functions = [node for node in around if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))]
-    return functions[-1] if functions else None
-
-
 def _lines(source: SourceText, file: str, node: ast.stmt) -> list[str]:
-    return textwrap.dedent("\n".join(source.lines(file)[node.lineno - 1 : _end(node)])).splitlines()
-
-
-def _end(node: ast.stmt) -> int:
-    return node.end_lineno or node.lineno
-
-
-@lru_cache(maxsize=16)
-def _parse(text: str) -> ast.Module:
-    try:
-        return ast.parse(text)
-    except (SyntaxError, ValueError, RecursionError):
-        return ast.Module(body=[], type_ignores=[])
+    return textwrap.dedent("\n".join(source.lines(file)[node.lineno - 1 : end_of(node)])).splitlines()

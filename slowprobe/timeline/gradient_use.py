@@ -16,6 +16,7 @@ NodeTimes = dict[str, list[list[float]]]
 PREFIX = "autograd::engine::evaluate_function: "
 _USEFUL, _PARTLY, _WASTED = 0, 1, 2
 _LEAF = "torch::autograd::AccumulateGrad"  # runs as soon as its gradient is there, out of order
+_NORMS = ("NativeLayerNorm", "NativeBatchNorm", "NativeGroupNorm", "CudnnBatchNorm")
 _PRODUCTS = ("Addmm", "Mm", "Linear", "Convolution", "MkldnnConvolution", "Bmm", "Baddbmm")
 """Their backward is two products of the same size, one for the weight's gradient and one for the input's."""
 
@@ -31,6 +32,8 @@ class WastedBackward:
     """``times``: of each node; ``counts``: all nodes taken as equal, for nothing was profiled."""
     by_subject: dict[int, float]
     """The expected share, of all passes, by the subject of the pass's line."""
+    passed_on: bool = False
+    """Whether a layer makes an unused gradient on the way to a used one: something below it learns."""
 
 
 def node_times(clean: Path) -> NodeTimes:
@@ -73,6 +76,11 @@ def wasted_backward(use: GradientUse, times: NodeTimes) -> WastedBackward:
         high=(sure + 0.6 * half + 0.5 * rest) / total,
         basis="times" if times else "counts",
         by_subject={subject: ms / total for subject, ms in by_subject.items()},
+        passed_on=any(
+            fate == _PARTLY and _is_layer(use.names[node])
+            for nodes, fates in zip(use.nodes, use.fates, strict=True)
+            for node, fate in zip(nodes, fates, strict=True)
+        ),
     )
 
 
@@ -95,4 +103,12 @@ def _time(times: NodeTimes, name: str, position: int, count: int) -> float:
 
 
 def _is_product(name: str) -> bool:
-    return name.partition("Backward")[0].rpartition("::")[2] in _PRODUCTS
+    return _operator(name) in _PRODUCTS
+
+
+def _is_layer(name: str) -> bool:
+    return _operator(name) in (*_PRODUCTS, *_NORMS)
+
+
+def _operator(name: str) -> str:
+    return name.partition("Backward")[0].rpartition("::")[2]

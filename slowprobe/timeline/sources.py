@@ -38,6 +38,11 @@ class SourceText:
         """The syntax tree of a file; an empty one where there is none."""
         return self._tree(file) or ast.Module(body=[], type_ignores=[])
 
+    @property
+    def files(self) -> list[str]:
+        """The recorded files."""
+        return sorted(self._texts)
+
     def line(self, file: str, line: int) -> str:
         """One line without its indentation; empty where unknown."""
         lines = self.lines(file)

@@ -17,12 +17,30 @@ STEPS = 50
 NODES = (op_stat("autograd::engine::evaluate_function: MulBackward0", 100.0),)
 
 
-def record(tmp_path, costs=None, **settings):
-    run = SyntheticRun(tmp_path, SOURCE)
+CHECKED_BEFORE = """\
+def check(net):
+    with torch.autograd.detect_anomaly(check_nan=True):
+        net(x).sum().backward()
+
+def step(x):
+    net(x).backward()
+    optimizer.step()
+
+def main():
+    torch.autograd.set_detect_anomaly(False)
+    {switch}
+    for x in data:
+        step(x)
+"""
+AROUND = CHECKED_BEFORE.replace("    {switch}\n    for", "    with torch.autograd.detect_anomaly():\n      for")
+
+
+def record(tmp_path, costs=None, source=SOURCE, backward=3, **settings):
+    run = SyntheticRun(tmp_path, source)
     run.settings(**settings)
     for _ in range(STEPS):
         run.forward(10.0, 3)
-        run.backward(10.0, 3)
+        run.backward(10.0, backward)
         run.optimizer(1.0, 4)
     return with_ops(run.evidence(), [], 21.0, ops=NODES, costs=costs or {})
 
@@ -47,3 +65,14 @@ def test_a_debug_variable_alone_is_named_but_not_blamed(tmp_path):
     verdict = ask(RULE, record(tmp_path, anomaly=False, debug_env=["TORCH_SHOW_CPP_STACKTRACES"]))
     assert verdict.status == "passed"
     assert "TORCH_SHOW_CPP_STACKTRACES" in verdict.outcome.reason
+
+
+@pytest.mark.parametrize("switch", ["torch.autograd.set_detect_anomaly(True)", "trainer = T(detect_anomaly=debug)"])
+def test_what_is_on_during_the_steps_is_named_and_not_a_check_before(tmp_path, switch):
+    source = CHECKED_BEFORE.format(switch=switch)
+    assert ask(RULE, record(tmp_path, source=source, backward=6, anomaly=True)).lines == [11]
+
+
+def test_a_block_around_the_call_that_trains_is_named(tmp_path):
+    source = AROUND.format(switch="")
+    assert ask(RULE, record(tmp_path, source=source, backward=6, anomaly=True)).lines == [11]

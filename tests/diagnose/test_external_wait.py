@@ -116,3 +116,30 @@ def test_without_samples_spans_are_still_seen(tmp_path):
     evidence = record(tmp_path, sleep_ms=5.0, lock_ms=4.0).evidence()
     evidence.recording.sampled.rows.clear()
     assert ask(RULE, evidence).lines == [3]
+
+
+IN_HELPER = """\
+def rules():
+    return urlopen(address)
+
+for step, batch in enumerate(loader):
+    weights = rules()
+    loss.backward()
+"""
+
+
+def test_what_is_to_be_handed_over_is_named_where_the_loop_calls_it(tmp_path):
+    run = SyntheticRun(tmp_path, IN_HELPER)
+    for _ in range(STEPS):
+        run.external(8.0, 2, "rules", api="urlopen")
+        run.train(4.0, 8.0, 1.0)
+    verdict = ask(RULE, run.evidence())
+    assert verdict.lines == [5, 2]
+
+
+def test_a_sleep_in_a_helper_is_taken_out_where_it_is(tmp_path):
+    run = SyntheticRun(tmp_path, IN_HELPER.replace("return urlopen(address)", "time.sleep(0.01)"))
+    for _ in range(STEPS):
+        run.sleep(8.0, 2, "rules")
+        run.train(4.0, 8.0, 1.0)
+    assert ask(RULE, run.evidence()).lines == [2]

@@ -109,7 +109,9 @@ def record_helper(tmp_path, called="report(step, loss)", helper=None, after="tot
 def test_a_helper_that_only_logs_is_changed_where_the_loop_calls_it(tmp_path):
     evidence = record_helper(tmp_path)
     verdict = ask(RULE, evidence)
-    assert verdict.lines == [6, 5]
+    assert verdict.lines == [evidence.source.find("    report(step").line, 6, 5], (
+        "the call in the loop is the line to edit"
+    )
     assert verdict.saved_s == pytest.approx(50 * 0.005 * 49 / 50, rel=0.01)
     assert verdict.diagnosis.fix.diff == ("-report(step, loss)\n+if step % 50 == 0:\n+    report(step, loss)")
     assert ask("cpu-metrics-in-step", evidence).status == "passed", "one cause, one finding"

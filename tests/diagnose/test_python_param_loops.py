@@ -23,13 +23,13 @@ STEPS, TENSORS = 50, 200
 COSTS = {"foreach.foreach_ms": 0.4, "foreach.loop_ms": 2.0, "foreach.tensors": float(TENSORS)}
 
 
-def record(tmp_path):
+def record(tmp_path, line=3):
     run = SyntheticRun(tmp_path, SOURCE)
     for _ in range(STEPS):
         run.forward(4.0, 6)
         run.backward(8.0, 6)
         run.optimizer(1.0, 7)
-        run.python(7.0, 3, "update")
+        run.python(7.0, line, "update")
     return run.evidence()
 
 
@@ -67,7 +67,7 @@ def test_no_loop_over_parameters_passes(tmp_path):
 
 def test_a_loop_over_something_else_is_left_to_tiny_op_loop(tmp_path):
     """Near miss: as many small operators, but over the rows of a batch."""
-    evidence = with_ops(record(tmp_path), loop(line=10), 20.0, costs=COSTS)
+    evidence = with_ops(record(tmp_path, line=10), loop(line=10), 20.0, costs=COSTS)
     assert ask(RULE, evidence).status == "passed"
     assert ask("tiny-op-loop", evidence).status == "found"
 

@@ -93,3 +93,43 @@ def test_pictures_of_an_evaluation_are_its_own(tmp_path):
                 run.forward(5.0, 2, "evaluate", training=False, grad=False)
                 run.log(20.0, 6, "evaluate", api="SummaryWriter.add_image")
     assert ask(RULE, run.evidence()).status == "not-applicable"
+
+
+OWN = """\
+class Writer:
+    def add_histogram(self, name, values):
+        counts, edges = np.histogram(values.detach().numpy(), bins=64)
+        self.file.write(json.dumps({"name": name, "counts": counts.tolist()}))
+
+def main():
+    for step, batch in enumerate(loader):
+        loss.backward()
+        optimizer.step()
+        for name, parameter in model.named_parameters():
+            {call}
+"""
+
+
+@pytest.mark.parametrize("call", ["writer.add_histogram(name, parameter)", "writer.add_curve(name, parameter)"])
+def test_a_writer_of_ones_own_is_known_by_the_name_of_its_method(tmp_path, call):
+    """Near miss: the same code under another name writes in each step, and is logging-every-step's."""
+    run = SyntheticRun(
+        tmp_path, OWN.replace("{call}", call).replace("def add_histogram", f"def {call[7:].split('(')[0]}")
+    )
+    loader = run.loader(None)
+    with run.epoch(loader):
+        for _ in range(STEPS):
+            run.batch(loader, 1.0)
+            run.train(4.0, 8.0, 1.0)
+            run.python(9.0, 3, call[7:].split("(")[0])
+            run.python(3.0, 4, call[7:].split("(")[0])
+    evidence = run.evidence()
+    mine, others = ("logging-every-step", RULE) if "curve" in call else (RULE, "logging-every-step")
+    verdict = ask(mine, evidence)
+    assert verdict.lines[0] == 11
+    assert ask(others, evidence).status != "found"
+    if mine == RULE:
+        assert verdict.lines == [11, 3, 4]
+        assert verdict.saved_s == pytest.approx(STEPS * 12e-3 * 0.99, rel=0.02)
+        assert ask("cpu-metrics-in-step", evidence).status != "found"
+        assert ask("external-wait", evidence).status == "passed"

@@ -17,8 +17,26 @@ RULE = "wasted-backward"
 STEPS = 50
 
 
-def record(tmp_path, wasted=(("Net.backbone", "unowned", 4, 4000),), times=True, backward_ms=8.0, use=True, **settings):
-    run = SyntheticRun(tmp_path, SOURCE)
+PART = """\
+class Net(nn.Module):
+    def forward(self, x):
+        soft = softmax(self.teacher(x))
+        return kl_div(self.student(x), soft)
+
+"""
+
+
+def record(
+    tmp_path,
+    wasted=(("Net.backbone", "unowned", 4, 4000),),
+    times=True,
+    backward_ms=8.0,
+    use=True,
+    source=SOURCE,
+    fates=(0, 2),
+    **settings,
+):
+    run = SyntheticRun(tmp_path, source)
     run.settings(**settings)
     for _ in range(STEPS):
         run.forward(4.0, 3)
@@ -34,7 +52,7 @@ def record(tmp_path, wasted=(("Net.backbone", "unowned", 4, 4000),), times=True,
             subjects=[number] if wasted else [],
             names=["AddmmBackward0"],
             nodes=[[0, 0]] if wasted else [],
-            fates=[[0, 2]] if wasted else [],
+            fates=[list(fates)] if wasted else [],
             wasted=list(wasted),
         )
     vars(evidence)["node_times"] = {"AddmmBackward0": [[2.0, 6.0]]} if times else {}
@@ -85,3 +103,17 @@ def test_without_an_optimizer_it_does_not_apply(tmp_path):
         run.forward(4.0, 3)
         run.backward(6.0, 4)
     assert ask(RULE, run.evidence()).status == "not-applicable"
+
+
+def test_a_part_that_nothing_below_learns_is_called_without_gradients(tmp_path):
+    verdict = ask(RULE, record(tmp_path, wasted=(("Net.teacher", "unowned", 4, 4000),), source=PART + SOURCE))
+    assert verdict.lines[0] == 3
+    assert "self.teacher under torch.no_grad()" in verdict.diagnosis.fix.text
+
+
+def test_a_part_on_the_way_to_what_learns_is_frozen_only(tmp_path):
+    """Near miss: a product makes its unused weight's gradient and hands a used one on."""
+    teacher = (("Net.teacher", "unowned", 4, 4000),)
+    verdict = ask(RULE, record(tmp_path, wasted=teacher, source=PART + SOURCE, fates=(0, 1)))
+    assert "no_grad" not in verdict.diagnosis.fix.text
+    assert verdict.lines[0] != 3

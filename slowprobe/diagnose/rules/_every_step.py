@@ -8,7 +8,7 @@ from typing import Any
 
 from slowprobe.diagnose.hot_lines import around_call, holds, may_wait_for_device, sampled_lines
 from slowprobe.diagnose.observing import changes_tensors, is_read_by_none_but, only_observes
-from slowprobe.diagnose.rules._media import is_media
+from slowprobe.diagnose.rules._media import is_media, media_lines
 from slowprobe.diagnose.turns import Turn, turn_of
 from slowprobe.run.record import Site
 from slowprobe.timeline.facts import SpanFacts
@@ -37,11 +37,15 @@ class EveryStepLog:
 def every_step_log(run: Any) -> EveryStepLog:
     """What logging does in each step of the run."""
     calls = [facts for facts in run.logs if _is_frequent(run, facts) and not is_media(run, facts)]
-    lines = [line for line in sampled_lines(run) if (line.scope, line.bucket) == ("step", "python")]
+    own_media = media_lines(run)
+    lines = [
+        line for line in sampled_lines(run) if (line.scope, line.bucket) == ("step", "python") and line not in own_media
+    ]
     syncs = SYNCS if may_wait_for_device(run) else ()
     written = _written(run, lines, calls, syncs)
     sites = [*(facts.where for facts in calls if facts.where is not None), *(line.site for line in written)]
     media = [turn_of(run.source, facts.where) for facts in run.logs if is_media(run, facts)]
+    media += [turn_of(run.source, line.site) for line in own_media]
     others = {turn.site for turn in media if turn is not None}  # tracker-media takes all that leads to them
     logging = [turn for site in dict.fromkeys(sites) if (turn := _observer(run, site)) and turn.site not in others]
     return EveryStepLog(calls, written, _computed(run, lines, logging, set(written), syncs))

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from slowprobe.diagnose.rules._every_step import every_step_log
+from slowprobe.diagnose.rules._media import media_lines
 from slowprobe.diagnose.rules._saving import lines_of_saves
 from slowprobe.timeline.hotspots import LineTime
 
 
 def spoken_for(run: Any) -> set[LineTime]:
-    """Lines around checkpoints, and those of what is logged at each step."""
-    return {*lines_of_saves(run), *every_step_log(run).lines}
+    """Lines around checkpoints, and those of what is logged at each step or sent as images and histograms."""
+    return {*lines_of_saves(run), *media_lines(run), *every_step_log(run).lines}

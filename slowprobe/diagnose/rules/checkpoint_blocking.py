@@ -24,6 +24,7 @@ import math
 from collections import defaultdict
 from typing import Any
 
+from slowprobe.diagnose.edit_site import edits_first
 from slowprobe.diagnose.finding import Fix
 from slowprobe.diagnose.hot_lines import editable, scale_lines, shares
 from slowprobe.diagnose.intervals import times_rarer
@@ -77,7 +78,7 @@ def check(run: Any) -> Answer:
             f"A checkpoint of {spent / count * 1000:.0f} ms is written {how_often}: {spent / loop_s:.0%} of loop time. "
             f"Every {interval} steps would cost at most {TARGET_SHARE:.1%}{risk}."
         ),
-        where=shares(seconds),
+        where=edits_first(run.source, shares(seconds), droppable=True),
         fix=Fix(
             text=(
                 f"Write a checkpoint every {interval} steps. If all of them are needed, write them in the background: "

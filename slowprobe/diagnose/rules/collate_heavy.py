@@ -8,7 +8,8 @@ Python for every value; default_collate walks every item of every leaf.
 
 How it is seen: the time of the collate calls against that of the dataset, in the training process or in the workers;
 the hottest lines of the user's collate function, from stack samples, and from their syntax how they put the batch
-together. The fix is replayed with the batch that much cheaper.
+together. The fix is replayed with the batch that much cheaper. Of a loop over elements the first line named is the one
+with most samples, not its head.
 
 Saving: a batch of the recorded shapes, stacked and padded in one piece after the run, takes so many milliseconds; twice
 as much is expected to remain (1.3 to 4 times) of an element loop, of lists and of padding item by item. Where that was

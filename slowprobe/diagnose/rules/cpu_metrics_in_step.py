@@ -44,6 +44,7 @@ from slowprobe.diagnose.hot_lines import (
 from slowprobe.diagnose.observing import changes_tensors, keeps_a_total, only_observes
 from slowprobe.diagnose.rule import Answer, Diagnosis, NotChecked, Passed, Rule
 from slowprobe.diagnose.rules._every_step import every_step_log
+from slowprobe.diagnose.rules._media import media_lines
 from slowprobe.diagnose.turns import Turn, rarer, turn_of
 from slowprobe.run.record import Site
 from slowprobe.timeline.hotspots import LineTime
@@ -79,7 +80,7 @@ def check(run: Any) -> Answer:
         return NotChecked("no stack samples between the parts of a step")
     syncs = SYNCS if may_wait_for_device(run) else ()
     logged = [facts.where for facts in run.logs if facts.where is not None]
-    of_logging = set(every_step_log(run).lines)
+    of_logging = {*every_step_log(run).lines, *media_lines(run)}
     lines = [line for line in lines if line not in of_logging]
     groups: dict[Site, dict[LineTime, None]] = defaultdict(dict)
     trained_with = 0.0

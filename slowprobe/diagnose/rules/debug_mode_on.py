@@ -6,8 +6,9 @@ or environment variables for debugging.
 Why it is slow: anomaly detection records a Python traceback for every operator and checks every gradient for NaN; trace
 functions run Python code for every line.
 
-How it is seen: the switches themselves, read while the loop runs. For anomaly detection the extra cost of one autograd
-node is measured after the run and multiplied by the nodes of a step in the profiler window.
+How it is seen: the switches themselves, read while the loop runs; the line named is the block around the steps, or the
+switch that stays on. For anomaly detection the extra cost of one autograd node is measured after the run and multiplied
+by the nodes of a step in the profiler window.
 
 Stays quiet when: nothing of the kind is on. Environment variables alone are named but given no saving on a CPU.
 
@@ -18,11 +19,14 @@ Sources: PyTorch Performance Tuning Guide (disable debugging APIs); torch.autogr
 
 from __future__ import annotations
 
+import ast
 from typing import Any
 
-from slowprobe.diagnose.edits import diff, place
+from slowprobe.diagnose.edits import called_name, diff, place
 from slowprobe.diagnose.finding import Fix
+from slowprobe.diagnose.loop_syntax import calls_of, end_of
 from slowprobe.diagnose.rule import Answer, Diagnosis, Passed, Rule
+from slowprobe.run.record import Site
 from slowprobe.timeline.loop_changes import Factor, Scale
 
 UNMEASURED = Factor(0.3, 0.5, 0.9)  # of forward and backward stays; 0.2 was measured on a tiny model, 0.9 on large ones
@@ -33,7 +37,7 @@ _NODE = "autograd::engine::evaluate_function"
 RULE = Rule(
     title="A debugging aid slows training down",
     bottleneck="host",
-    needs=("steps", "settings", "costs", "ops", "partition", "source"),
+    needs=("steps", "settings", "costs", "ops", "partition", "source", "backwards"),
 )
 
 
@@ -51,7 +55,7 @@ def check(run: Any) -> Answer:
 
 
 def _anomaly(run: Any) -> Diagnosis:
-    site = run.source.find("detect_anomaly")
+    site = _switched_on(run) or run.source.find("detect_anomaly")
     node_us = run.costs.get("anomaly.node_us")
     nodes = sum(op.count for op in run.ops.ops if op.name.startswith(_NODE))
     spent = {bucket: run.partition.bucket_s(bucket, "step") for bucket in ("forward", "backward")}
@@ -83,6 +87,55 @@ def _anomaly(run: Any) -> Diagnosis:
             "extra cost of a node, measured apart, µs": round(node_us, 1) if node_us else "not measured",
         },
     )
+
+
+def _switched_on(run: Any) -> Site | None:
+    """The line that has anomaly detection on during the steps: a block around them, or a switch that is never put back.
+
+    A block around something else (a check before training) is over by then.
+    """
+    backward = [facts.where for facts in run.backwards if facts.where is not None]
+    switches: list[Site] = []
+    for file in run.source.files:
+        tree = run.source.tree(file)
+        blocks = [node for node in ast.walk(tree) if isinstance(node, (ast.With, ast.AsyncWith))]
+        heads = {id(item.context_expr): node for node in blocks for item in node.items}
+        for node in ast.walk(tree):
+            if not isinstance(node, ast.Call) or not _switches_on(node):
+                continue
+            block = heads.get(id(node))
+            if block is not None and any(_leads_to(run, file, block, site) for site in backward):
+                return Site(file, node.lineno, "")
+            if block is None and called_name(node) != "detect_anomaly":
+                switches.append(Site(file, node.lineno, ""))
+    return switches[0] if switches else None
+
+
+def _switches_on(call: ast.Call) -> bool:
+    """``set_detect_anomaly(True)``, ``detect_anomaly()``, ``Trainer(detect_anomaly=True)``."""
+    if called_name(call) == "detect_anomaly":
+        return True
+    given = [word.value for word in call.keywords if word.arg in ("mode", "detect_anomaly")]
+    if called_name(call) == "set_detect_anomaly":
+        given = [*call.args[:1], *given]
+    return bool(given) and not (isinstance(given[0], ast.Constant) and not given[0].value)
+
+
+def _leads_to(run: Any, file: str, block: ast.With | ast.AsyncWith, site: Site) -> bool:
+    """Whether a line runs inside a block: it stands there, or in a function that is called from there."""
+    if file == site.file and block.lineno <= site.line <= end_of(block):
+        return True
+    seen: set[str] = set()
+    function = run.source.function_around(site.file, site.line)
+    while function is not None and function.name not in seen:
+        seen.add(function.name)
+        lines = list(calls_of(run.source.tree(file), function.name))
+        if any(block.lineno <= line <= end_of(block) for line in lines):
+            return True
+        function = next(
+            (around for line in lines if (around := run.source.function_around(file, line)) is not None), None
+        )
+    return False
 
 
 def _tracing(run: Any) -> Diagnosis:

@@ -22,6 +22,7 @@ from __future__ import annotations
 import ast
 from typing import Any
 
+from slowprobe.diagnose.edit_site import edits_first
 from slowprobe.diagnose.edits import diff, statement_lines
 from slowprobe.diagnose.finding import Fix
 from slowprobe.diagnose.hot_lines import holds, in_trainer, may_wait_for_device, sampled_lines, scale_lines, shares
@@ -96,13 +97,14 @@ def _of_spans(run: Any, calls: list[SpanFacts], factor: Factor) -> Diagnosis | N
     number = sum(facts.calls for facts in calls)
     names = ", ".join(dict.fromkeys(facts.name for facts in calls))
     sleeping = first.kind == "sleep"
+    lines = shares({facts.where: facts.loop_s for facts in calls if facts.where is not None})
     return Diagnosis(
         title="The loop sleeps" if sleeping else f"The loop waits for {names}",
         summary=(
             f"{names} takes {spent / loop_s:.0%} of loop time: {number} calls of {spent / number * 1000:.1f} ms, "
             f"{number / run.steps.count:.2g} a step, in which nothing is trained."
         ),
-        where=shares({facts.where: facts.loop_s for facts in calls if facts.where is not None}),
+        where=lines if sleeping else edits_first(run.source, lines),  # a sleep is taken out where it is
         fix=Fix(
             text=(
                 "Take the sleep out of the loop; what it waits for can be awaited elsewhere."
@@ -152,7 +154,7 @@ def _of_lines(run: Any, lines: list[LineTime]) -> Diagnosis | None:
             f"wait{'s' if len(lines) == 1 else ''} off the CPU for {waiting:.0%} of it"
             f"{f': {text}' if text else ''}."
         ),
-        where=shares({line.site: line.seconds for line in lines}),
+        where=edits_first(run.source, shares({line.site: line.seconds for line in lines})),
         fix=Fix(text="Find out what the line waits for (a disk, a lock, a queue) and wait for it on another thread."),
         changes=scale_lines(lines, UNEXPLAINED),
         basis="stated range",

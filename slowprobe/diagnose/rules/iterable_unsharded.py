@@ -109,7 +109,7 @@ def _shorter(run: Any, loader: LoaderFacts) -> list[Change]:
 
 
 def _edit(run: Any, name: str) -> tuple[list[Where], str]:
-    """The first loop of the dataset's __iter__, with its items shared out."""
+    """The outermost loop of the dataset's __iter__ that yields, with its items shared out; without one, the method."""
     found = run.source.find_class(name)
     methods = [node for node in ast.walk(found[1]) if isinstance(node, ast.FunctionDef)] if found else []
     method = next((node for node in methods if node.name == "__iter__"), None)
@@ -117,7 +117,10 @@ def _edit(run: Any, name: str) -> tuple[list[Where], str]:
         return [], ""
     file, lines = found[0], run.source.lines(found[0])
     where = place(Site(file, method.lineno, f"{name}.__iter__"))
-    loop = next((node for node in ast.walk(method) if isinstance(node, ast.For)), None)
+    loops = [node for node in ast.walk(method) if isinstance(node, ast.For)]
+    loop = next((node for node in loops if _yields(node)), loops[0] if loops else None)
+    if loop is not None and _yields(loop):
+        where = place(Site(file, loop.lineno, f"{name}.__iter__"))
     if loop is None or loop.iter.lineno != loop.iter.end_lineno or loop.lineno != loop.iter.lineno:
         return where, ""
     line = lines[loop.lineno - 1]
@@ -132,3 +135,7 @@ def _edit(run: Any, name: str) -> tuple[list[Where], str]:
         shared,
     ]
     return where, diff([line], added)
+
+
+def _yields(loop: ast.For) -> bool:
+    return any(isinstance(node, (ast.Yield, ast.YieldFrom)) for node in ast.walk(loop))

@@ -24,6 +24,7 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import Any
 
+from slowprobe.diagnose.edit_site import edits_first
 from slowprobe.diagnose.finding import Fix, Where
 from slowprobe.diagnose.hot_lines import editable, scale_lines, shares
 from slowprobe.diagnose.rule import Answer, Diagnosis, NotApplicable, NotChecked, Passed, Rule
@@ -72,7 +73,7 @@ def check(run: Any) -> Answer:
             f"Logging takes {spent / run.steps.count * 1000:.1f} ms of each step, {spent / loop_s:.0%} of loop time "
             f"({count})."
         ),
-        where=where,
+        where=edits_first(run.source, where, droppable=True),
         fix=Fix(
             text=f"Log every {EVERY} steps. Values that are only wanted in the log need not be computed in between.",
             diff=rarer(run.source, editable(run, _together(run, where, frequent)), EVERY),

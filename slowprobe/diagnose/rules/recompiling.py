@@ -6,7 +6,8 @@ runs uncompiled, with one line in the log to say so.
 
 Why it is slow: a compilation takes seconds, in the middle of training; past the limit, nothing of it is used.
 
-How it is seen: torch._dynamo's own notes: which function was compiled how often, why, in how many seconds.
+How it is seen: torch._dynamo's own notes: which function was compiled how often, why, in how many seconds. The line
+named is where the function reads the value that changed, or the function where that is handed to it.
 
 Saving: the recompilations, with the garbage collections inside them. Where a size is what changes, one of them stays
 and makes it dynamic.
@@ -22,12 +23,15 @@ Sources: PyTorch documentation on recompilation (programming model of torch.comp
 
 from __future__ import annotations
 
+import ast
+import re
 from collections import Counter
 from typing import Any
 
-from slowprobe.diagnose.edits import diff
-from slowprobe.diagnose.finding import Fix, Risk, Where
+from slowprobe.diagnose.edits import diff, place
+from slowprobe.diagnose.finding import Fix, Risk
 from slowprobe.diagnose.rule import Answer, Diagnosis, NotApplicable, Passed, Rule
+from slowprobe.run.record import Site
 from slowprobe.timeline.loop_changes import Factor, Scale
 
 MIN_SHARE = 0.02  # of loop time: a compilation is over once and for all, so less than that is forgotten in a longer run
@@ -40,7 +44,7 @@ WORST = 0.4  # a dynamic kernel takes longer to compile than a static one
 RULE = Rule(
     title="torch.compile compiles the same function again and again",
     bottleneck="compile",
-    needs=("steps", "compilations", "compile_loop_s", "compile_collections", "compiles", "partition"),
+    needs=("steps", "compilations", "compile_loop_s", "compile_collections", "compiles", "partition", "source"),
 )
 
 
@@ -82,7 +86,7 @@ def _diagnose(run: Any, again: list[Any], again_s: float, share: float, gave_up:
             f"It was compiled anew {sum(not row[6] for row in frames[worst])} times, because this changed: {reason}. "
             f"Recompilations take {again_s:.1f} s, {share:.0%} of loop time.{ended}"
         ),
-        where=[Where(file, line, function)] if file else [],
+        where=place(_reader(run, Site(file, line, function), reason), Site(file, line, function)) if file else [],
         fix=_fix(reason),
         changes=[
             Scale(bucket, scope, again_s * seconds / sum(in_loop.values()), _left(reason, len(again)))
@@ -100,6 +104,25 @@ def _diagnose(run: Any, again: list[Any], again_s: float, share: float, gave_up:
         },
         risk=Risk("medium", f"{function} runs uncompiled from here on") if worst in gave_up else None,
     )
+
+
+def _reader(run: Any, function: Site, reason: str) -> Site | None:
+    """The first line of the compiled function that reads the value that changed; None where that is handed to it."""
+    definition = run.source.function_around(function.file, function.line)
+    value = re.match(r"(?:not )?([A-Za-z_]\w*(?:\.\w+)*)", reason)
+    if definition is None or value is None or _is_size(reason):
+        return None
+    name = value[1]
+    arguments = {
+        each.arg for each in (*definition.args.posonlyargs, *definition.args.args, *definition.args.kwonlyargs)
+    }
+    reads = [
+        node.lineno
+        for statement in definition.body
+        for node in ast.walk(statement)
+        if isinstance(node, (ast.Name, ast.Attribute)) and ast.unparse(node) == name
+    ]
+    return None if name in arguments or not reads else Site(function.file, min(reads), function.function)
 
 
 def _frame(row: Any) -> str:

@@ -7,9 +7,11 @@ Why it is slow: starting an operator costs microseconds in Python, argument pars
 backward, whatever the size of its tensors. Hundreds of starts outweigh the work.
 
 How it is seen: the profiler window gives every operator with the source line that launched it. Lines whose operators
-repeat within a step are grouped by the loop around them. The window slows small operators down; the excess over an
-unprofiled step is taken out. What would remain is a part of each operator's work beyond its fixed cost (the smaller its
-tensors, the less), and one start for each distinct operator (Hockney's start-up model).
+repeat within a step are grouped by the loop around them, loops inside one another together. The first line named is the
+dearest of the loop's lines, not its head. Where the window happens to hold what few steps do (a rollout), stack samples
+of the run bound its share. The window slows small operators down; the excess over an unprofiled step is taken out. What
+would remain is a part of each operator's work beyond its fixed cost (the smaller its tensors, the less), and one start
+for each distinct operator (Hockney's start-up model).
 
 Stays quiet when: operators on the lines are mostly work (large tensors), they repeat fewer than 20 times a step, or the
 loop takes less than 5 % of the step. Loops over parameters belong to python-param-loops. A loop inside a library or a
@@ -40,7 +42,7 @@ MAX_WORK = 0.9  # of it may be work on data: a busy machine stretches that part 
 # a quarter at 1,500 elements, half at 33,000; elsewhere by the logarithm. Two points, so the range is wide.
 KEPT_SMALL, SMALL = 0.25, 1_500
 KEPT_PER_DECADE = 0.19
-_ENVIRONMENT = re.compile(r"\benvs?\.step\(")
+_ENVIRONMENT = re.compile(r"\benvs?\.step\(|=\s*[\w.]+\.step\(")  # a simulator's step returns what it led to
 
 RULE = Rule(
     title="A Python loop launches many small operators",

@@ -16,7 +16,8 @@ Stays quiet when: every gradient is used, also by an optimizer of your own makin
 change are used) or one that steps rarely; a scheduler or a warm-up has set the learning rate to 0; what is wasted is
 less than 3 % of the loop. Not checked on an accelerator, whose backward pass the host's times do not divide.
 
-Fix: requires_grad_(False) for what is frozen; for a discriminator, False before the generator's backward pass and True
+Fix: torch.no_grad() around the call of what is frozen (the line named first), where nothing below it learns; else
+requires_grad_(False) before the loop. For a discriminator, False before the generator's backward pass and True
 again before its own.
 
 Sources: PyTorch autograd mechanics (setting requires_grad); PyTorch tutorial on transfer learning.
@@ -24,11 +25,13 @@ Sources: PyTorch autograd mechanics (setting requires_grad); PyTorch tutorial on
 
 from __future__ import annotations
 
+import ast
 from typing import Any
 
 from slowprobe.diagnose.edits import diff, place
 from slowprobe.diagnose.finding import Fix
 from slowprobe.diagnose.rule import Answer, Diagnosis, NotApplicable, NotChecked, Passed, Rule
+from slowprobe.run.record import Site
 from slowprobe.timeline.loop_changes import Factor, Scale
 
 MIN_SHARE = 0.03  # of loop time; below, what is saved is hardly felt, and a head trained apart costs no more
@@ -43,7 +46,17 @@ _WHY = {
 RULE = Rule(
     title="Gradients are computed that nobody uses",
     bottleneck="compute",
-    needs=("steps", "gradient_use", "wasted_backward", "partition", "optimizers", "recording", "settings"),
+    needs=(
+        "steps",
+        "gradient_use",
+        "wasted_backward",
+        "partition",
+        "optimizers",
+        "forwards",
+        "source",
+        "recording",
+        "settings",
+    ),
 )
 
 
@@ -77,14 +90,15 @@ def _diagnose(run: Any, share: float, backward_s: float) -> Diagnosis:
         run.recording.subject(number).site for number in sorted(wasted.by_subject, key=lambda n: -wasted.by_subject[n])
     ]
     makers = [facts.where for facts in run.optimizers]
+    call = _call(run, module) if main == "unowned" and not wasted.passed_on else None
     return Diagnosis(
         title=f"Gradients of {module} are computed and not used",
         summary=(
             f"{tensors} parameters get gradients that {_WHY[main].replace('are in', 'belong to')}: {share:.0%} of loop "
             f"time, {wasted.expected:.0%} of the backward pass."
         ),
-        where=place(*passes) if main == "dropped" else place(*makers[:1], *passes),
-        fix=_fix(main, module),
+        where=place(*passes) if main == "dropped" else place(call, *makers[:1], *passes),
+        fix=_fix(main, module, call is not None),
         changes=[Scale("backward", "step", backward_s, left)],
         basis="calibrated replay" if wasted.basis == "times" else "stated range",
         evidence={
@@ -99,7 +113,30 @@ def _diagnose(run: Any, share: float, backward_s: float) -> Diagnosis:
     )
 
 
-def _fix(reason: str, module: str) -> Fix:
+def _call(run: Any, module: str) -> Site | None:
+    """Where the module is called: a part, in its model's class; a whole model, wherever it is. None if not just once.
+
+    Its result is then computed under no_grad, which is as good as freezing it where nothing below it learns.
+    """
+    owner, _, part = module.partition(".")
+    if not part:
+        sites = {facts.where for facts in run.forwards if facts.name == owner and facts.attrs.get("grad")}
+        return next(iter(sites)) if len(sites) == 1 else None
+    found = run.source.find_class(owner)
+    if found is None:
+        return None
+    file, definition = found
+    calls = [
+        Site(file, node.lineno, f"{owner}.{method.name}")
+        for method in definition.body
+        if isinstance(method, ast.FunctionDef)
+        for node in ast.walk(method)
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == f"self.{part}"
+    ]
+    return calls[0] if len(calls) == 1 else None
+
+
+def _fix(reason: str, module: str, called: bool) -> Fix:
     name = module.partition(".")[2]
     attribute = f"model.{name}" if name else "model"
     if reason == "dropped":
@@ -115,6 +152,16 @@ def _fix(reason: str, module: str) -> Fix:
                     "discriminator.requires_grad_(True)  # before its own",
                 ],
             ),
+        )
+    if called:
+        owner = f"self.{name}" if name else "it"
+        return Fix(
+            text=(
+                f"Call {owner} under torch.no_grad(), or freeze it before the loop: "
+                f"{attribute}.requires_grad_(False). Where it was meant to learn, hand its parameters to the "
+                "optimizer: it does not learn now."
+            ),
+            diff=diff([], [f"with torch.no_grad():  # around the call of {module}, and of nothing that learns"]),
         )
     return Fix(
         text=(
