@@ -7,7 +7,9 @@ as fit, at least one, on few tensors, and the result is scaled to all of them.
 
 from __future__ import annotations
 
+import linecache
 import statistics
+import sys
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -21,6 +23,7 @@ ELEMENTS_PER_S = 20_000_000  # what can be made and stepped a dozen times within
 MIN_SHARE = 0.02  # of the run: an optimizer that takes less is not worth an experiment
 MAX_TENSORS = 100  # of an optimizer: some 6 ms for a step of AdamW; the cost of starting operators adds up over tensors
 MAX_BATCH_TENSORS = 8
+DEEPER = 10  # frames: a module within a module within a third
 PAGES = 512  # 2 MB: 2 ms
 _ROUNDS = 11
 _FUSED = ("Adam", "AdamW", "SGD", "Adagrad")  # the optimizers with fused=True on the CPU
@@ -49,7 +52,8 @@ def calibrate(
     ``loader.<subject>.hand_over_ms`` (what the training thread pays for a batch that comes from another process),
     ``optimizer.<subject>.default_ms``, ``.fused_ms`` (one step), ``foreach.loop_ms``, ``foreach.foreach_ms`` (one
     moving-average update of the largest optimizer's parameters), ``foreach.mul_ms`` (one multiplication of them),
-    ``anomaly.node_us`` (one autograd node's extra cost under detect_anomaly), ``page_us`` (the first write to a page of
+    ``anomaly.node_us`` (one autograd node's extra cost under detect_anomaly), of it ``anomaly.traceback_us`` at
+    ``anomaly.frames`` on the stack from ``anomaly.files``, ``.frame_us`` and ``.file_us`` (one more), ``page_us`` (the first write to a page of
     memory), ``threads.now_ms``, ``threads.all_ms`` (a
     matmul, with the run's threads and one a core).
     """
@@ -235,18 +239,45 @@ def _threads(torch: Any, threads: int, cores: int, until: float) -> dict[str, fl
 
 
 def _anomaly(torch: Any, until: float) -> dict[str, float]:
+    """A node's traceback, for the stack here and for a deeper one; what a look at another file of it takes."""
     weight = torch.full((8, 8), 0.1, dtype=torch.float32, device="cpu", requires_grad=True)
     nodes = 60
+    seen: list[str] = []
 
-    def chain(anomaly: bool) -> Callable[[], Any]:
-        def run() -> None:
-            with torch.autograd.set_detect_anomaly(anomaly), torch.enable_grad():
-                value = weight
-                for _ in range(nodes):
-                    value = value * 0.99
-                torch.autograd.grad(value.sum(), weight)
+    def run(depth: int, **how: bool) -> None:
+        if depth:
+            return run(depth - 1, **how)
+        seen[:] = _files_on_stack()
+        with torch.autograd.set_detect_anomaly(**how), torch.enable_grad():
+            value = weight
+            for _ in range(nodes):
+                value = value * 0.99
+            torch.autograd.grad(value.sum(), weight)
 
-        return run
+    plain, checked, made, deeper = medians_ms(
+        until,
+        lambda: run(0, mode=False),
+        lambda: run(0, mode=True),
+        lambda: run(0, mode=True, check_nan=False),
+        lambda: run(DEEPER, mode=True, check_nan=False),
+    )
+    linecache.getline(str(torch.__file__), 1)
+    (looks,) = medians_ms(until, lambda: [linecache.checkcache(str(torch.__file__)) for _ in range(nodes)])
+    return {
+        "anomaly.node_us": max(0.0, checked - plain) * 1000 / nodes,
+        "anomaly.traceback_us": max(0.0, made - plain) * 1000 / nodes,
+        "anomaly.frame_us": max(0.0, deeper - made) * 1000 / nodes / DEEPER,
+        "anomaly.file_us": looks * 1000 / nodes,
+        "anomaly.frames": float(len(seen) - DEEPER),
+        "anomaly.files": float(len(set(seen))),
+    }
 
-    plain, checked = medians_ms(until, chain(False), chain(True))
-    return {"anomaly.node_us": max(0.0, checked - plain) * 1000 / nodes}
+
+def _files_on_stack() -> list[str]:
+    """The file of each frame above the caller of this, itself included."""
+    frame = sys._getframe(1)
+    files = []
+    while frame is not None:
+        files.append(frame.f_code.co_filename)
+        frame = frame.f_back  # type: ignore[assignment]
+    return files

@@ -60,6 +60,7 @@ class AnnotatedStep:
         """The step as it is read from a trace in `folder`."""
         end, self._at = self._at, 5.0
         self._event("user_annotation", "slowprobe.step", end - 5.0)
+        folder.mkdir(exist_ok=True)
         path = folder / "annotated.json"
         path.write_text(json.dumps({"traceEvents": self._events}))
         return build_tree(read_trace(path))

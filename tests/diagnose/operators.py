@@ -83,6 +83,6 @@ def with_ops(
     return evidence
 
 
-def op_stat(name: str, count: float) -> OpStat:
+def op_stat(name: str, count: float, self_ms: float = 1.0) -> OpStat:
     """An operator that ran `count` times a step."""
-    return OpStat(name, classify(name), count, count, 1.0, 1.0, 1.0, 1.0)
+    return OpStat(name, classify(name), count, count, self_ms, 1.0, 1.0, 1.0)

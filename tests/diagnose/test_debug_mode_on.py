@@ -5,6 +5,7 @@ from synthetic import SyntheticRun
 
 from diagnose.asking import ask
 from diagnose.operators import op_stat, with_ops
+from slowprobe.timeline.tracebacks import Tracebacks
 
 SOURCE = """\
 torch.autograd.set_detect_anomaly(True)
@@ -50,6 +51,16 @@ def test_anomaly_detection_costs_what_its_nodes_were_measured_to(tmp_path):
     assert verdict.lines == [1]
     assert verdict.saved_s == pytest.approx(120e-6 * 100 * STEPS, rel=0.02)
     assert verdict.diagnosis.basis == "calibrated replay"
+
+
+def test_tracebacks_cost_by_the_stacks_they_are_made_on_and_checks_by_their_operators(tmp_path):
+    trial = {"node_us": 35.0, "traceback_us": 30.0, "frames": 5, "files": 4, "frame_us": 3.0, "file_us": 5.0}
+    run = record(tmp_path, anomaly=True, costs={f"anomaly.{key}": value for key, value in trial.items()})
+    checks = (op_stat("aten::isnan", 40.0, self_ms=0.1), op_stat("aten::any", 80.0, self_ms=1.0))
+    with_ops(run, [], 21.0, ops=(*NODES, *checks), costs=vars(run)["costs"])
+    vars(run)["tracebacks"] = Tracebacks(frames=12.0, files=6.0, shares={"forward": 1.0})
+    traceback_us = 30 + 7 * 3 + 2 * 5
+    assert ask(RULE, run).saved_s == pytest.approx((traceback_us * 100 / 1e6 + 0.6 / 1000) * STEPS, rel=0.02)
 
 
 def test_unmeasured_anomaly_detection_gets_a_stated_range(tmp_path):

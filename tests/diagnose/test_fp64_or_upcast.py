@@ -29,9 +29,9 @@ def annotated(folder, ops):
     return step.tree(folder)
 
 
-def record(tmp_path, ops, dtypes="torch.float32", **settings):
-    run = SyntheticRun(tmp_path, SOURCE)
-    run.settings(default_dtype="torch.float32", **settings)
+def record(tmp_path, ops, dtypes="torch.float32", source=SOURCE, **settings):
+    run = SyntheticRun(tmp_path, source)
+    run.settings(**{"default_dtype": "torch.float32", **settings})
     for _ in range(STEPS):
         run.forward(20.0, 3)
         run.backward(10.0, 5)
@@ -81,11 +81,20 @@ def test_little_float64_work_passes(tmp_path):
     assert ask(RULE, record(tmp_path, [SINGLE, small])).status == "passed"
 
 
-def test_float64_by_default_is_a_choice(tmp_path):
-    run = SyntheticRun(tmp_path, SOURCE)
-    run.settings(default_dtype="torch.float64")
-    run.train()
-    assert "default dtype" in ask(RULE, run.evidence()).outcome.reason
+def test_float64_by_default_is_a_choice_whose_price_is_offered(tmp_path):
+    ops = [(3, "aten::mm", 9000.0, ["double", "double"], [BIG, BIG])]
+    source = "torch.set_default_dtype(torch.float64)\n" + SOURCE.replace(".double()", "").partition("\n")[2]
+    verdict = ask(RULE, record(tmp_path, ops, "torch.float64", source=source, default_dtype="torch.float64"))
+    assert verdict.diagnosis.offer
+    assert verdict.lines == [1]
+    assert verdict.saved_s > 0
+    assert "float32" in verdict.diagnosis.fix.diff
+
+
+def test_a_default_set_where_no_source_was_kept_names_the_lines_that_do_the_work(tmp_path):
+    verdict = ask(RULE, record(tmp_path, [SINGLE, FOLLOWS], default_dtype="torch.float64"))
+    assert verdict.diagnosis.offer
+    assert verdict.lines == [4]
 
 
 def test_on_an_accelerator_or_without_a_window_it_is_not_checked(tmp_path):

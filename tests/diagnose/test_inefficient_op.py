@@ -50,7 +50,8 @@ def record(tmp_path, *, rows=ROWS, asked=(100, 10), source=SOURCE, tied=False, b
     step.stretch("Optimizer.step#SGD.step", 4100.0)
     step.op("aten::add_", 3000.0, [[rows, WIDTH], [rows, WIDTH]], line=5)
     step.op("aten::add_", 1000.0, [[500, 500], [500, 500]])
-    vars(evidence)["dense_tables"] = dense_tables(step.tree(tmp_path), lambda file: file == SCRIPT)
+    tree = step.tree(tmp_path)
+    vars(evidence)["dense_tables"] = dense_tables(tree, tree, lambda file: file == SCRIPT)
     return evidence
 
 
@@ -62,13 +63,40 @@ def test_a_table_of_which_few_rows_are_asked_for(tmp_path):
     assert verdict.diagnosis.fix.diff.endswith("nn.Embedding(100_000, 64, sparse=True)")
 
 
+def test_sums_of_gradients_and_the_times_of_clean_steps_count(tmp_path):
+    """A table that is used twice; memory is mapped anew in clean steps only, and fills take ten times as long."""
+
+    def step(dense_us):
+        made = AnnotatedStep()
+        for sequence in (1, 2):
+            made.op("aten::embedding", 100.0, [[ROWS, WIDTH], [100, 10]], line=3, sequence=sequence)
+        made.op("aten::mean", 10.0, [[100, 10, WIDTH]], line=3, sequence=3)
+        made.op("MeanBackward", 1000.0, [[10]], sequence=3, backward=True)
+        for sequence in (1, 2):
+            made.op(
+                "aten::embedding_dense_backward",
+                dense_us,
+                [[100, 10, WIDTH], [100, 10]],
+                sequence=sequence,
+                backward=True,
+                inside=("aten::zero_", [[ROWS, WIDTH]]),
+            )
+        made.op("aten::add_", 500.0, [[ROWS, WIDTH], [ROWS, WIDTH]], sequence=1, backward=True)
+        return made
+
+    annotated, clean = step(200.0).tree(tmp_path / "annotated"), step(2000.0).tree(tmp_path / "clean")
+    (table,) = dense_tables(annotated, clean, lambda file: file == SCRIPT)
+    assert table.backward == pytest.approx(4500 / 5500, rel=0.02)
+
+
 def test_sparse_gradients_are_not_its_business(tmp_path):
     """Fixed: backward makes no dense gradient."""
     step = AnnotatedStep()
     step.op("aten::embedding", 100.0, [[ROWS, WIDTH], [100, 10]], line=3, sequence=1)
     step.op("aten::embedding_sparse_backward", 100.0, [[100, 10, WIDTH], [100, 10]], sequence=1, backward=True)
     evidence = record(tmp_path)
-    vars(evidence)["dense_tables"] = dense_tables(step.tree(tmp_path), lambda file: file == SCRIPT)
+    tree = step.tree(tmp_path)
+    vars(evidence)["dense_tables"] = dense_tables(tree, tree, lambda file: file == SCRIPT)
     assert ask(RULE, evidence).status == "not-applicable"
 
 

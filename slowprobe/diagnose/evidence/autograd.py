@@ -9,6 +9,7 @@ from slowprobe.diagnose.evidence.windows import WindowEvidence
 from slowprobe.errors import SlowprobeError
 from slowprobe.run.gradient_record import GradientUse
 from slowprobe.timeline.gradient_use import NodeTimes, WastedBackward, node_times, wasted_backward
+from slowprobe.timeline.tracebacks import Tracebacks, tracebacks
 
 
 class AutogradEvidence(WindowEvidence):
@@ -37,3 +38,8 @@ class AutogradEvidence(WindowEvidence):
     def wasted_backward(self) -> WastedBackward:
         """How much of the backward passes makes gradients that nobody uses."""
         return wasted_backward(self.gradient_use, self.node_times)
+
+    @cached_property
+    def tracebacks(self) -> Tracebacks | None:
+        """Where anomaly detection records tracebacks; None where stack samples found too few of them."""
+        return tracebacks(self.recording, self.labels, self.partition)

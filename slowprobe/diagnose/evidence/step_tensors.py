@@ -58,7 +58,7 @@ class StepTensorEvidence(SpanEvidence, WindowEvidence):
     @cached_property
     def dense_tables(self) -> list[DenseTable] | None:
         """Embedding tables whose gradients are made whole in the annotated step; None without recorded shapes."""
-        return dense_tables(self.annotated_ops, UserCode(self.run.manifest))
+        return dense_tables(self.annotated_ops, self.clean_ops, UserCode(self.run.manifest))
 
     @cached_property
     def annotated_ops(self) -> OpTree:

@@ -14,10 +14,13 @@ the work is replayed at what that leaves. Where they could not be tried, half of
 numbers in a register and in a cache line), from 0.35 (exponentials, caches that now suffice) to 0.8 (what waits for
 something else).
 
-Stays quiet when: such work takes less than 5 % of a step, or the script makes float64 the default dtype: that is a
-choice. On an accelerator the host's times say nothing of it, and it is not checked.
+Set by default: a script that calls torch.set_default_dtype(torch.float64) has chosen so. It is told what the choice
+costs, at that line: an offer of low severity and no part of the verdict.
 
-Fix: float32 where the tensor is made: torch.from_numpy(array.astype(np.float32)); net.float().
+Stays quiet when: such work takes less than 5 % of a step. On an accelerator the host's times say nothing of it, and it
+is not checked.
+
+Fix: float32 where the tensor is made: torch.from_numpy(array.astype(np.float32)); net.float(); without the default.
 
 Sources: torch documentation (type promotion); NumPy documentation (float64 as default).
 """
@@ -38,6 +41,7 @@ from slowprobe.timeline.tried_edits import tried_edit
 MIN_SHARE = 0.05  # of a step
 IN_SINGLE = Factor(0.35, 0.5, 0.8)  # see "Saving" above
 MAX_PLACES = 4
+SETS_DEFAULT = ("set_default_dtype(", "set_default_tensor_type(")
 MAKES_DOUBLE = (".double()", "float64", "torch.double", "DoubleTensor")
 
 RULE = Rule(
@@ -51,8 +55,6 @@ def check(run: Any) -> Answer:
     """Add up the work on float64 tensors."""
     if run.settings.get("devices"):
         return NotChecked("operators run on an accelerator; their times on the host are not their work")
-    if run.settings.get("default_dtype") == "torch.float64":
-        return Passed("float64 is the default dtype, which the script sets")
     work = run.double_work
     if work is None:
         return NotChecked("operators were recorded without types")
@@ -64,34 +66,33 @@ def check(run: Any) -> Answer:
 
 def _diagnose(run: Any, work: list[DoubleWork], share: float) -> Diagnosis:
     of_parameters = any("float64" in str(facts.attrs.get("dtypes")) for facts in run.optimizers)
-    made = run.source.find(*MAKES_DOUBLE) if of_parameters else None
+    chosen = run.settings.get("default_dtype") == "torch.float64"
+    made = run.source.find(*(SETS_DEFAULT if chosen else MAKES_DOUBLE)) if of_parameters or chosen else None
     first = [line for line in work if line.enters] if not of_parameters else []
     ordered = [*first, *(line for line in work if line not in first)][:MAX_PLACES]
     where = [Where(*line.source, round(line.share / share, 3)) for line in ordered]
     if made is not None:
         where.insert(0, Where(made.file, made.line, made.function))
+    if chosen:
+        del where[1:]  # lines that do the work are not what would be changed
     top = Site(where[0].file, where[0].line, where[0].function)
     text = run.source.line(top.file, top.line)
     tried = tried_edit(run.costs, "single")
     return Diagnosis(
-        title="The model's parameters are float64" if of_parameters else RULE.title,
-        summary=(
-            f"{share:.0%} of a step is work on float64 tensors: "
-            + ("the parameters are float64." if of_parameters else f"they come in at {_name(top)}, and what follows.")
+        title=_title(chosen, of_parameters),
+        summary=f"{share:.0%} of a step is work on float64 tensors: "
+        + (
+            "float64 is the default dtype."
+            if chosen
+            else "the parameters are float64."
+            if of_parameters
+            else f"they come in at {_name(top)}, and what follows."
         ),
         where=where,
-        fix=Fix(
-            text=(
-                "Keep parameters and data in float32 (net.float(), torch.from_numpy(array.astype(np.float32))), unless "
-                "the result needs the precision."
-                if of_parameters
-                else "Make the float64 tensor on this line float32 where it is made: dtype=torch.float32, "
-                "array.astype(np.float32), or .float()."
-            ),
-            diff=diff([text], ["# the same in float32"]) if text else "",
-        ),
+        fix=_fix(chosen, of_parameters, text),
         changes=_changes(run, work),
         basis="stated range" if tried is None else "calibrated replay",
+        offer=chosen,
         evidence={
             "work on float64, of a step": round(share, 4),
             "of it left in float32": "not tried" if tried is None else round(tried.left, 3),
@@ -105,6 +106,32 @@ def _diagnose(run: Any, work: list[DoubleWork], share: float) -> Diagnosis:
             },
         },
     )
+
+
+def _title(chosen: bool, of_parameters: bool) -> str:
+    if chosen:
+        return "float64 is the default dtype"
+    return "The model's parameters are float64" if of_parameters else RULE.title
+
+
+def _fix(chosen: bool, of_parameters: bool, text: str) -> Fix:
+    if chosen:
+        what = (
+            "If the result does not need the precision: leave the default dtype at float32. Data from NumPy then have "
+            "to be made float32 where they come in (array.astype(np.float32))."
+        )
+        return Fix(text=what, diff=diff([text], [text.replace("float64", "float32")]) if "float64" in text else "")
+    if of_parameters:
+        what = (
+            "Keep parameters and data in float32 (net.float(), torch.from_numpy(array.astype(np.float32))), unless "
+            "the result needs the precision."
+        )
+    else:
+        what = (
+            "Make the float64 tensor on this line float32 where it is made: dtype=torch.float32, "
+            "array.astype(np.float32), or .float()."
+        )
+    return Fix(text=what, diff=diff([text], ["# the same in float32"]) if text else "")
 
 
 def _changes(run: Any, work: list[DoubleWork]) -> list[Scale]:

@@ -6,8 +6,11 @@ rows that the batch did not ask for, and the optimizer goes through all of it.
 Why it is slow: that is memory traffic by the size of the table, each step, whatever the batch: 50 MB for 200,000 rows
 of 64 numbers, several times over.
 
-How it is seen: embedding_dense_backward in the step recorded with shapes, the size of what it makes, and what
-optimizers run on tensors of that size. The fix is replayed on these parts of backward, optimizer and zero_grad.
+How it is seen: embedding_dense_backward in the step recorded with shapes, the size of what it makes, the sums of such
+gradients where a table is used more than once, and what optimizers run on tensors of that size, at the times of steps
+recorded without shapes (whether a gradient's memory is mapped anew in each step, page by page, depends on what else is
+allocated). The fix is replayed on these parts of backward, optimizer and zero_grad. That the rest of the step finds its
+data in the caches again is not counted.
 
 Saving: what remains is in proportion to the rows that are asked for: three times their part is expected (sorting and
 adding up rows that occur twice), at best their part, at worst a tenth of the table more.
