@@ -18,8 +18,8 @@ class Layer(nn.Module):
 def clip_adaptively(parameters, clipping=0.02, eps=1e-3):
     """The last layer's gradients are at most as large as a part of its parameters."""
     for parameter in parameters[-2:]:
-        largest = clipping * torch.linalg.vector_norm(parameter.detach()).clamp(min=eps)
-        norm = torch.linalg.vector_norm(parameter.grad).clamp(min=1e-6)
+        largest = clipping * parameter.detach().norm().clamp(min=eps)
+        norm = parameter.grad.norm().clamp(min=1e-6)
         parameter.grad.mul_((largest / norm).clamp(max=1))
 
 

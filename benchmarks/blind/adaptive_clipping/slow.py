@@ -20,13 +20,9 @@ def clip_adaptively(parameters, clipping=0.02, eps=1e-3):
     for parameter in parameters:  # slowprobe: rule=python-param-loops
         if parameter.grad is None:
             continue
-        largest = clipping * torch.linalg.vector_norm(parameter.detach()).clamp(
-            min=eps
-        )  # slowprobe: rule=python-param-loops
-        norm = torch.linalg.vector_norm(parameter.grad).clamp(min=1e-6)  # slowprobe: rule=python-param-loops
-        factor = torch.where(
-            norm > largest, largest / norm, torch.ones_like(norm)
-        )  # slowprobe: rule=python-param-loops
+        largest = clipping * parameter.detach().norm().clamp(min=eps)  # slowprobe: rule=python-param-loops
+        norm = parameter.grad.norm().clamp(min=1e-6)  # slowprobe: rule=python-param-loops
+        factor = torch.where(norm > largest, largest / norm, 1.0)  # slowprobe: rule=python-param-loops
         parameter.grad.mul_(factor)  # slowprobe: rule=python-param-loops
 
 

@@ -40,7 +40,7 @@ def overlap(one, other):
 def match(objects):
     """For each anchor its largest overlap with an object, and whether that counts."""
     best = [
-        [max(overlap(anchor, box) for box in boxes) for anchor in ANCHORS] for boxes in objects
+        [max(overlap(a, box) for box in boxes) for a in ANCHORS] for boxes in objects
     ]  # slowprobe: rule=python-bound
     best = torch.tensor(best)
     return best, (best > 0.4).float()

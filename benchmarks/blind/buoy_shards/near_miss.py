@@ -16,7 +16,7 @@ PER_SHARD, LENGTH, BATCH = 64, 48, 32
 def pack(folder, shards):
     random = np.random.default_rng(0)
     for shard in range(shards):
-        waves = np.cumsum(random.integers(-3, 4, (PER_SHARD, 4 * LENGTH, 6)), axis=1).astype(np.float32)
+        waves = np.cumsum(random.integers(-3, 4, (PER_SHARD, 12 * LENGTH, 6)), axis=1).astype(np.float32)
         (folder / f"{shard:03d}.xz").write_bytes(lzma.compress(waves.tobytes(), preset=0))
     return sorted(folder.glob("*.xz"))
 
@@ -28,7 +28,7 @@ class Buoys(IterableDataset):
     def __iter__(self):
         for shard in self.shards:
             waves = np.frombuffer(lzma.decompress(shard.read_bytes()), np.float32)
-            waves = torch.from_numpy(waves.reshape(PER_SHARD // BATCH, BATCH, LENGTH, 4, 6)[..., 0, :].copy()) / 20
+            waves = torch.from_numpy(waves.reshape(PER_SHARD // BATCH, BATCH, LENGTH, 12, 6)[..., 0, :].copy()) / 20
             for batch in waves:
                 yield batch, batch.abs().amax(1).mean(1)
 

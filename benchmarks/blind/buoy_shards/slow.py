@@ -10,13 +10,13 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader, IterableDataset
 
-PER_SHARD, LENGTH, BATCH = 768, 48, 32
+PER_SHARD, LENGTH, BATCH = 320, 48, 32
 
 
 def pack(folder, shards):
     random = np.random.default_rng(0)
     for shard in range(shards):
-        waves = np.cumsum(random.integers(-3, 4, (PER_SHARD, 4 * LENGTH, 6)), axis=1).astype(np.float32)
+        waves = np.cumsum(random.integers(-3, 4, (PER_SHARD, 12 * LENGTH, 6)), axis=1).astype(np.float32)
         (folder / f"{shard:03d}.xz").write_bytes(lzma.compress(waves.tobytes(), preset=0))
     return sorted(folder.glob("*.xz"))
 
@@ -28,7 +28,7 @@ class Buoys(IterableDataset):
     def __iter__(self):
         for shard in self.shards:
             waves = np.frombuffer(lzma.decompress(shard.read_bytes()), np.float32)
-            waves = torch.from_numpy(waves.reshape(PER_SHARD // BATCH, BATCH, LENGTH, 4, 6)[..., 0, :].copy()) / 20
+            waves = torch.from_numpy(waves.reshape(PER_SHARD // BATCH, BATCH, LENGTH, 12, 6)[..., 0, :].copy()) / 20
             for batch in waves:
                 yield batch, batch.abs().amax(1).mean(1)
 
@@ -66,5 +66,5 @@ def train(shards):
 if __name__ == "__main__":
     torch.manual_seed(0)
     with tempfile.TemporaryDirectory() as folder:
-        seconds = train(pack(Path(folder), 14))
+        seconds = train(pack(Path(folder), 36))
     print(f"loop_seconds={seconds:.4f}")

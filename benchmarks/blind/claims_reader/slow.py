@@ -47,9 +47,8 @@ def train(steps=110, batch_size=24):
     for step in range(steps):
         rows = torch.randint(1, len(claims), (batch_size,)).tolist()
         batch = pad([claims[row] for row in rows], LONGEST)  # slowprobe: rule=padding-waste
-        loss = nn.functional.binary_cross_entropy_with_logits(
-            reader(batch), check[rows]
-        )  # slowprobe: rule=padding-waste
+        score = reader(batch)  # slowprobe: rule=padding-waste
+        loss = nn.functional.binary_cross_entropy_with_logits(score, check[rows])
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

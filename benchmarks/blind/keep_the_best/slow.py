@@ -1,6 +1,5 @@
 """A forecaster of river levels that keeps what did best lately."""
 
-import copy
 import tempfile
 import time
 from pathlib import Path

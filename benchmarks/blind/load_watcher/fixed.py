@@ -7,6 +7,9 @@ import torch
 from torch import nn
 
 
+ASK = "sleep 0.02; cat /proc/loadavg"
+
+
 class Watcher:
     """Asks the operating system how busy the machine is."""
 
@@ -16,8 +19,8 @@ class Watcher:
     def busy(self):
         self.asked += 1
         if self.asked % self.every == 0:
-            answer = subprocess.run(["sh", "-c", "sleep 0.02; cat /proc/loadavg"], capture_output=True, text=True)
-            self.load = float(answer.stdout.split()[0])
+            answer = subprocess.check_output(["sh", "-c", ASK], text=True)
+            self.load = float(answer.split()[0])
         return self.load > 1e6
 
 

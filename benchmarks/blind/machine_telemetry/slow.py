@@ -1,6 +1,5 @@
 """A fault detector for machines; a companion keeps a summary of the shift's event log up to date while it trains."""
 
-import multiprocessing
 import random
 import threading
 import time

@@ -7,7 +7,7 @@ import time
 import torch
 from torch import nn
 
-WORDS = "salt pepper flour butter garlic ginger soy basil tomato coconut cumin lentil noodle cheese stir simmer roast".split()
+WORDS = "salt pepper butter garlic ginger soy basil tomato coconut cumin lentil noodle cheese roast simmer".split()
 
 
 class Subwords:

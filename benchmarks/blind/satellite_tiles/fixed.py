@@ -20,7 +20,11 @@ class Tiles(Dataset):
         scene = number % len(self.scenes)
         top, left = torch.randint(0, 240, (2,)).tolist()
         window = self.scenes[scene, :, top : top + 16, left : left + 16]
-        return {"bands": window.clone(), "cloud": window[0].mean(), "use": self.use[scene, top + 8, left + 8]}
+        return {
+            "bands": window.clone(),
+            "cloud": window[0].mean().item(),
+            "use": int(self.use[scene, top + 8, left + 8]),
+        }
 
 
 class Use(nn.Module):
@@ -53,7 +57,7 @@ def main():
     begin = time.perf_counter()
     for epoch in range(options.epochs):
         for batch in loader:
-            loss = nn.functional.cross_entropy(model(batch["bands"], batch["cloud"]), batch["use"])
+            loss = nn.functional.cross_entropy(model(batch["bands"], batch["cloud"].float()), batch["use"])
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()

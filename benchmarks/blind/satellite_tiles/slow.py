@@ -20,7 +20,11 @@ class Tiles(Dataset):
         scene = number % len(self.scenes)
         top, left = torch.randint(0, 240, (2,)).tolist()
         window = self.scenes[scene, :, top : top + 16, left : left + 16]
-        return {"bands": window.clone(), "cloud": window[0].mean(), "use": self.use[scene, top + 8, left + 8]}
+        return {
+            "bands": window.clone(),
+            "cloud": window[0].mean().item(),
+            "use": int(self.use[scene, top + 8, left + 8]),
+        }
 
 
 class Use(nn.Module):
@@ -55,7 +59,7 @@ def main():
     for epoch in range(options.epochs):
         for items in loader:  # slowprobe: rule=worker-ipc
             batch = default_collate(items)
-            loss = nn.functional.cross_entropy(model(batch["bands"], batch["cloud"]), batch["use"])
+            loss = nn.functional.cross_entropy(model(batch["bands"], batch["cloud"].float()), batch["use"])
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()

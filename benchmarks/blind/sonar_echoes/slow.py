@@ -2,7 +2,6 @@
 
 # slowprobe: no speed-up
 import time
-from collections import deque
 
 import torch
 from torch import nn

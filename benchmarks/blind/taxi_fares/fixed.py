@@ -36,8 +36,8 @@ class Batches:
                 yield tuple(tensor[rows] for tensor in self.tensors)
 
 
-def get_batches(train_set, batch_size):
-    return Batches(train_set, batch_size)
+def get_batches(train_set, size):
+    return Batches(train_set, size)
 
 
 def main(epochs=4, batch_size=768):

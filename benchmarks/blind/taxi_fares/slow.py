@@ -23,10 +23,8 @@ def make_table(rows):
     return numbers, zone, hour, numbers[:, 0].exp() + 0.01 * zone + (hour - 12).abs() / 6
 
 
-def get_batches(train_set, batch_size):
-    return DataLoader(
-        train_set, batch_size=batch_size, shuffle=True, drop_last=True
-    )  # slowprobe: rule=per-item-indexing
+def get_batches(train_set, size):
+    return DataLoader(train_set, batch_size=size, shuffle=True, drop_last=True)  # slowprobe: rule=per-item-indexing
 
 
 def main(epochs=4, batch_size=768):

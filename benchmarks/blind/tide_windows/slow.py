@@ -14,7 +14,7 @@ WINDOW, AHEAD = 384, 60
 
 def gauge_file(hours=30_000):
     lines = (
-        f"{math.sin(h / 1.98) + 0.4 * math.sin(h / 3.8) + random.gauss(0, 0.05):.4f},{math.cos(h / 24):.4f},{h % 24},{h % 168}"
+        f"{math.sin(h / 1.98) + 0.4 * math.sin(h / 3.8):.4f},{random.gauss(0, 0.5):.4f},{h % 24},{h % 168}"
         for h in range(hours)
     )
     return io.StringIO("\n".join(lines))
