@@ -39,9 +39,7 @@ def overlap(one, other):
 
 def match(objects):
     """For each anchor its largest overlap with an object, and whether that counts."""
-    best = [
-        [max(overlap(a, box) for box in boxes) for a in ANCHORS] for boxes in objects
-    ]  # slowprobe: rule=python-bound
+    best = [[max(overlap(a, b) for b in its) for a in ANCHORS] for its in objects]  # slowprobe: rule=python-bound
     best = torch.tensor(best)
     return best, (best > 0.4).float()
 
