@@ -20,9 +20,9 @@ class Recording:
 
 
 def record(length):
-    recording, state = Recording(), np.zeros((1, 42, 42), np.float32)
+    recording, state = Recording(), np.zeros((1, 26, 26), np.float32)
     for _ in range(length):
-        state = (0.8 * state + np.random.rand(1, 42, 42)).astype(np.float32)
+        state = (0.8 * state + np.random.rand(1, 26, 26)).astype(np.float32)
         recording.add(state.copy(), int(state[0, :4].sum() > state[0, -4:].sum()))
     return recording
 
@@ -30,8 +30,8 @@ def record(length):
 class Policy(nn.Module):
     def __init__(self):
         super().__init__()
-        self.eye = nn.Sequential(nn.Conv2d(1, 24, 8, stride=4), nn.ReLU(), nn.Conv2d(24, 32, 4, stride=2), nn.ReLU())
-        self.brain = nn.Sequential(nn.Flatten(), nn.Linear(288, 128), nn.ReLU(), nn.Linear(128, 2))
+        self.eye = nn.Sequential(nn.Conv2d(1, 24, 4, stride=2), nn.ReLU(), nn.Conv2d(24, 32, 4, stride=2), nn.ReLU())
+        self.brain = nn.Sequential(nn.Flatten(), nn.Linear(800, 128), nn.ReLU(), nn.Linear(128, 2))
 
     def forward(self, frame):
         return self.brain(self.eye(frame))
@@ -62,7 +62,7 @@ if __name__ == "__main__":
     random.seed(5), np.random.seed(5), torch.manual_seed(5)
     cloner = Cloner(record(3000))
     begin = time.perf_counter()
-    for step in range(320):
+    for step in range(270):
         loss = cloner.improve()
         if step % 80 == 0:
             print("step", step, "loss", round(loss, 4))

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch.utils.data import DataLoader, Dataset
 
-NODES, WALK, NEGATIVES = 4000, 24, 96
+NODES, WALK, KEEP, NEGATIVES = 4000, 160, 8, 24
 
 
 class Walks(Dataset):
@@ -25,11 +25,11 @@ class Walks(Dataset):
             near = self.neighbours[node]
             node = int(near[int(turn * len(near))])
             walk.append(node)
-        return torch.tensor(walk), torch.randint(0, NODES, (NEGATIVES,))
+        return torch.tensor(walk[::KEEP]), torch.randint(0, NODES, (NEGATIVES,))
 
 
 class Embedder(torch.nn.Module):
-    def __init__(self, width=64):
+    def __init__(self, width=48):
         super().__init__()
         self.table = torch.nn.Embedding(NODES, width)
         self.lift = torch.nn.Linear(width, 3 * width)
@@ -47,7 +47,7 @@ if __name__ == "__main__":
     model = Embedder()
     optimizer = torch.optim.Adagrad(model.parameters(), lr=0.05)
     start = time.perf_counter()
-    for epoch in range(3):
+    for epoch in range(2):
         for walk, negatives in loader:
             loss = model(walk, negatives)
             optimizer.zero_grad()

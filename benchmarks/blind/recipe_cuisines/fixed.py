@@ -35,20 +35,20 @@ class Cuisine(nn.Module):
     def __init__(self, vocabulary):
         super().__init__()
         self.mean = nn.EmbeddingBag(vocabulary, 256)
-        self.kind = nn.Sequential(nn.Linear(256, 1024), nn.ReLU(), nn.Linear(1024, 512), nn.ReLU(), nn.Linear(512, 9))
+        self.kind = nn.Sequential(nn.Linear(256, 768), nn.ReLU(), nn.Linear(768, 384), nn.ReLU(), nn.Linear(384, 9))
 
     def forward(self, ids, offsets):
         return self.kind(self.mean(ids, offsets))
 
 
 def recipes(count):
-    return [" ".join(random.choices(WORDS, k=random.randint(20, 60))).title() for _ in range(count)]
+    return [" ".join(random.choices(WORDS, k=random.randint(40, 130))).title() for _ in range(count)]
 
 
 def main():
     random.seed(1)
     torch.manual_seed(1)
-    texts, kinds = recipes(3200), torch.randint(0, 9, (3200,))
+    texts, kinds = recipes(2560), torch.randint(0, 9, (2560,))
     subwords = Subwords()
     tokens = [torch.tensor(subwords.encode(text)) for text in texts]
     model = Cuisine(len(subwords.ids) + 1)

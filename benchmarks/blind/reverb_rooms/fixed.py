@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
-LENGTH, TAIL = 6000, 2400
+LENGTH, TAIL = 6000, 1500
 
 
 class Rooms(Dataset):
@@ -29,7 +29,7 @@ class Rooms(Dataset):
         random = np.random.default_rng([number, time.time_ns()])
         size = random.uniform(2, 30)
         room = random.normal(size=TAIL) * np.exp(-60 / size * self.decay)
-        wet = np.fft.irfft(np.fft.rfft(self.dry(random), 8640) * np.fft.rfft(room, 8640), 8640)[:LENGTH]
+        wet = np.fft.irfft(np.fft.rfft(self.dry(random), 7500) * np.fft.rfft(room, 7500), 7500)[:LENGTH]
         level = np.abs(wet).max() + 1e-9
         return torch.from_numpy((wet / level).astype(np.float32)), np.float32(size / 30)
 
@@ -49,12 +49,12 @@ def network():
 
 
 torch.manual_seed(0)
-loader = DataLoader(Rooms(1600), batch_size=20, num_workers=2, persistent_workers=True, prefetch_factor=3)
+loader = DataLoader(Rooms(1200), batch_size=20, num_workers=2, persistent_workers=True, prefetch_factor=3)
 model = network()
 model(torch.zeros(1, LENGTH))
 optimizer = torch.optim.AdamW(model.parameters(), 1e-3, fused=True)
 start = time.perf_counter()
-for epoch in range(4):
+for epoch in range(3):
     for sound, size in loader:
         loss = (model(sound).squeeze(1) - size).abs().mean()
         optimizer.zero_grad()
