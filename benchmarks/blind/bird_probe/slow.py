@@ -41,7 +41,7 @@ def calls(size):
     return torch.sin(pitch * moment)[:, None] + 0.2 * torch.randn(size, 1, 1024), species
 
 
-def main(steps=90):
+def main(steps=50):
     torch.manual_seed(30)
     encoder = Encoder()
     model = Probe(encoder)
