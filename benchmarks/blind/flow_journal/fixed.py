@@ -60,8 +60,8 @@ def main():
         (-likelihood).backward()
         optimizer.step()
         if step % 60 == 0:
-            weights = {name: parameter.detach().flatten()[:40] for name, parameter in flow.named_parameters()}
-            log.info("step %d: likelihood %s, weights %s", step, likelihood, weights)
+            now = {n: p.detach().flatten()[:9] for n, p in flow.named_parameters()}
+            log.info("step %d: likelihood %s, weights %s", step, likelihood, now)
     print(f"likelihood {likelihood.item():.4f}")
     return time.perf_counter() - start
 
