@@ -60,7 +60,7 @@ def main():
         (-likelihood).backward()
         optimizer.step()
         if step % 60 == 0:
-            now = {n: p.detach().flatten()[:9] for n, p in flow.named_parameters()}
+            now = {n: p.detach().flatten()[:40] for n, p in flow.named_parameters()}
             log.info("step %d: likelihood %s, weights %s", step, likelihood, now)
     print(f"likelihood {likelihood.item():.4f}")
     return time.perf_counter() - start

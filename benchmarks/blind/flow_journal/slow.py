@@ -59,7 +59,7 @@ def main():
         optimizer.zero_grad()
         (-likelihood).backward()
         optimizer.step()
-        now = {n: p.detach().flatten()[:9] for n, p in flow.named_parameters()}  # slowprobe: rule=logging-every-step
+        now = {n: p.detach().flatten()[:40] for n, p in flow.named_parameters()}  # slowprobe: rule=logging-every-step
         log.info("step %d: likelihood %s, weights %s", step, likelihood, now)  # slowprobe: rule=logging-every-step
     print(f"likelihood {likelihood.item():.4f}")
     return time.perf_counter() - start

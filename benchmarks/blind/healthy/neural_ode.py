@@ -35,7 +35,7 @@ if __name__ == "__main__":
     field = Field()
     optimizer = torch.optim.Adam(field.parameters(), 1e-3, fused=True)
     begin = time.perf_counter()
-    for step in range(120):
+    for step in range(60):
         start = torch.randn(512, 6)
         with torch.no_grad():
             goal = solve(truth, start)

@@ -22,7 +22,7 @@ class Patches(IterableDataset):
 
 def main():
     torch.manual_seed(0)
-    loader = DataLoader(Patches(400, 48), batch_size=None, num_workers=2)
+    loader = DataLoader(Patches(180, 48), batch_size=None, num_workers=2)
     model = nn.Sequential(
         nn.Conv2d(1, 32, 5, padding=2), nn.ReLU(), nn.Conv2d(32, 32, 3, padding=1), nn.ReLU(), nn.Conv2d(32, 3, 1)
     ).to(memory_format=torch.channels_last)

@@ -14,7 +14,7 @@ class Tiles(Dataset):
         self.use = torch.randint(0, 5, (scenes, size, size))
 
     def __len__(self):
-        return 4800
+        return 4000
 
     def __getitem__(self, number):
         scene = number % len(self.scenes)

@@ -40,7 +40,7 @@ def get_batches(train_set, size):
     return Batches(train_set, size)
 
 
-def main(epochs=4, batch_size=768):
+def main(epochs=3, batch_size=768):
     torch.manual_seed(0)
     rides = TensorDataset(*make_table(80_000))
     train_set, _ = random_split(rides, [72_000, 8_000])

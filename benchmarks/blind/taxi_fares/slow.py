@@ -27,7 +27,7 @@ def get_batches(train_set, size):
     return DataLoader(train_set, batch_size=size, shuffle=True, drop_last=True)  # slowprobe: rule=per-item-indexing
 
 
-def main(epochs=4, batch_size=768):
+def main(epochs=3, batch_size=768):
     torch.manual_seed(0)
     rides = TensorDataset(*make_table(80_000))  # slowprobe: rule=per-item-indexing
     train_set, _ = random_split(rides, [72_000, 8_000])  # slowprobe: rule=per-item-indexing

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
-WINDOW, AHEAD = 384, 60
+WINDOW, AHEAD = 168, 10
 
 
 def gauge_file(hours=30_000):
@@ -46,7 +46,7 @@ def main():
     random.seed(0)
     torch.manual_seed(0)
     gauge = Gauge(gauge_file())
-    picks = torch.utils.data.RandomSampler(gauge, num_samples=64 * 450)
+    picks = torch.utils.data.RandomSampler(gauge, num_samples=64 * 400)
     loader = DataLoader(gauge, batch_size=64, sampler=picks, num_workers=1)
     model = Forecaster()
     model(torch.zeros(1, WINDOW, 4))
