@@ -48,9 +48,9 @@ class Detector(nn.Module):
     def __init__(self):
         super().__init__()
         self.stem = nn.Sequential(
-            nn.Conv2d(1, 16, 4, stride=4), nn.ReLU(), nn.Conv2d(16, 32, 3, stride=2, padding=1), nn.ReLU()
+            nn.Conv2d(1, 32, 4, stride=4), nn.ReLU(), nn.Conv2d(32, 64, 3, stride=2, padding=1), nn.ReLU()
         )
-        self.head = nn.Conv2d(32, 4, 3, padding=1)
+        self.head = nn.Conv2d(64, 4, 3, padding=1)
 
     def forward(self, image):
         return self.head(self.stem(image)).permute(0, 2, 3, 1).reshape(len(image), -1, 2)

@@ -37,7 +37,7 @@ def pad(claims, size):
     return batch
 
 
-def train(steps=110, batch_size=24):
+def train(steps=60, batch_size=24):
     torch.manual_seed(8)
     claims = draw_claims(4000)
     check = torch.tensor([float(claim[0] > VOCABULARY // 2) for claim in claims])

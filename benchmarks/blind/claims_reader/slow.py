@@ -25,7 +25,7 @@ class Reader(nn.Module):
 
 
 def draw_claims(count):
-    lengths = torch.randint(14, 62, (count,)).tolist()
+    lengths = torch.randint(56, 81, (count,)).tolist()
     lengths[0] = LONGEST
     return [torch.randint(1, VOCABULARY, (length,)) for length in lengths]
 
@@ -37,7 +37,7 @@ def pad(claims, size):
     return batch
 
 
-def train(steps=110, batch_size=24):
+def train(steps=60, batch_size=24):
     torch.manual_seed(8)
     claims = draw_claims(4000)
     check = torch.tensor([float(claim[0] > VOCABULARY // 2) for claim in claims])

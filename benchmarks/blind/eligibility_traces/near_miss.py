@@ -31,8 +31,8 @@ def main():
     begin = time.perf_counter()
     for step in range(500):
         traces.touch(torch.randint(0, CELLS, (8,)), torch.randint(0, SENSES, (8,)))
-        goal = torch.randint(0, 4, (48,))
-        sense = torch.rand(48, SENSES) * (1 + goal[:, None])
+        goal = torch.randint(0, 4, (128,))
+        sense = torch.rand(128, SENSES) * (1 + goal[:, None])
         drive = traces.drive(sense)
         loss = nn.functional.cross_entropy(readout(drive + sense), goal)
         optimizer.zero_grad()

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch.utils.data import DataLoader, Dataset
 
-NODES, WALK, KEEP, NEGATIVES = 4000, 6, 2, 256
+NODES, WALK, KEEP, NEGATIVES = 4000, 6, 2, 128
 
 
 class Walks(Dataset):
@@ -29,7 +29,7 @@ class Walks(Dataset):
 
 
 class Embedder(torch.nn.Module):
-    def __init__(self, width=128):
+    def __init__(self, width=64):
         super().__init__()
         self.table = torch.nn.Embedding(NODES, width)
         self.lift = torch.nn.Linear(width, 3 * width)
