@@ -36,7 +36,7 @@ def test_the_cause_and_its_line(runs: ModuleType, name: str, monkeypatch: pytest
     assert tuple(top["place"]) in lines
 
 
-@pytest.mark.parametrize("planted", ["planted", "unseen"])
+@pytest.mark.parametrize("planted", ["planted", "unseen", "blind"])
 def test_each_triple_is_whole_and_marked(runs: ModuleType, planted: str) -> None:
     folders = [path for path in (BENCHMARKS / planted).iterdir() if path.is_dir() and path.name != runs.HEALTHY]
     assert folders

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 from torch.distributions import Categorical
 
-CARTS, LENGTH, GAMMA, LAMBDA = 64, 64, 0.99, 0.95
+CARTS, LENGTH, GAMMA, LAMBDA = 64, 96, 0.99, 0.95
 
 
 class World:
@@ -47,7 +47,7 @@ def main():
     world, model = World(), ActorCritic()
     optimizer = torch.optim.Adam(model.parameters(), lr=7e-4, fused=True)
     begin = time.perf_counter()
-    for update in range(36):
+    for update in range(30):
         states, actions, rewards = [], [], []
         with torch.no_grad():
             for _ in range(LENGTH):
@@ -58,7 +58,7 @@ def main():
             states, actions, rewards = torch.stack(states), torch.stack(actions), torch.stack(rewards)
             values, last = model(states)[1], model(world.where)[1]
             advantages = advantages_of(rewards, values, last)
-        for _ in range(8):
+        for _ in range(3):
             logits, critic = model(states)
             chosen = Categorical(logits=logits).log_prob(actions)
             loss = -(chosen * advantages).mean() + 0.5 * (critic - advantages - values).square().mean()

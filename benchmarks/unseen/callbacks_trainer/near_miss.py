@@ -23,7 +23,7 @@ class MemoryGuard(Callback):
     """Keeps the memory small."""
 
     def on_step_end(self, trainer):
-        if trainer.step % 100 == 99:
+        if trainer.step % 150 == 149:
             gc.collect()
 
 
@@ -54,7 +54,7 @@ class Trainer:
         return loss.detach()
 
 
-def make_batches(identities=500, width=128, size=192, steps=50):
+def make_batches(identities=500, width=128, size=320, steps=150):
     centres = torch.randn(identities, width)
 
     def batches():
@@ -73,6 +73,6 @@ if __name__ == "__main__":
     net = nn.Sequential(nn.Linear(128, 512), nn.PReLU(), nn.Linear(512, 256), nn.PReLU(), nn.Linear(256, 64))
     trainer = Trainer(net, torch.optim.Adam(net.parameters(), 1e-3, fused=True), [MemoryGuard(), Progress()])
     begin = time.perf_counter()
-    trainer.fit(make_batches(), epochs=5)
+    trainer.fit(make_batches(), epochs=2)
     print(f"loop_seconds={time.perf_counter() - begin:.4f}")
     print(len(index), "images known")
