@@ -77,7 +77,7 @@ class LoaderCpuMeter:
     def take(self) -> list[LoaderCpu | LoaderReads | Transforms | ItemDigests | Padding]:
         """What was read since the last call; called by the flushing thread."""
         sums, self._sums = self._sums, {}
-        made = [*self.transforms.take(), *self.transforms.items.take()]
+        made: list[Transforms | ItemDigests] = [*self.transforms.take(), *self.transforms.items.take()]
         return [*made, *self.reads.take(), *self._padding.take(), *self._cpu(sums)]
 
     def _cpu(self, sums: dict[int, list[int]]) -> list[LoaderCpu]:

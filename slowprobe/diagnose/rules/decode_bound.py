@@ -18,8 +18,8 @@ pixels), 0.9 with nothing but another decoder (Pillow, OpenCV and torchvision al
 80 to 590 KB, 0.11 to 0.16 for masks packed to a fifth, 0.002 to 0.04 of bz2's and lzma's; np.load of a .npy 0.03 to
 0.3 of that of a compressed .npz (0.5 for one of 2 KB).
 
-Stays quiet when: the loop does not wait for batches, more workers would hide it (workers-zero, workers-too-few), or the
-decoder's lines mostly wait for their files (storage-bound).
+Stays quiet when: the loop does not wait for batches, more workers would hide it (workers-zero, workers-too-few; not
+asked of a codec, whose work can go), or the decoder's lines mostly wait for their files (storage-bound).
 
 Fix: once, before training:
 
@@ -46,6 +46,7 @@ from slowprobe.diagnose.making_parts import (
     cheaper,
     examined,
     file_wait,
+    hardly_waits,
     item_ms,
     of_batch,
     part_of,
@@ -92,13 +93,13 @@ def _diagnose(run: Any, loader: LoaderFacts) -> Diagnosis | Passed | NotChecked:
     unpacking = part_of(run, loader, "fetch", lambda stack: decompresses(run.source, stack))
     packed = min(1.0, unpacking.share / part.share)
     change = cheaper(loader, part, _mixed(packed))
-    reason = passes_for(run, loader, change)
+    is_codec = packed > MOSTLY_CODEC  # work that is better not done than done elsewhere
+    reason = hardly_waits(run, change) if is_codec else passes_for(run, loader, change)
     if reason:
         return Passed(f"decoders take {share:.0%} of making a batch, but {reason}")
     each, allowed = item_ms(loader, part.share), budget_ms(run, loader)
     site = part.site
     text = run.source.line(site.file, site.line) if site is not None else ""
-    is_codec = packed > MOSTLY_CODEC
     work = "Unpacking" if is_codec else "Decoding"
     return Diagnosis(
         title="Unpacking compressed data takes much of making a batch" if is_codec else "",

@@ -20,7 +20,8 @@ without a loop that computes, nothing is known about how to make it cheaper: the
 of the range, a fifth of its time, is worth 5 % of loop time.
 
 Stays quiet when: the loop does not wait for batches (enough workers), other settings of the loader would hide most of
-the line's cost (workers-zero, workers-too-few, prefetch-shallow, head-of-line), or no line stands out.
+the line's cost (workers-zero, workers-too-few, prefetch-shallow, head-of-line; not asked of values one by one, whose
+work can go), or no line stands out.
 
 Fix: on the CPU: vectorise it, do it once and keep the result, or use a cheaper operation. Waiting: a local copy of the
 data, fewer and larger files, more workers (they wait at the same time).
@@ -198,8 +199,10 @@ def _diagnose(run: Any, loader: LoaderFacts, spot: _Spot) -> Diagnosis | None:
     change = Reload(loader.id, fetch=remains.of_part(spot.share))
     if part < MIN_PART:
         return None
+    if by_values and saved_share(run, change) < MIN_SAVING:
+        return None
     beside_workers = saved_share_beside_workers(run, loader, change, overlap=True)
-    if beside_workers < max(MIN_SAVING, MIN_LEFT * saved_share(run, change)):
+    if not by_values and beside_workers < max(MIN_SAVING, MIN_LEFT * saved_share(run, change)):
         return None
     waiting = _waiting(loader, spot)
     waits = waiting >= MOSTLY_WAITING
