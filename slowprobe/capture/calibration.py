@@ -246,7 +246,8 @@ def _anomaly(torch: Any, until: float) -> dict[str, float]:
 
     def run(depth: int, **how: bool) -> None:
         if depth:
-            return run(depth - 1, **how)
+            run(depth - 1, **how)
+            return
         seen[:] = _files_on_stack()
         with torch.autograd.set_detect_anomaly(**how), torch.enable_grad():
             value = weight
