@@ -53,8 +53,8 @@ def calibrate(
     ``optimizer.<subject>.default_ms``, ``.fused_ms`` (one step), ``foreach.loop_ms``, ``foreach.foreach_ms`` (one
     moving-average update of the largest optimizer's parameters), ``foreach.mul_ms`` (one multiplication of them),
     ``anomaly.node_us`` (one autograd node's extra cost under detect_anomaly), of it ``anomaly.traceback_us`` at
-    ``anomaly.frames`` on the stack from ``anomaly.files``, ``.frame_us`` and ``.file_us`` (one more), ``page_us`` (the first write to a page of
-    memory), ``threads.now_ms``, ``threads.all_ms`` (a
+    ``anomaly.frames`` on the stack from ``anomaly.files``, ``.frame_us`` and ``.file_us`` (one more), ``page_us`` (the
+    first write to a page of memory), ``threads.now_ms``, ``threads.all_ms`` (a
     matmul, with the run's threads and one a core).
     """
     import torch
