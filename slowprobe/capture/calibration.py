@@ -53,8 +53,8 @@ def calibrate(
     ``optimizer.<subject>.default_ms``, ``.fused_ms`` (one step), ``foreach.loop_ms``, ``foreach.foreach_ms`` (one
     moving-average update of the largest optimizer's parameters), ``foreach.mul_ms`` (one multiplication of them),
     ``anomaly.node_us`` (one autograd node's extra cost under detect_anomaly), of it ``anomaly.traceback_us`` at
-    ``anomaly.frames`` on the stack from ``anomaly.files``, ``.frame_us`` and ``.file_us`` (one more), ``page_us`` (the first write to a page of
-    memory), ``threads.now_ms``, ``threads.all_ms`` (a
+    ``anomaly.frames`` on the stack from ``anomaly.files``, ``.frame_us`` and ``.file_us`` (one more), ``page_us`` (the
+    first write to a page of memory), ``threads.now_ms``, ``threads.all_ms`` (a
     matmul, with the run's threads and one a core).
     """
     import torch
@@ -246,7 +246,8 @@ def _anomaly(torch: Any, until: float) -> dict[str, float]:
 
     def run(depth: int, **how: bool) -> None:
         if depth:
-            return run(depth - 1, **how)
+            run(depth - 1, **how)
+            return
         seen[:] = _files_on_stack()
         with torch.autograd.set_detect_anomaly(**how), torch.enable_grad():
             value = weight
