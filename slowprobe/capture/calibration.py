@@ -263,7 +263,12 @@ def _anomaly(torch: Any, until: float) -> dict[str, float]:
         lambda: run(DEEPER, mode=True, check_nan=False),
     )
     linecache.getline(str(torch.__file__), 1)
-    (looks,) = medians_ms(until, lambda: [linecache.checkcache(str(torch.__file__)) for _ in range(nodes)])
+
+    def look() -> None:
+        for _ in range(nodes):
+            linecache.checkcache(str(torch.__file__))
+
+    (looks,) = medians_ms(until, look)
     return {
         "anomaly.node_us": max(0.0, checked - plain) * 1000 / nodes,
         "anomaly.traceback_us": max(0.0, made - plain) * 1000 / nodes,

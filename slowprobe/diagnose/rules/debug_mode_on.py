@@ -159,7 +159,7 @@ def _traceback_us(run: Any) -> float:
         return 0.0
     frames, files = made.frames - costs.get("anomaly.frames", 0.0), made.files - costs.get("anomaly.files", 0.0)
     more_us = frames * costs.get("anomaly.frame_us", 0.0) + files * costs.get("anomaly.file_us", 0.0)
-    return max(_LEAST * measured_us, float(measured_us + more_us))
+    return float(max(_LEAST * measured_us, measured_us + more_us))
 
 
 def _checks_ms(run: Any) -> float:
