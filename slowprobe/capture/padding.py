@@ -42,7 +42,7 @@ class PaddingLog:
                 self.shapes.append(found[:2])
 
     def look_at_inputs(self, model: int, inputs: Any) -> bool:
-        """The same for a model's arguments, one call in `EVERY_CALL`; False once enough was seen of one of the models."""
+        """The same for a model's arguments, one call in `EVERY_CALL`; False once one model was seen enough."""
         calls = self._calls[model] = self._calls.get(model, 0) + 1
         if calls % EVERY_CALL == 0:
             self.look(-model, inputs)
