@@ -58,7 +58,7 @@ device. Those that make items equally large (Resize, RandomResizedCrop) have to 
 RULE = Rule(
     title="Augmentation keeps the cores busy while the device is idle",
     bottleneck="input",
-    needs=("device", "loaders", "partition", "loader_models", "making_stacks", "replay", "cores_per_rank"),
+    needs=("device", "loaders", "partition", "loader_models", "making_stacks", "replay", "cores_per_rank", "source"),
     closer_than=("slow-transform",),
 )
 
