@@ -27,22 +27,11 @@ from slowprobe.capture.span_key import span_key, split_key
 from slowprobe.capture.subjects import Subjects
 from slowprobe.capture.totals import Totals
 from slowprobe.diagnose.evidence import Evidence
+from slowprobe.run.loader_records import LoaderCpu, LoaderReads
 from slowprobe.run.reader import RunRecords, load_run
 from slowprobe.run.record import Site
-from slowprobe.run.schema import (
-    SCHEMA,
-    Calibration,
-    End,
-    Exit,
-    Frames,
-    LoaderCpu,
-    LoaderReads,
-    Manifest,
-    Record,
-    Samples,
-    Source,
-    State,
-)
+from slowprobe.run.sample_records import Frames, Samples
+from slowprobe.run.schema import SCHEMA, Calibration, End, Exit, Manifest, Record, Source, State
 from slowprobe.run.worker_records import (
     WHOLE_ITEM,
     ItemDigests,

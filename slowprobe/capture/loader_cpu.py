@@ -14,7 +14,7 @@ from slowprobe.capture.batch_trials import Layout, layout_of
 from slowprobe.capture.padding import PaddingLog
 from slowprobe.capture.thread_reads import ThreadReads
 from slowprobe.capture.transform_timer import TransformTimer
-from slowprobe.run.schema import LoaderCpu, LoaderReads, Padding
+from slowprobe.run.loader_records import LoaderCpu, LoaderReads, Padding
 from slowprobe.run.worker_records import ItemDigests, Transforms
 
 _Reading = tuple[int, int, int]

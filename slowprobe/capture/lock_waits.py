@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from slowprobe.run.schema import LockWaits
+from slowprobe.run.sample_records import LockWaits
 
 MAX_ROWS = 3_000  # of a run; minutes of training, and its mean no longer changes
 

@@ -7,7 +7,7 @@ import sys
 from typing import Any
 
 from slowprobe.capture.batch_digest import leaves
-from slowprobe.run.schema import Padding
+from slowprobe.run.loader_records import Padding
 
 MAX_BATCHES = 16  # of a loader, one in so many requests; lengths of some thousand rows say what padding there is
 EVERY_CALL = 3  # of the models that a loop without a loader calls

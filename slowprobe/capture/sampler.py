@@ -13,8 +13,8 @@ from slowprobe.capture.other_threads import OtherThreads, RunDelay
 from slowprobe.capture.sites import PACKAGE, absolute
 from slowprobe.capture.span_key import split_key
 from slowprobe.capture.thread_clock import thread_cpu_clock
-from slowprobe.run.schema import Frames, Samples
-from slowprobe.run.schema import OtherThreads as OtherThreadsRecord
+from slowprobe.run.sample_records import Frames, Samples
+from slowprobe.run.sample_records import OtherThreads as OtherThreadsRecord
 
 MAX_STACKS = MAX_PLACES = 20_000
 _MAX_DEPTH = 80

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from slowprobe.run.schema import LoaderReads
+from slowprobe.run.loader_records import LoaderReads
 
 EVERY = 8  # batches for one that is read: two readings take 20 to 30 µs
 _FILE = "/proc/thread-self/io"

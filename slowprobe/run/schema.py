@@ -20,8 +20,10 @@ import msgspec
 from slowprobe.run.compile_record import Compilations
 from slowprobe.run.gradient_record import GradientUse
 from slowprobe.run.kernels import Kernels
+from slowprobe.run.loader_records import LoaderCpu, LoaderReads, Padding
 from slowprobe.run.record import RecordBase, Site
 from slowprobe.run.replica_record import Replicas
+from slowprobe.run.sample_records import Frames, LockWaits, OtherThreads, Samples
 from slowprobe.run.worker_records import (
     ItemDigests,
     Transforms,
@@ -145,30 +147,6 @@ class Chunk(RecordBase, tag="chunk"):
     """Spans still open when the chunk was written, outermost first: rows [kind, subject, since_ns]."""
 
 
-class Frames(RecordBase, tag="frames"):
-    """New rows of the frame and stack tables of the stack sampler.
-
-    frames: rows (id, file, line, function); stacks: rows (id, [frame ids from the outermost call to the innermost]).
-    """
-
-    frames: list[tuple[int, str, int, str]] = []
-    stacks: list[tuple[int, list[int]]] = []
-
-
-class Samples(RecordBase, tag="samples"):
-    """Stack samples of one chunk, merged.
-
-    rows: [kind, subject, is_open, stack, count, wall_ns, cpu_ns, process_cpu_ns]; kind and subject are the innermost
-    open span (is_open 1), or the last closed outermost span when none was open (is_open 0; kind -1 before any).
-    wall_ns is the time since the previous sample, cpu_ns the CPU time the sampled thread used in it, process_cpu_ns
-    that of all threads of the process.
-    """
-
-    start_ns: int
-    end_ns: int
-    rows: list[list[int]]
-
-
 class Resources(RecordBase, tag="resources"):
     """One reading of the machine: cumulative CPU seconds and bytes in use."""
 
@@ -181,70 +159,6 @@ class Resources(RecordBase, tag="resources"):
     available_bytes: int
     system_idle_s: float = 0.0
     """All cores; 0 in recordings of slowprobe versions that did not read it."""
-
-
-class LockWaits(RecordBase, tag="lock_waits"):
-    """How long a thread that asked for the interpreter lock had to wait, at Python's own switch interval."""
-
-    at: list[int]
-    """When it asked, ns."""
-    late: list[int]
-    """ns."""
-
-
-class OtherThreads(RecordBase, tag="other_threads"):
-    """Samples of the process's other Python threads, where one was at work while the training thread was sampled.
-
-    rows: [stack, count, cpu_ns]; cpu_ns is what the thread used since it was seen before.
-    """
-
-    start_ns: int
-    end_ns: int
-    rows: list[list[int]]
-    run_delay_ns: int = -1
-    """The training thread was ready and had no core, since the record before; −1: not to be had on this machine."""
-
-
-class LoaderCpu(RecordBase, tag="loader_cpu"):
-    """Clocks read around some requests of a loader: the training thread while it waits, the process while it trains."""
-
-    loader: int
-    waits: int
-    wait_ns: int
-    wait_cpu_ns: int
-    """CPU time of the training thread; without workers, of making the batches."""
-    steps: int
-    step_ns: int
-    """From a batch's arrival to the next request."""
-    step_cpu_ns: int
-    """CPU time of all threads of the training process."""
-    batch_bytes: int = -1
-    """Bytes of the tensors in the first batch that was looked at."""
-
-
-class LoaderReads(RecordBase, tag="loader_reads"):
-    """What the training thread read from files while it made some batches of a loader without workers."""
-
-    loader: int
-    batches: int
-    items: int
-    rchar: int
-    """Bytes, from memory or storage."""
-    read_calls: int
-    read_bytes: int
-    """Bytes from storage."""
-
-
-class Padding(RecordBase, tag="padding"):
-    """How long the rows of some batches are, of the integer tensor of theirs that is least padded: 1 batch an entry."""
-
-    loader: int
-    """In a loop without a loader: the model that the batches were given to, as a negative number."""
-    rows: list[int]
-    width: list[int]
-    """Columns, the padded ones included."""
-    lengths: list[list[int]]
-    """Columns of a row before its padding; of wide batches for the first rows only."""
 
 
 class State(RecordBase, tag="state"):

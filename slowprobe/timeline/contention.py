@@ -6,7 +6,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 
 from slowprobe.run.record import Site
-from slowprobe.run.schema import OtherThreads
+from slowprobe.run.sample_records import OtherThreads
 from slowprobe.timeline.hotspots import UserCode
 from slowprobe.timeline.labels import Labels
 from slowprobe.timeline.recording import Recording

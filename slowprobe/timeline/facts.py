@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from slowprobe.run.loader_records import LoaderCpu
 from slowprobe.run.record import Site
-from slowprobe.run.schema import LoaderCpu, SpanKind
+from slowprobe.run.schema import SpanKind
 from slowprobe.timeline.labels import Labels
 from slowprobe.timeline.partition import Partition
 from slowprobe.timeline.recording import Ints, Key, Recording

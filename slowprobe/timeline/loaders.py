@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+from slowprobe.run.loader_records import LoaderCpu
 from slowprobe.run.record import Site
-from slowprobe.run.schema import LoaderCpu
 from slowprobe.run.worker_records import WorkerBatches
 from slowprobe.timeline.recording import KIND, Recording
 from slowprobe.timeline.roles import START, STOP, WAIT, Roles

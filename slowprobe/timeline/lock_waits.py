@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from slowprobe.run.schema import LockWaits
+from slowprobe.run.sample_records import LockWaits
 from slowprobe.timeline.recording import KIND, Recording
 
 MIN_ROWS = 6  # of chance encounters with making a batch; of anything up to 5 ms, the mean then strays by 0.6 ms

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-from slowprobe.run.schema import Padding
+from slowprobe.run.loader_records import Padding
 from slowprobe.timeline.op_cost import fixed_cost
 from slowprobe.timeline.op_tree import OpTree
 from slowprobe.timeline.recording import Recording

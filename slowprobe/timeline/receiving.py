@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from slowprobe.run.schema import LoaderCpu
+from slowprobe.run.loader_records import LoaderCpu
 from slowprobe.timeline.labels import Labels
 from slowprobe.timeline.loaders import LoaderFacts
 from slowprobe.timeline.partition import Partition

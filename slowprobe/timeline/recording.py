@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from slowprobe.run.reader import RunRecords
-from slowprobe.run.schema import KINDS, Chunk, End, Exit, Frames, Samples, SpanKind, Spans, Subject
+from slowprobe.run.sample_records import Frames, Samples
+from slowprobe.run.schema import KINDS, Chunk, End, Exit, SpanKind, Spans, Subject
 
 Ints = npt.NDArray[np.int64]
 KIND: dict[str, int] = {kind: number for number, kind in enumerate(KINDS)}
@@ -67,7 +68,7 @@ class Frame:
 
 @dataclass(frozen=True)
 class SampleRow:
-    """Samples of one stack in one context, merged over a chunk; see `schema.Samples`."""
+    """Samples of one stack in one context, merged over a chunk; see `sample_records.Samples`."""
 
     key: Key
     is_open: bool

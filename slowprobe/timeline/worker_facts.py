@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from slowprobe.run.loader_records import LoaderCpu, LoaderReads
 from slowprobe.run.record import Site
-from slowprobe.run.schema import LoaderCpu, LoaderReads
 from slowprobe.run.worker_records import Transforms, WorkerBatches, WorkerHandOvers, WorkerHello, WorkerResources
 from slowprobe.timeline.head_of_line import head_of_line_s
 from slowprobe.timeline.recording import Recording

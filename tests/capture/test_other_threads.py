@@ -8,7 +8,7 @@ import pytest
 
 from slowprobe.capture.other_threads import OtherThreads, RunDelay
 from slowprobe.capture.sampler import StackSampler
-from slowprobe.run.schema import OtherThreads as OtherThreadsRecord
+from slowprobe.run.sample_records import OtherThreads as OtherThreadsRecord
 
 
 @pytest.fixture

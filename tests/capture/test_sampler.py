@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from slowprobe.capture.sampler import StackSampler
-from slowprobe.run.schema import Frames, Samples
+from slowprobe.run.sample_records import Frames, Samples
 
 CRASH = """
 import gc, random, sys, threading, time

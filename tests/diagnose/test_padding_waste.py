@@ -5,7 +5,7 @@ from synthetic import SyntheticRun
 
 from diagnose.annotated import AnnotatedStep
 from diagnose.asking import ask
-from slowprobe.run.schema import Padding
+from slowprobe.run.loader_records import Padding
 
 RULE = "padding-waste"
 STEPS, ROWS, WIDTH = 40, 4, 100

@@ -15,20 +15,8 @@ from slowprobe.errors import BadInputError, RunFolderError
 from slowprobe.run.folder import create_run, default_folder
 from slowprobe.run.reader import append_exit, load_run
 from slowprobe.run.record import Site
-from slowprobe.run.schema import (
-    KINDS,
-    Chunk,
-    End,
-    Exit,
-    Frames,
-    Note,
-    Record,
-    Samples,
-    Source,
-    SpanKind,
-    Spans,
-    Subject,
-)
+from slowprobe.run.sample_records import Frames, Samples
+from slowprobe.run.schema import KINDS, Chunk, End, Exit, Note, Record, Source, SpanKind, Spans, Subject
 from slowprobe.run.worker_records import WorkerHello
 from slowprobe.run.writer import JOURNAL, JournalWriter
 

@@ -8,8 +8,8 @@ from slowprobe.diagnose.evidence.missing import EvidenceMissing
 from slowprobe.diagnose.evidence.spans import SpanEvidence
 from slowprobe.diagnose.evidence.windows import WindowEvidence
 from slowprobe.errors import SlowprobeError
+from slowprobe.run.loader_records import Padding
 from slowprobe.run.record import Site
-from slowprobe.run.schema import Padding
 from slowprobe.timeline.hotspots import UserCode
 from slowprobe.timeline.made_tensors import MadeTensor, made_tensors
 from slowprobe.timeline.op_doubles import DoubleWork, double_work
