@@ -6,8 +6,10 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+from slowprobe.diagnose.evidence import Evidence
 from slowprobe.diagnose.finding import Where
 from slowprobe.diagnose.rule import Answer, Diagnosis, NotApplicable, NotChecked, Passed
+from slowprobe.diagnose.trace_evidence import TraceEvidence
 from slowprobe.timeline.device.classes import CLASSES
 from slowprobe.timeline.device.facts import DeviceFacts
 from slowprobe.timeline.device.kernels import KernelStat
@@ -18,7 +20,7 @@ MIN_BUSY = 0.01  # of the span: below, the device has next to nothing to do, and
 Judge = Callable[[Any, DeviceFacts], Diagnosis | Passed | NotChecked | NotApplicable]
 
 
-def on_device(run: Any, judge: Judge) -> Answer:
+def on_device(run: Evidence | TraceEvidence, judge: Judge) -> Answer:
     """What `judge` says of the device that the run used; not applicable where it used none."""
     facts = run.device
     if facts is None:

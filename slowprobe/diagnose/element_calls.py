@@ -5,12 +5,12 @@ from __future__ import annotations
 import ast
 import re
 from functools import lru_cache
-from typing import Any
 
 from slowprobe.diagnose.edits import called_name
 from slowprobe.diagnose.element_loops import PLAIN
 from slowprobe.run.record import Site
 from slowprobe.timeline.making_stacks import StackTime
+from slowprobe.timeline.sources import SourceText
 
 _APPLYING = ("apply_along_axis", "apply_over_axes")
 _MAKING = ("vectorize", "frompyfunc")  # these give a function that is called later
@@ -35,7 +35,7 @@ _OF_ARRAYS = (
 )
 
 
-def element_call_at(source: Any, stack: StackTime) -> Site | None:
+def element_call_at(source: SourceText, stack: StackTime) -> Site | None:
     """The user's outermost line below the loader that has Python called for each element; None where there is none.
 
     Only such as array operations can replace: what is called does nothing but arithmetic.
@@ -50,7 +50,7 @@ def element_call_at(source: Any, stack: StackTime) -> Site | None:
 
 
 @lru_cache(maxsize=4096)
-def _calls(source: Any, site: Site, of_tables: bool) -> bool:
+def _calls(source: SourceText, site: Site, of_tables: bool) -> bool:
     tree = source.tree(site.file)
     first, last = source.statement(site)
     calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and first <= node.lineno <= last]
@@ -84,7 +84,7 @@ def _made(tree: ast.AST) -> dict[str, ast.expr]:
     return found
 
 
-def _is_arithmetic(source: Any, applied: ast.expr, mapped: bool) -> bool:
+def _is_arithmetic(source: SourceText, applied: ast.expr, mapped: bool) -> bool:
     """Whether what is called for each element only computes. `mapped`: a type alone (``map(int, …)``) is no such."""
     if isinstance(applied, ast.Attribute):
         return _last(applied.value) in _NUMPY

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import ast
-from typing import Any
 
 from slowprobe.diagnose.edits import called_name
+from slowprobe.diagnose.evidence import Evidence
 from slowprobe.timeline.hotspots import LineTime
 
 PLAIN = ("len", "range", "float", "int", "bool", "min", "max", "abs", "round", "enumerate", "zip", "append", "item")
 
 
-def is_element_loop(run: Any, line: LineTime) -> bool:
+def is_element_loop(run: Evidence, line: LineTime) -> bool:
     """Whether the innermost loop around a line computes values one by one, each for itself.
 
     It calls nothing but arithmetic, stores by index, appends or sums up, and no value depends on the one before.

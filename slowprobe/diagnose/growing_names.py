@@ -6,10 +6,10 @@ import ast
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from slowprobe.diagnose.turns import turn_of
 from slowprobe.run.record import Site
+from slowprobe.timeline.sources import SourceText
 
 _APPENDS = ("append", "extend", "add", "appendleft", "insert")
 _JOINS = ("cat", "concat", "concatenate", "vstack", "hstack")
@@ -27,7 +27,7 @@ class Growing:
     """Where it is made as an empty list."""
 
 
-def growing_at(source: Any, stack: Sequence[Site]) -> Growing | None:
+def growing_at(source: SourceText, stack: Sequence[Site]) -> Growing | None:
     """What grows and is read on the innermost line of `stack` (the user's lines, innermost first); None for nothing."""
     if not stack:
         return None
@@ -42,7 +42,7 @@ def growing_at(source: Any, stack: Sequence[Site]) -> Growing | None:
     return next((found for found in candidates if any(_reads(text, found) for text in texts)), None)
 
 
-def _in_file(source: Any, file: str, stack: Sequence[Site]) -> Iterator[Growing]:
+def _in_file(source: SourceText, file: str, stack: Sequence[Site]) -> Iterator[Growing]:
     code = "\n".join(source.lines(file))
     try:
         tree = ast.parse(code)
@@ -142,7 +142,7 @@ def _mentions(text: str, name: str) -> bool:
     return re.search(rf"(?<![\w.]){re.escape(name)}(?!\w)", text) is not None
 
 
-def _text(source: Any, site: Site) -> str:
+def _text(source: SourceText, site: Site) -> str:
     first, last = source.statement(site)
     return "\n".join(source.lines(site.file)[first - 1 : last])
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
+from slowprobe.diagnose.evidence import Evidence
 from slowprobe.diagnose.finding import Where
 from slowprobe.diagnose.turns import beside, turn_of
 from slowprobe.run.record import Site
@@ -16,7 +16,7 @@ COMPUTING = ("forward", "backward", "optimizer")
 MIN_COMPUTING = 30  # samples; a share from fewer is off by a tenth or more
 
 
-def sampled_lines(run: Any) -> list[LineTime]:
+def sampled_lines(run: Evidence) -> list[LineTime]:
     """The user's lines, or none where the stack sampler saw nothing: for rules that can do without."""
     try:
         return list(run.lines)
@@ -24,12 +24,12 @@ def sampled_lines(run: Any) -> list[LineTime]:
         return []
 
 
-def making_lines(run: Any, in_workers: bool) -> list[LineTime]:
+def making_lines(run: Evidence, in_workers: bool) -> list[LineTime]:
     """The user's lines where batches are made: those of workers, or of the training thread."""
     return list(run.worker_lines) if in_workers else sampled_lines(run)
 
 
-def stretched(run: Any) -> float:
+def stretched(run: Evidence) -> float:
     """`off_cpu`, or 0.0 where it is not known.
 
     A busy machine stretches every line alike, so only a line that is off the CPU more than this waits for something.
@@ -37,7 +37,7 @@ def stretched(run: Any) -> float:
     return off_cpu(run) or 0.0
 
 
-def off_cpu(run: Any) -> float | None:
+def off_cpu(run: Evidence) -> float | None:
     """Share of its computing that the training thread was off the CPU: there it waits for nobody but other programs.
 
     None where too little computing was sampled, or a device may be what it waits for.
@@ -51,7 +51,7 @@ def off_cpu(run: Any) -> float | None:
     return sum(line.waiting * line.seconds for line in lines) / seconds
 
 
-def trainer_lines(run: Any) -> set[tuple[str, int]]:
+def trainer_lines(run: Evidence) -> set[tuple[str, int]]:
     """The user's lines below which a library trains (``trainer.fit(net)``): backward runs there, unnamed in the line.
 
     Time on such a line belongs to no call in particular, and an edit of it would change more than is meant.
@@ -61,19 +61,19 @@ def trainer_lines(run: Any) -> set[tuple[str, int]]:
     return {(site.file, site.line) for site in found}
 
 
-def in_trainer(run: Any, site: Site | None) -> bool:
+def in_trainer(run: Evidence, site: Site | None) -> bool:
     """Whether a library trains below the user's line `site`, so that a call there is the library's."""
     return site is not None and (site.file, site.line) in trainer_lines(run)
 
 
-def editable(run: Any, sites: Sequence[Site | None]) -> list[Site | None]:
+def editable(run: Evidence, sites: Sequence[Site | None]) -> list[Site | None]:
     """The sites that may go under a condition on the step: where a trainer owns the loop, only what has a loop, too."""
     if not trainer_lines(run):
         return list(sites)
     return [site for site in sites if not in_trainer(run, site) and turn_of(run.source, site) is not None]
 
 
-def may_wait_for_device(run: Any) -> bool:
+def may_wait_for_device(run: Evidence) -> bool:
     """Whether a line off the CPU, or one that reads a value, may wait for queued work of a device."""
     try:
         return bool(run.settings.get("devices"))
@@ -82,7 +82,7 @@ def may_wait_for_device(run: Any) -> bool:
 
 
 def around_call(
-    run: Any, lines: Sequence[LineTime], site: Site, words: Sequence[str], *, whole_helper: bool
+    run: Evidence, lines: Sequence[LineTime], site: Site, words: Sequence[str], *, whole_helper: bool
 ) -> list[LineTime]:
     """Lines between spans that exist because of the call at `site`.
 
@@ -109,7 +109,7 @@ def around_call(
     return [line for line in lines if belongs(line)]
 
 
-def holds(run: Any, line: LineTime | Site, words: Sequence[str]) -> bool:
+def holds(run: Evidence, line: LineTime | Site, words: Sequence[str]) -> bool:
     """Whether the statement of a line has one of `words` in it."""
     site = line.site if isinstance(line, LineTime) else line
     first, last = run.source.statement(site)

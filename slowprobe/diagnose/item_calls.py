@@ -7,12 +7,13 @@ import re
 import textwrap
 from collections.abc import Iterator
 from functools import lru_cache
-from typing import Any, Literal
+from typing import Literal
 
 from slowprobe.diagnose.word_lookups import tokenizes_at
 from slowprobe.run.record import Site
 from slowprobe.timeline.making_stacks import StackTime
 from slowprobe.timeline.recording import Frame
+from slowprobe.timeline.sources import SourceText
 
 CallKind = Literal["elsewhere", "tokenize", "decode", "read"]
 
@@ -60,7 +61,7 @@ _ITEMS = ("__getitem__", "__getitems__", "__iter__", "__next__")
 _TOKENIZE_CALLS = ("tokenize", "encode_plus", "batch_encode_plus", "encode_batch", "encode_as_ids", "EncodeAsIds")
 
 
-def kind_of(source: Any, stack: StackTime) -> CallKind | None:
+def kind_of(source: SourceText, stack: StackTime) -> CallKind | None:
     """What the stack's innermost line of the user's was busy with; None for all else."""
     if _tokenizes(source, stack):
         return "tokenize"
@@ -72,7 +73,7 @@ def kind_of(source: Any, stack: StackTime) -> CallKind | None:
     return None if site is None else _kind_of_line(source.line(site.file, site.line))
 
 
-def decompresses(source: Any, stack: StackTime) -> bool:
+def decompresses(source: SourceText, stack: StackTime) -> bool:
     """Whether bytes are being unpacked by a general codec: by gzip and its like, of an archive, or by a call of one."""
     if stack.below:
         return any(_unpacks(frame) for frame in stack.below) or _last(stack.below[-1].function) in _DEFLATED
@@ -87,7 +88,7 @@ def _unpacks(frame: Frame) -> bool:
     return _DECOMPRESSORS.match(file) is not None or file.startswith(_DECOMPRESSORS_STANDARD)
 
 
-def tokenized_at(source: Any, stack: StackTime) -> Site | None:
+def tokenized_at(source: SourceText, stack: StackTime) -> Site | None:
     """The user's line that calls a tokenizer: of a tokenizer of the user's own, the line before it."""
     for index, (frame, is_users) in enumerate(zip(stack.frames, stack.users, strict=True)):
         if is_users and index and stack.users[index - 1] and _is_tokenizer(frame):
@@ -99,7 +100,7 @@ def tokenized_at(source: Any, stack: StackTime) -> Site | None:
     return stack.site_at(found if is_item else found - 1)
 
 
-def _looks_words_up(source: Any, stack: StackTime) -> int | None:
+def _looks_words_up(source: SourceText, stack: StackTime) -> int | None:
     """The outermost frame below the loader that splits texts and looks their words up; None where there is none."""
     loader = max((at for at, frame in enumerate(stack.frames) if "/torch/utils/data/" in frame.file), default=-1)
     for index in range(loader + 1, len(stack.frames)):
@@ -110,7 +111,7 @@ def _looks_words_up(source: Any, stack: StackTime) -> int | None:
 
 
 @lru_cache(maxsize=4096)
-def _is_word_lookup(source: Any, site: Site) -> bool:
+def _is_word_lookup(source: SourceText, site: Site) -> bool:
     return tokenizes_at(source, site)
 
 
@@ -155,7 +156,7 @@ def _kind_of_line(text: str) -> CallKind | None:
     return "read" if any(names_match(name, READ_CALLS) for name in names) else None
 
 
-def _tokenizes(source: Any, stack: StackTime) -> bool:
+def _tokenizes(source: SourceText, stack: StackTime) -> bool:
     for frame, is_users in zip(stack.frames, stack.users, strict=True):
         name = _last(frame.function)
         if name in _NO_TOKENIZING:

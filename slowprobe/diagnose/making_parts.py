@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from slowprobe.diagnose.evidence import Evidence
 from slowprobe.diagnose.finding import Where
 from slowprobe.diagnose.hot_lines import shares
 from slowprobe.diagnose.item_calls import tokenized_at
@@ -56,7 +57,7 @@ class Part:
         return max(self.lines, key=lambda site: self.lines[site]) if self.lines else None
 
 
-def examined(run: Any, diagnose: Callable[[Any, LoaderFacts], Diagnosis | Passed | NotChecked]) -> Answer:
+def examined(run: Evidence, diagnose: Callable[[Any, LoaderFacts], Diagnosis | Passed | NotChecked]) -> Answer:
     """What `diagnose` says of the training loaders that are known; of several reasons the first."""
     if not run.loaders:
         return NotApplicable("there is no DataLoader")
@@ -68,7 +69,7 @@ def examined(run: Any, diagnose: Callable[[Any, LoaderFacts], Diagnosis | Passed
     return found or next(answer for answer in answers if not isinstance(answer, Diagnosis))
 
 
-def part_of(run: Any, loader: LoaderFacts, bucket: str, chosen: Chosen) -> Part:
+def part_of(run: Evidence, loader: LoaderFacts, bucket: str, chosen: Chosen) -> Part:
     """The stacks that are `chosen`, by the user's lines; where a dataset is a library's, by that of the loader.
 
     Its share is of what was sampled: workers are, for a quarter of the time only.
@@ -115,19 +116,19 @@ def cheaper(loader: LoaderFacts, part: Part, remains: Factor) -> Reload:
     return Reload(loader.id, fetch=left) if part.bucket == "fetch" else Reload(loader.id, collate=left)
 
 
-def better_workers(run: Any, loader: LoaderFacts) -> int:
+def better_workers(run: Evidence, loader: LoaderFacts) -> int:
     """The number of workers that the curve recommends where it is more than there are, else what there are."""
     curve = run.input_curves.get(loader.id)
     return max(loader.num_workers, curve.recommended) if curve is not None else loader.num_workers
 
 
-def hardly_waits(run: Any, change: Reload) -> str:
+def hardly_waits(run: Evidence, change: Reload) -> str:
     """Why nothing is to be said of a change that removes work: the loop gains little from it. Empty: it counts."""
     alone = saved_share(run, change)
     return "" if alone >= MIN_SAVING else f"the loop hardly waits for it: without it, it would gain {alone:.1%}"
 
 
-def passes_for(run: Any, loader: LoaderFacts, change: Reload) -> str:
+def passes_for(run: Evidence, loader: LoaderFacts, change: Reload) -> str:
     """The same of a change that not every loop can have, or only for a price: workers may win most of it, too."""
     reason = hardly_waits(run, change)
     if reason:
@@ -163,7 +164,7 @@ def file_wait(loader: LoaderFacts, part: Part) -> float:
     return part.waiting if waits is None or not part.share else min(part.waiting, waits / part.share)
 
 
-def budget_ms(run: Any, loader: LoaderFacts) -> float | None:
+def budget_ms(run: Evidence, loader: LoaderFacts) -> float | None:
     """Milliseconds that an item may take for the batches to keep up with the steps; None where that is unknown."""
     steps = loader.consume[~np.isnan(loader.consume)]
     if not loader.batch_size or not len(steps):

@@ -5,9 +5,9 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 from slowprobe.diagnose.turns import Turn
+from slowprobe.timeline.sources import SourceText
 
 _TRAINS = re.compile(r"\.backward\(|(?<!\benv)(?<!\benvs)\.step\(")
 # In-place methods and functions, and what else changes a model: whoever calls them does not only look.
@@ -15,7 +15,7 @@ _CHANGES = re.compile(r"\b(?!_)\w+[a-z]_\(|\.data\b|\.grad\s*=|\.load_state_dict
 _LEAVES = (ast.Break, ast.Continue, ast.Return, ast.Raise)
 
 
-def only_observes(source: Any, turn: Turn) -> bool:
+def only_observes(source: SourceText, turn: Turn) -> bool:
     """Whether the statement's results, followed by name through the loop, reach no backward pass, step or branch.
 
     Followed from turn to turn, too. Where the loop is not seen, or the statement changes tensors in place: no.
@@ -34,7 +34,7 @@ def only_observes(source: Any, turn: Turn) -> bool:
         tainted |= more
 
 
-def is_read_by_none_but(source: Any, turn: Turn, readers: Sequence[ast.stmt]) -> bool:
+def is_read_by_none_but(source: SourceText, turn: Turn, readers: Sequence[ast.stmt]) -> bool:
     """Whether what a statement of the loop computes is read by `readers` in the same turn, and by nothing else.
 
     Followed through plain assignments. What is kept beyond the turn (appended, added up, read after the loop) is not.
@@ -64,7 +64,7 @@ def is_read_by_none_but(source: Any, turn: Turn, readers: Sequence[ast.stmt]) ->
     return False
 
 
-def keeps_a_total(source: Any, turn: Turn) -> bool:
+def keeps_a_total(source: SourceText, turn: Turn) -> bool:
     """Whether a statement feeds an object that is read outside the loop: a figure of all batches needs each of them."""
     statement = turn.statement
     if turn.loop is None or not isinstance(statement, ast.Expr):
@@ -90,7 +90,7 @@ def _is_local(target: ast.expr) -> bool:
     return isinstance(target, ast.Name)
 
 
-def _read_outside(source: Any, turn: Turn, names: set[str]) -> bool:
+def _read_outside(source: SourceText, turn: Turn, names: set[str]) -> bool:
     """Whether a name is read outside the loop, as by what is returned or printed at the end; an attribute, anywhere."""
     assert turn.loop is not None
     first, last = turn.loop.lineno, turn.loop.end_lineno or turn.loop.lineno
@@ -104,7 +104,7 @@ def _read_outside(source: Any, turn: Turn, names: set[str]) -> bool:
     return False
 
 
-def changes_tensors(source: Any, file: str, line: int) -> bool:
+def changes_tensors(source: SourceText, file: str, line: int) -> bool:
     """Whether the function around a line trains, or changes tensors in place."""
     function = source.function_around(file, line)
     if function is None:
@@ -113,14 +113,14 @@ def changes_tensors(source: Any, file: str, line: int) -> bool:
     return any(_CHANGES.search(text) or _TRAINS.search(text) for text in lines)
 
 
-def _uses(source: Any, turn: Turn, node: ast.stmt) -> bool:
+def _uses(source: SourceText, turn: Turn, node: ast.stmt) -> bool:
     """Whether a statement that reads a followed name trains with it, or decides by it how the loop goes on."""
     if isinstance(node, (ast.If, ast.While)):
         return any(isinstance(part, _LEAVES) or _text_matches(source, turn, part, _TRAINS) for part in _simple([node]))
     return isinstance(node, ast.Return) or _text_matches(source, turn, node, _TRAINS, _CHANGES)
 
 
-def _text_matches(source: Any, turn: Turn, node: ast.stmt, *patterns: re.Pattern[str]) -> bool:
+def _text_matches(source: SourceText, turn: Turn, node: ast.stmt, *patterns: re.Pattern[str]) -> bool:
     lines = source.lines(turn.file)[node.lineno - 1 : node.end_lineno or node.lineno]
     return any(pattern.search(text) for text in lines for pattern in patterns)
 

@@ -6,8 +6,8 @@ import math
 import re
 from collections import defaultdict
 from dataclasses import dataclass
-from typing import Any
 
+from slowprobe.diagnose.evidence import Evidence
 from slowprobe.diagnose.hot_lines import sampled_lines, trainer_lines
 from slowprobe.diagnose.turns import loop_that_calls, turn_of
 from slowprobe.run.record import Site
@@ -44,7 +44,7 @@ class OpLoop:
     median_elements: int | None
 
 
-def op_loops(run: Any) -> list[OpLoop]:
+def op_loops(run: Evidence) -> list[OpLoop]:
     """The user's loops, by time. Needs ops, lines, source, steps, backwards."""
     backward = [facts.where for facts in run.backwards if facts.where is not None]
     trainers = trainer_lines(run)
@@ -69,7 +69,7 @@ def op_loops(run: Any) -> list[OpLoop]:
 
 
 def _outermost(
-    run: Any, groups: dict[tuple[str, int], list[SourceOps]], called: set[tuple[str, int]]
+    run: Evidence, groups: dict[tuple[str, int], list[SourceOps]], called: set[tuple[str, int]]
 ) -> dict[tuple[str, int], list[SourceOps]]:
     """The groups with loops inside one another taken together: the outer one's time has the inner one's in it."""
     spans = {
@@ -88,7 +88,7 @@ def _outermost(
     return merged
 
 
-def in_libraries(run: Any) -> str:
+def in_libraries(run: Evidence) -> str:
     """Where operators repeat without a loop of the user's: the line with most of their time, and whose loop it is.
 
     Empty where there is none. Such a loop is for its library's authors to mend.
@@ -106,7 +106,7 @@ def in_libraries(run: Any) -> str:
     return f"{most.name} runs {most.count:.0f} times a step inside {package}, which {place} calls: no loop of yours"
 
 
-def _repeating(run: Any) -> list[SourceOps]:
+def _repeating(run: Evidence) -> list[SourceOps]:
     """Lines that launch one operator many times a step; not those under ``if step % 100 == 0``.
 
     Of such a line the few recorded steps say nothing: they hold it by chance, or not.
@@ -121,12 +121,12 @@ def _repeating(run: Any) -> list[SourceOps]:
     ]
 
 
-def _is_rare(run: Any, line: SourceOps) -> bool:
+def _is_rare(run: Evidence, line: SourceOps) -> bool:
     turn = turn_of(run.source, Site(line.file, line.line, ""))
     return turn is not None and turn.guard is not None
 
 
-def is_over_parameters(loop: OpLoop, run: Any) -> bool:
+def is_over_parameters(loop: OpLoop, run: Evidence) -> bool:
     """Whether the loop's head (or the line itself) names parameters, and it repeats about once for each."""
     params = max((int(facts.attrs.get("params") or 0) for facts in run.optimizers), default=0)
     first = loop.lines[0]
@@ -135,7 +135,7 @@ def is_over_parameters(loop: OpLoop, run: Any) -> bool:
     return bool(_PARAMETERS.search(text)) and enough
 
 
-def _window_excess(run: Any) -> tuple[float, float]:
+def _window_excess(run: Evidence) -> tuple[float, float]:
     """What the profiler adds to one launch, in ms, and the factor from the rest of a profiled step to a usual one.
 
     A profiled step takes longer than others for two reasons: events are recorded, a few microseconds a launch and no
@@ -157,7 +157,7 @@ def _window_excess(run: Any) -> tuple[float, float]:
 
 
 def _loop(
-    run: Any, head: int, lines: list[SourceOps], excess: tuple[float, float], called: tuple[int, int] | None
+    run: Evidence, head: int, lines: list[SourceOps], excess: tuple[float, float], called: tuple[int, int] | None
 ) -> OpLoop:
     excess_ms, usual = excess
     count = run.steps.count / 1000
@@ -202,13 +202,15 @@ def _loop(
     )
 
 
-def _placed(run: Any, seconds: float) -> dict[str, float]:
+def _placed(run: Evidence, seconds: float) -> dict[str, float]:
     """Where seconds of operators go that no sample places: what does not fit into forward is outside of it."""
     inside = min(seconds, run.steps.mean_ms("forward") * run.steps.count / 1000)
     return {"forward": inside, "python": seconds - inside}
 
 
-def _sampled_s(run: Any, line: SourceOps, head: int, called: tuple[int, int] | None) -> tuple[dict[str, float], int]:
+def _sampled_s(
+    run: Evidence, line: SourceOps, head: int, called: tuple[int, int] | None
+) -> tuple[dict[str, float], int]:
     """Seconds of all lines of the loop, or of the function it calls, by bucket; and the number of samples."""
     around = called or run.source.loop_around(line.file, head) if head > 0 else None
     first, last = around or (line.line, line.line)
@@ -221,7 +223,7 @@ def _sampled_s(run: Any, line: SourceOps, head: int, called: tuple[int, int] | N
     return dict(seconds), samples
 
 
-def _most_s(run: Any, samples: int) -> float:
+def _most_s(run: Evidence, samples: int) -> float:
     """The most seconds that so few samples allow, by three standard deviations; no bound where there are hardly any.
 
     Of forward passes and Python, where a loop's own time is. The few recorded steps may hold what happens in one

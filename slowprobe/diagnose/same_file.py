@@ -5,11 +5,11 @@ from __future__ import annotations
 import ast
 import textwrap
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 from slowprobe.diagnose.edits import called_name
 from slowprobe.diagnose.item_calls import called, names_match
 from slowprobe.run.record import Site
+from slowprobe.timeline.sources import SourceText
 
 OPENERS = (
     "h5py.File", "lmdb.open", "zarr.open", "zarr.open_group", "zarr.open_array", "np.load", "numpy.load", "np.memmap",
@@ -23,7 +23,7 @@ _CACHES = ("cache", "lru_cache", "cached_property")
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
-def opener_at(source: Any, sites: Sequence[Site]) -> tuple[str, ast.Call] | None:
+def opener_at(source: SourceText, sites: Sequence[Site]) -> tuple[str, ast.Call] | None:
     """The call on the first of `sites` (innermost first, then its callers) that opens the same file for each item.
 
     None where there is none, where an item decides what is opened, or where it is opened once only.
@@ -36,7 +36,7 @@ def opener_at(source: Any, sites: Sequence[Site]) -> tuple[str, ast.Call] | None
     return None
 
 
-def opens_another(source: Any, sites: Sequence[Site]) -> bool:
+def opens_another(source: SourceText, sites: Sequence[Site]) -> bool:
     """Whether the first of `sites` has a call that opens a file for every item, and another one each time."""
     tree = tree_of(source, sites[0].file)
     function = function_at(tree, sites[0].line)
@@ -54,7 +54,7 @@ def opens_another(source: Any, sites: Sequence[Site]) -> bool:
     return False
 
 
-def opens_same(source: Any, sites: Sequence[Site], name: str, call: ast.Call) -> bool:
+def opens_same(source: SourceText, sites: Sequence[Site], name: str, call: ast.Call) -> bool:
     """Whether a call of `name` at the first of `sites` opens the same file for each item."""
     tree = tree_of(source, sites[0].file)
     function = function_at(tree, sites[0].line)
@@ -77,13 +77,13 @@ def _only_modes(arguments: Sequence[ast.expr]) -> bool:
     return all(isinstance(value, str) and set(value) <= set("rbt") for value in values)
 
 
-def statement_text(source: Any, site: Site) -> str:
+def statement_text(source: SourceText, site: Site) -> str:
     """The statement around a site, as one piece of code; of a compound statement its head only."""
     first, last = source.statement(site)
     return textwrap.dedent("\n".join(source.lines(site.file)[first - 1 : last]))
 
 
-def varies(source: Any, sites: Sequence[Site], node: ast.expr, seen: frozenset[str] = frozenset()) -> bool:
+def varies(source: SourceText, sites: Sequence[Site], node: ast.expr, seen: frozenset[str] = frozenset()) -> bool:
     """Whether an expression at the first site may differ from item to item; `seen`: names on the way to it."""
     if any(isinstance(part, ast.Call) and not _builds_a_path(part) for part in ast.walk(node)):
         return True
@@ -109,7 +109,7 @@ def _builds_a_path(call: ast.Call) -> bool:
     return called_name(call) in _BUILD_A_PATH
 
 
-def _passed(source: Any, sites: Sequence[Site], function: Function, name: str) -> ast.expr | None:
+def _passed(source: SourceText, sites: Sequence[Site], function: Function, name: str) -> ast.expr | None:
     """What the caller passes as the parameter `name`; None where that is not to be seen."""
     if len(sites) < 2 or function.name.startswith("__"):
         return None
@@ -192,7 +192,7 @@ def _functions(tree: ast.AST) -> Iterator[Function]:
     return (node for node in ast.walk(tree) if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)))
 
 
-def tree_of(source: Any, file: str) -> ast.AST:
+def tree_of(source: SourceText, file: str) -> ast.AST:
     """The code of a file; empty where it is not to be read."""
     try:
         return ast.parse("\n".join(source.lines(file)))

@@ -5,11 +5,11 @@ from __future__ import annotations
 import ast
 import itertools
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 from slowprobe.diagnose.item_calls import called, names_match
 from slowprobe.diagnose.same_file import OPENERS, Function, function_at, opens_same, statement_text, tree_of, varies
 from slowprobe.run.record import Site
+from slowprobe.timeline.sources import SourceText
 
 LAZY = (
     "h5py.File", "lmdb.open", "zarr.open", "zarr.open_group", "zarr.open_array", "np.memmap", "numpy.memmap",
@@ -19,7 +19,7 @@ LAZY = (
 _GO_ON = ("readline", "__next__")  # what these read depends on what was read before
 
 
-def reader_at(source: Any, sites: Sequence[Site]) -> tuple[str, ast.Call] | None:
+def reader_at(source: SourceText, sites: Sequence[Site]) -> tuple[str, ast.Call] | None:
     """The call that opened the file of which the first of `sites` reads what it read for every other item.
 
     `sites`: innermost first, then its callers. None where the item says what is read, or from where.
@@ -41,7 +41,7 @@ def reader_at(source: Any, sites: Sequence[Site]) -> tuple[str, ast.Call] | None
     return None
 
 
-def reads_items(source: Any, site: Site, name: str) -> bool:
+def reads_items(source: SourceText, site: Site, name: str) -> bool:
     """Whether a statement that opens a file with `name` reads the item from it, too: ``h5py.File(path)["x"][i]``."""
     if not names_match(name, (*LAZY, "open", "ZipFile", "tarfile.open", "sqlite3.connect", "ParquetFile")):
         return False  # it reads the whole file, and an item of that is looked up

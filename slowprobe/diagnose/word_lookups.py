@@ -5,10 +5,10 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
-from typing import Any
 
 from slowprobe.diagnose.edits import called_name
 from slowprobe.run.record import Site
+from slowprobe.timeline.sources import SourceText
 
 _OF_WORDS = re.compile(r"(^|_)(words?|tokens?|chars?|characters?|sentences?|texts?|pieces?|subwords?)(_|$)", re.I)
 _VOCABULARY = re.compile(r"vocab|lexicon|^stoi$|(word|token|char)s?_?(2|to)?_?(id|ix|ind|index)", re.I)
@@ -19,7 +19,7 @@ _LOOPS = (ast.ListComp, ast.SetComp, ast.GeneratorExp, ast.DictComp, ast.For)
 LEVELS = 2  # of functions that are followed to a call that splits
 
 
-def tokenizes_at(source: Any, site: Site) -> bool:
+def tokenizes_at(source: SourceText, site: Site) -> bool:
     """Whether the statement at a site looks words up, or splits the text whose words its function looks up."""
     function = source.function_around(site.file, site.line)
     if function is None:
@@ -34,7 +34,7 @@ def tokenizes_at(source: Any, site: Site) -> bool:
     return any(id(loop) in own or _holds(loop, site.line) for loop in found) or any(_splits(source, e) for e in part)
 
 
-def _lookups(source: Any, function: ast.AST) -> Iterator[ast.AST]:
+def _lookups(source: SourceText, function: ast.AST) -> Iterator[ast.AST]:
     """Loops over words whose body looks each of them up: ``vocabulary[word]``, ``ids.get(word, 0)``."""
     for loop in ast.walk(function):
         if not isinstance(loop, _LOOPS):
@@ -66,7 +66,7 @@ def _looked_up(loop: ast.AST) -> Iterator[tuple[str, ast.expr]]:
             yield _name(getattr(node.func, "value", node.func)), node.args[0]
 
 
-def _from_text(source: Any, function: ast.AST, values: ast.expr, seen: frozenset[str] = frozenset()) -> bool:
+def _from_text(source: SourceText, function: ast.AST, values: ast.expr, seen: frozenset[str] = frozenset()) -> bool:
     """Whether an expression holds the pieces of a text: of a call that splits, or of a name that was given them."""
     if _splits(source, values):
         return True
@@ -79,7 +79,7 @@ def _from_text(source: Any, function: ast.AST, values: ast.expr, seen: frozenset
     )
 
 
-def _splits(source: Any, node: ast.AST, levels: int = LEVELS) -> bool:
+def _splits(source: SourceText, node: ast.AST, levels: int = LEVELS) -> bool:
     """Whether there is a call that splits a text, or one of a user's function that has it."""
     for call in (part for part in ast.walk(node) if isinstance(part, ast.Call)):
         if _is_split(call):

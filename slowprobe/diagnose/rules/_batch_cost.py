@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
+from slowprobe.diagnose.evidence import Evidence
 from slowprobe.diagnose.rules._same_batches import unsharded
 from slowprobe.diagnose.rules._supply import HELD, MIN_WAIT, supply_of
 from slowprobe.diagnose.rules.workers_zero import recommended_workers
@@ -16,18 +15,18 @@ BESIDE_WORKERS = ("partition", "replay", "cores", "input_curves", "loader_models
 DEEP = 16  # batches a worker; what a queue of that length does not bridge is no spell
 
 
-def candidates(run: Any) -> list[LoaderFacts]:
+def candidates(run: Evidence) -> list[LoaderFacts]:
     """Training loaders whose batches were seen being made."""
     return [loader for loader in run.loaders if loader.role == "training" and loader.make_s and not loader.watched]
 
 
-def saved_share(run: Any, change: Change) -> float:
+def saved_share(run: Evidence, change: Change) -> float:
     """What the change alone saves, of loop time."""
     outlook = run.replay.outlook([change])
     return float(outlook.saved_s / outlook.before_s) if outlook.before_s > 0 else 0.0
 
 
-def saved_share_beside_workers(run: Any, loader: LoaderFacts, change: Reload, overlap: bool = False) -> float:
+def saved_share_beside_workers(run: Evidence, loader: LoaderFacts, change: Reload, overlap: bool = False) -> float:
     """What the change saves once the loader has the workers and the queue it should: those may hide the whole cost.
 
     overlap: whether more workers than cores wait at the same time (see `recommended_workers`). Reads BESIDE_WORKERS.
@@ -43,7 +42,7 @@ def saved_share_beside_workers(run: Any, loader: LoaderFacts, change: Reload, ov
     return float((after - both.expected_s) / after) if after > 0 else 0.0
 
 
-def _settings(run: Any, loader: LoaderFacts, overlap: bool) -> Reload | None:
+def _settings(run: Evidence, loader: LoaderFacts, overlap: bool) -> Reload | None:
     """What saves most of what workers-zero, workers-too-few, prefetch-shallow and head-of-line would have of it."""
     if not loader.num_workers:
         return Reload(loader.id, recommended_workers(run, loader, overlap), persistent_workers=True)

@@ -6,10 +6,11 @@ import ast
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from slowprobe.diagnose.edits import called_name
 from slowprobe.diagnose.element_loops import PLAIN
+from slowprobe.diagnose.evidence import Evidence
 from slowprobe.timeline.hotspots import LineTime
 from slowprobe.timeline.loaders import LoaderFacts
 from slowprobe.timeline.loop_changes import Factor
@@ -47,7 +48,7 @@ class Way:
     """Of its time."""
 
 
-def ways(run: Any, loader: LoaderFacts, lines: Sequence[LineTime]) -> list[Way]:
+def ways(run: Evidence, loader: LoaderFacts, lines: Sequence[LineTime]) -> list[Way]:
     """The ways of a user's collate function, those that take most first; what was not sampled is left as it is.
 
     Too short for samples, and without a loop, it is one copy.
@@ -73,7 +74,7 @@ def left_of_all(found: Sequence[Way]) -> Factor:
     )
 
 
-def _left(run: Any, loader: LoaderFacts, kind: Kind, share: float) -> Factor:
+def _left(run: Evidence, loader: LoaderFacts, kind: Kind, share: float) -> Factor:
     tried_ms = tried(run, loader, "padded" if kind in ("padding", "rows", "elements") else "stacked")
     collate_ms = float(loader.collate.mean()) * 1000 * share
     if tried_ms is None or kind == "copy" or not collate_ms:
@@ -84,7 +85,7 @@ def _left(run: Any, loader: LoaderFacts, kind: Kind, share: float) -> Factor:
     return Factor(*(min(1.0, tried_ms * times / collate_ms) for times in (TRIED.best, TRIED.expected, TRIED.worst)))
 
 
-def tried(run: Any, loader: LoaderFacts, way: str) -> float | None:
+def tried(run: Evidence, loader: LoaderFacts, way: str) -> float | None:
     """Milliseconds in which a batch of the same shapes was made in one piece after the run."""
     try:
         ms: float | None = run.costs.get(f"loader.{loader.id}.{way}_ms")
@@ -93,7 +94,7 @@ def tried(run: Any, loader: LoaderFacts, way: str) -> float | None:
     return ms
 
 
-def kind_at(run: Any, line: LineTime) -> Kind:
+def kind_at(run: Evidence, line: LineTime) -> Kind:
     """What the innermost statement around a line does, and in how many loops."""
     function = run.source.function_around(line.file, line.line)
     statements = [

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from slowprobe.diagnose.device_parts import on_device, per_step, places, share
+from slowprobe.diagnose.evidence import Evidence
 from slowprobe.diagnose.finding import Fix
 from slowprobe.diagnose.rule import Answer, Diagnosis, Passed
 from slowprobe.timeline.device.copies import CopyStat
@@ -15,7 +16,7 @@ from slowprobe.timeline.loop_changes import Factor
 MIN_EXPOSED = 0.03  # of the recording
 
 
-def judged(run: Any, memory: str, summary: str, fix: Fix, left: Factor = PARTLY) -> Answer:
+def judged(run: Evidence, memory: str, summary: str, fix: Fix, left: Factor = PARTLY) -> Answer:
     """What to say of copies from `memory` (pinned or pageable) that nothing hides.
 
     summary: has places for `count` (a step) and `exposed` (a share of the time).

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
+from slowprobe.diagnose.evidence import Evidence
 from slowprobe.diagnose.turns import Turn, turn_of
 from slowprobe.run.record import Site
 
 
-def loop_call(run: Any) -> Turn | None:
+def loop_call(run: Evidence) -> Turn | None:
     """The statement in the training loop that evaluations were reached by; None where no stack sample shows it.
 
     A function that both training and evaluation call (a loss) has callers in both: only the stack tells which it was.
@@ -21,6 +20,6 @@ def loop_call(run: Any) -> Turn | None:
     return None
 
 
-def loop_call_of(run: Any, site: Site | None) -> Turn | None:
+def loop_call_of(run: Evidence, site: Site | None) -> Turn | None:
     """The same; where no sample shows it, what the source says of the line `site` inside the evaluation."""
     return loop_call(run) or turn_of(run.source, site)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
+from slowprobe.diagnose.evidence import Evidence
 from slowprobe.diagnose.hot_lines import around_call, holds, may_wait_for_device, sampled_lines
 from slowprobe.diagnose.observing import changes_tensors, is_read_by_none_but, only_observes
 from slowprobe.diagnose.rules._media import is_media, media_lines
@@ -34,7 +34,7 @@ class EveryStepLog:
         return [*self.written, *self.computed]
 
 
-def every_step_log(run: Any) -> EveryStepLog:
+def every_step_log(run: Evidence) -> EveryStepLog:
     """What logging does in each step of the run."""
     calls = [facts for facts in run.logs if _is_frequent(run, facts) and not is_media(run, facts)]
     own_media = media_lines(run)
@@ -51,11 +51,11 @@ def every_step_log(run: Any) -> EveryStepLog:
     return EveryStepLog(calls, written, _computed(run, lines, logging, set(written), syncs))
 
 
-def _is_frequent(run: Any, facts: SpanFacts) -> bool:
+def _is_frequent(run: Evidence, facts: SpanFacts) -> bool:
     return facts.scopes.get("step", 0.0) > 0 and facts.calls >= MIN_CALLS_PER_STEP * run.steps.count
 
 
-def _written(run: Any, lines: list[LineTime], calls: list[SpanFacts], syncs: Sequence[str]) -> list[LineTime]:
+def _written(run: Evidence, lines: list[LineTime], calls: list[SpanFacts], syncs: Sequence[str]) -> list[LineTime]:
     """Sampled time in the statements of the log calls, and in lines that write to files at each step."""
     of_calls = [
         line
@@ -70,14 +70,14 @@ def _written(run: Any, lines: list[LineTime], calls: list[SpanFacts], syncs: Seq
     return list(dict.fromkeys([*of_calls, *plain]))
 
 
-def _each_step(run: Any, line: LineTime) -> bool:
+def _each_step(run: Evidence, line: LineTime) -> bool:
     """Whether the source says that a line runs at every turn of the loop."""
     turn = turn_of(run.source, line.site)
     return turn is not None and turn.guard is None
 
 
 def _computed(
-    run: Any, lines: list[LineTime], logging: list[Turn], written: set[LineTime], syncs: Sequence[str]
+    run: Evidence, lines: list[LineTime], logging: list[Turn], written: set[LineTime], syncs: Sequence[str]
 ) -> list[LineTime]:
     """Lines in helpers that only log, and lines whose results nothing but the logging reads.
 
@@ -105,7 +105,7 @@ def _first(turn: Turn) -> int:
     return turn.loop.lineno if turn.loop is not None else 0
 
 
-def _observer(run: Any, site: Site) -> Turn | None:
+def _observer(run: Evidence, site: Site) -> Turn | None:
     """The statement of the loop that leads to a log call at each step; None where training needs it, too."""
     turn = turn_of(run.source, site)
     if turn is None or turn.guard is not None or not only_observes(run.source, turn):

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from slowprobe.diagnose.evidence import Evidence
 from slowprobe.diagnose.rules._step_seconds import step_seconds
 from slowprobe.timeline.kernel_work import KernelWork, Layer, Trial
 from slowprobe.timeline.loop_changes import Change, Factor, Scale, as_measured
@@ -64,7 +65,7 @@ def edits(work: KernelWork) -> Edits:
     return Edits(mean(lambda t: of(t.bf16)), mean(lambda t: of(t.channels_last)), mean(both))
 
 
-def changes(run: Any, layers: list[Layer], left: float) -> list[Change]:
+def changes(run: Evidence, layers: list[Layer], left: float) -> list[Change]:
     """The layers' time in the loop, of which `left` is measured to remain where they were tried.
 
     What was not tried is taken to gain half as much, or as much, or nothing.
@@ -80,9 +81,9 @@ def changes(run: Any, layers: list[Layer], left: float) -> list[Change]:
     return made
 
 
-def _spent_s(run: Any, layers: list[Layer]) -> dict[str, float]:
+def _spent_s(run: Evidence, layers: list[Layer]) -> dict[str, float]:
     forward_ms, backward_ms = sum(layer.forward_ms for layer in layers), sum(layer.backward_ms for layer in layers)
-    return step_seconds(run, run.kernels.step_ms, forward_ms, backward_ms)
+    return step_seconds(run, run.kernels.step_ms, forward_ms, backward_ms) if run.kernels is not None else {}
 
 
 def shape(layer: Layer) -> str:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from slowprobe.diagnose.edits import called_name
+from slowprobe.diagnose.evidence import Evidence
 from slowprobe.diagnose.hot_lines import making_lines
 from slowprobe.timeline.hotspots import LineTime
 from slowprobe.timeline.loaders import LoaderFacts
@@ -35,7 +35,7 @@ class Conversion:
     """The source says that its argument is a list; otherwise its slowness does."""
 
 
-def conversions(run: Any, loader: LoaderFacts) -> list[Conversion]:
+def conversions(run: Evidence, loader: LoaderFacts) -> list[Conversion]:
     """The lines of a loader's dataset and collate function that convert lists; none where that was not recorded."""
     size, make_s = loader.making.batch_bytes, loader.make_s
     if not size or not make_s:
@@ -92,7 +92,7 @@ def _left(loader: LoaderFacts, lines: list[Conversion], bucket: str, tried_ms: f
     return left_of(tried_ms, spent_ms).of_part(gone)
 
 
-def _total_s(run: Any, loader: LoaderFacts, bucket: str) -> float:
+def _total_s(run: Evidence, loader: LoaderFacts, bucket: str) -> float:
     """Seconds of the bucket over the loaders whose samples are together."""
     if bucket not in ("fetch", "collate"):
         return 0.0
@@ -100,18 +100,18 @@ def _total_s(run: Any, loader: LoaderFacts, bucket: str) -> float:
     return sum((each.fetch_s if bucket == "fetch" else each.collate_s) or 0.0 for each in alike)
 
 
-def converting_call(run: Any, line: LineTime) -> ast.Call | None:
+def converting_call(run: Evidence, line: LineTime) -> ast.Call | None:
     """The call on a line that makes a tensor, if nothing else on it takes time."""
     return next((call for call in _calls(run, line) if _harmless(call)), None)
 
 
-def takes_list(run: Any, line: LineTime, call: ast.Call) -> bool:
+def takes_list(run: Evidence, line: LineTime, call: ast.Call) -> bool:
     """Whether the source says that the call is given a list."""
     around = run.source.function_around(line.file, line.line)
     return _is_list(call.args[0], around if around is not None else run.source.tree(line.file))
 
 
-def _calls(run: Any, line: LineTime) -> Iterator[ast.Call]:
+def _calls(run: Evidence, line: LineTime) -> Iterator[ast.Call]:
     first, last = run.source.statement(line.site)
     text = "\n".join(part for part in run.source.lines(line.file)[first - 1 : last])
     try:

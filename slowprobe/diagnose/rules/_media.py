@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import ast
 import re
-from typing import Any
 
+from slowprobe.diagnose.evidence import Evidence
 from slowprobe.diagnose.hot_lines import BETWEEN_SPANS, holds, sampled_lines
 from slowprobe.diagnose.turns import turn_of
 from slowprobe.timeline.facts import SpanFacts
@@ -15,7 +15,7 @@ _MEDIA = tuple(f"SummaryWriter.add_{what}" for what in ("histogram", "image", "i
 _WRAPPED = ("Image(", "Histogram(", "Video(", "Audio(", "Table(", "Object3D(", "Molecule(", "Html(", "Plotly(")
 
 
-def is_media(run: Any, facts: SpanFacts) -> bool:
+def is_media(run: Evidence, facts: SpanFacts) -> bool:
     """Whether a logging call sends media: by its name, or by what is made in its statement (``wandb.Image(…)``)."""
     if facts.name == "wandb.log":
         return facts.where is not None and holds(run, facts.where, _WRAPPED)
@@ -25,7 +25,7 @@ def is_media(run: Any, facts: SpanFacts) -> bool:
 _NAMES = re.compile(r"\b(?:add|log)_(?:histogram|image|figure|video|audio)(?:s|_3d|_raw|_with_boxes)?\b")
 
 
-def media_lines(run: Any) -> dict[LineTime, float]:
+def media_lines(run: Evidence) -> dict[LineTime, float]:
     """Lines of trackers without spans (the user's own, or another library's), and in how many steps they run.
 
     They are in a function named like a tracker's, ``add_histogram`` or ``log_image``, or call one; and at a turn of the
@@ -46,7 +46,7 @@ def media_lines(run: Any) -> dict[LineTime, float]:
     return found
 
 
-def media_name(run: Any, line: LineTime) -> str:
+def media_name(run: Evidence, line: LineTime) -> str:
     """``add_histogram``, where a line is in a function of such a name or calls one; else empty."""
     first, last = run.source.statement(line.site)
     text = " ".join(part.partition("#")[0] for part in run.source.lines(line.file)[first - 1 : last])

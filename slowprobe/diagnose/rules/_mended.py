@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
+from slowprobe.diagnose.evidence import Evidence
 from slowprobe.diagnose.rules._list_conversion import conversions, stacked
 from slowprobe.diagnose.rules._row_indexing import BATCHED, by_rows
 from slowprobe.timeline.loaders import LoaderFacts
 from slowprobe.timeline.loop_changes import Reload
 
 
-def mended(run: Any, loader: LoaderFacts) -> Reload | None:
+def mended(run: Evidence, loader: LoaderFacts) -> Reload | None:
     """The change of list-to-tensor or per-item-indexing; None where neither has one."""
     if by_rows(run, loader) is not None:
         return Reload(loader.id, fetch=BATCHED, collate=BATCHED)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import ast
-from typing import Any
 
+from slowprobe.diagnose.evidence import Evidence
 from slowprobe.timeline.loaders import LoaderFacts
 from slowprobe.timeline.loop_changes import Factor
 
@@ -19,7 +19,7 @@ MAX_ITEM_S = (
 CONVERTING = ("from_numpy", "as_tensor", "float", "long")  # do to a batch what they do to an item
 
 
-def batched(run: Any, loader: LoaderFacts) -> tuple[Factor, bool]:
+def batched(run: Evidence, loader: LoaderFacts) -> tuple[Factor, bool]:
     """What remains of making a batch with one index for it, and whether that was tried after the run."""
     of_tensors = loader.arrays == ("tensors",)
     tried_ms = run.costs.get(f"loader.{loader.id}.{'tensor_rows' if of_tensors else 'rows'}_ms")
@@ -29,7 +29,7 @@ def batched(run: Any, loader: LoaderFacts) -> tuple[Factor, bool]:
     return Factor(*(min(1.0, tried_ms * times / make_ms) for times in (TRIED.best, TRIED.expected, TRIED.worst))), True
 
 
-def by_rows(run: Any, loader: LoaderFacts) -> list[str] | None:
+def by_rows(run: Evidence, loader: LoaderFacts) -> list[str] | None:
     """The attributes of the dataset that are indexed item by item; None where that is not what the loader does."""
     size, make_s, batch_bytes = loader.batch_size, loader.make_s, loader.making.batch_bytes
     default = loader.collate_name in ("default_collate", "")
@@ -43,7 +43,7 @@ def by_rows(run: Any, loader: LoaderFacts) -> list[str] | None:
     return names if names and set(names) <= set(loader.arrays) else None
 
 
-def _indexed(run: Any, name: str) -> list[str]:
+def _indexed(run: Evidence, name: str) -> list[str]:
     """The attributes that a class's __getitem__ indexes, if it does nothing else."""
     found = run.source.find_class(name)
     methods = [node for node in found[1].body if isinstance(node, ast.FunctionDef)] if found else []

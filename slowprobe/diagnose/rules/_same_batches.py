@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import Any
 
+from slowprobe.diagnose.evidence import Evidence
 from slowprobe.timeline.loaders import LoaderFacts
 
 LEAST = 2  # batches of each worker compared: one may be alike by chance (a header, a warm-up sample)
@@ -23,7 +23,7 @@ def unsharded(loader: LoaderFacts) -> bool:
     return loader.iterable and loader.num_workers > 1 and bool(same_batches(loader))
 
 
-def divide_first(run: Any, loader: LoaderFacts) -> str:
+def divide_first(run: Evidence, loader: LoaderFacts) -> str:
     """What to add to advice for several workers where an IterableDataset does not ask which one it runs in."""
     found = run.source.find_class(loader.dataset_name) if loader.iterable else None
     if found is None or any("get_worker_info" in text for text in run.source.lines(found[0])):

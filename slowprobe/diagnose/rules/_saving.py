@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
+from slowprobe.diagnose.evidence import Evidence
 from slowprobe.diagnose.hot_lines import around_call, sampled_lines
 from slowprobe.timeline.facts import SpanFacts
 from slowprobe.timeline.hotspots import LineTime
@@ -11,7 +10,7 @@ from slowprobe.timeline.hotspots import LineTime
 AROUND = ("deepcopy(", "state_dict(", ".cpu(", "os.replace(", "os.rename(", ".rename(", "fsync(", ".flush(", "shutil.")
 
 
-def saves_in_loop(run: Any) -> list[SpanFacts]:
+def saves_in_loop(run: Evidence) -> list[SpanFacts]:
     """The save calls inside the loop."""
     return [facts for facts in run.saves if seconds_of(facts) > 0]
 
@@ -21,7 +20,7 @@ def seconds_of(facts: SpanFacts) -> float:
     return max(0.0, facts.loop_s - facts.evaluation_s)
 
 
-def lines_of_saves(run: Any) -> list[LineTime]:
+def lines_of_saves(run: Evidence) -> list[LineTime]:
     """What prepares and finishes checkpoints: the helper that saves, and statements beside the save call."""
     lines = sampled_lines(run)
     found = [

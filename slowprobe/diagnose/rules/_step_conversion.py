@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import ast
 from dataclasses import dataclass
-from typing import Any
 
 from slowprobe.diagnose.edits import called_name
+from slowprobe.diagnose.evidence import Evidence
 from slowprobe.diagnose.hot_lines import sampled_lines
 from slowprobe.diagnose.rules._list_conversion import (
     MIN_LEAF,
@@ -36,21 +36,21 @@ class StepConversion:
     made: tuple[MadeTensor, ...]
     """Empty where no step was annotated, or the annotated one did not come here."""
 
-    def change(self, run: Any) -> Scale:
+    def change(self, run: Evidence) -> Scale:
         """The same with arrays that are stacked, then converted."""
         return Scale(self.line.bucket, "step", self.seconds, self.left(run))
 
-    def left(self, run: Any) -> Factor:
+    def left(self, run: Evidence) -> Factor:
         """As tried after the run on arrays of these dimensions; else what is left as a rule."""
         return left_of(self.tried_ms(run), self.seconds / max(run.steps.count, 1) * 1000)
 
-    def tried_ms(self, run: Any) -> float | None:
+    def tried_ms(self, run: Evidence) -> float | None:
         """None where one of the tensors was not tried."""
-        tried = [run.costs.get(f"{each.trial}.stacked_ms") for each in self.made]
-        return sum(tried) if tried and None not in tried else None
+        tried = [ms for each in self.made if (ms := run.costs.get(f"{each.trial}.stacked_ms")) is not None]
+        return sum(tried) if tried and len(tried) == len(self.made) else None
 
 
-def step_conversions(run: Any) -> list[StepConversion]:
+def step_conversions(run: Evidence) -> list[StepConversion]:
     """By time, most first: the source says that it is a list, or no copy is as slow. Reads `NEEDS` and the source."""
     lines = [line for line in sampled_lines(run) if line.scope == "step" and line.bucket in BUCKETS]
     found: dict[tuple[str, str, int], StepConversion] = {}

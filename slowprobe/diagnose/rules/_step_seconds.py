@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from slowprobe.diagnose.evidence import Evidence
 
 
-def step_seconds(run: Any, step_ms: float, forward_ms: float, backward_ms: float = 0.0) -> dict[str, float]:
+def step_seconds(run: Evidence, step_ms: float, forward_ms: float, backward_ms: float = 0.0) -> dict[str, float]:
     """Seconds of the run's steps in such operators, by bucket; `step_ms`: of the window in which they were timed.
 
     What is called outside a module is in Python's bucket.

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from slowprobe.diagnose.evidence import Evidence
 from slowprobe.diagnose.rule import Answer, Diagnosis, NotApplicable, NotChecked, Passed
 from slowprobe.timeline.loader_model import LoaderModel
 from slowprobe.timeline.loaders import LoaderFacts
@@ -69,7 +70,7 @@ def divided(loader: LoaderFacts) -> bool:
     return loader.num_workers > 1 and (loader.iterable or loader.length is None)
 
 
-def waited_for(run: Any) -> list[Supply] | NotApplicable | NotChecked | Passed:
+def waited_for(run: Evidence) -> list[Supply] | NotApplicable | NotChecked | Passed:
     """The training loaders with workers that steps wait for, or why there is none. Reads loaders and partition."""
     mine = [loader for loader in run.loaders if loader.role == "training" and loader.num_workers > 0]
     if not mine:
@@ -84,7 +85,7 @@ def waited_for(run: Any) -> list[Supply] | NotApplicable | NotChecked | Passed:
     return waiting or Passed(f"the steps wait for {most:.1%} of loop time")
 
 
-def judged(run: Any, judge: Callable[[Any, Supply], Diagnosis | Passed | NotChecked]) -> Answer:
+def judged(run: Evidence, judge: Callable[[Any, Supply], Diagnosis | Passed | NotChecked]) -> Answer:
     """What `judge` says of the loaders that steps wait for; of several reasons the first."""
     waiting = waited_for(run)
     if not isinstance(waiting, list):
@@ -124,7 +125,7 @@ def wanted_cores(model: LoaderModel) -> float:
     return cpu_s / (cpu_s + idle_s) if cpu_s + idle_s > 0 else 1.0
 
 
-def has_room(run: Any, model: LoaderModel, supply: Supply, taking_s: float = 0.0) -> bool:
+def has_room(run: Evidence, model: LoaderModel, supply: Supply, taking_s: float = 0.0) -> bool:
     """Whether a core is idle for one more worker. Reads cores_per_rank."""
     idle = run.cores_per_rank - cores_used(model, supply, taking_s)
     return bool(idle >= ROOM * wanted_cores(model))

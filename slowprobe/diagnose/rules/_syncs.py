@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 from slowprobe.diagnose.device_parts import on_device, per_step, places, share
+from slowprobe.diagnose.evidence import Evidence
 from slowprobe.diagnose.finding import Fix
 from slowprobe.diagnose.rule import Answer, Diagnosis, Passed
 from slowprobe.timeline.device.facts import DeviceFacts
@@ -23,10 +23,10 @@ def in_scaler(sync: SyncStat) -> bool:
     return any(each in (sync.frame or "") for each in SCALER) or "_amp_" in (sync.op or "")
 
 
-def judged(run: Any, mine: Callable[[SyncStat], bool], words: str, fix: Fix) -> Answer:
+def judged(run: Evidence, mine: Callable[[SyncStat], bool], words: str, fix: Fix) -> Answer:
     """A diagnosis of the synchronisations that are `mine`, named by `words`."""
 
-    def judge(run: Any, facts: DeviceFacts) -> Diagnosis | Passed:
+    def judge(run: Evidence, facts: DeviceFacts) -> Diagnosis | Passed:
         return _judge(facts, [sync for sync in facts.syncs if mine(sync)], words, fix)
 
     return on_device(run, judge)

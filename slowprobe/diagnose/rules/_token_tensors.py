@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterable
-from typing import Any
 
 from slowprobe.diagnose.edits import statement_lines
 from slowprobe.diagnose.item_calls import called, names_match
 from slowprobe.run.record import Site
+from slowprobe.timeline.sources import SourceText
 
 CONVERSIONS = (
     "torch.tensor", "torch.as_tensor", "torch.LongTensor", "torch.IntTensor", "torch.from_numpy", "np.array",
@@ -16,7 +16,7 @@ CONVERSIONS = (
 )  # fmt: skip
 
 
-def converting(source: Any, tokenizing: Iterable[Site]) -> set[tuple[str, int]]:
+def converting(source: SourceText, tokenizing: Iterable[Site]) -> set[tuple[str, int]]:
     """File and line of the conversions on a line of `tokenizing`, or of a name that one gives its result to."""
     found = set()
     for site in tokenizing:

@@ -21,6 +21,7 @@ from __future__ import annotations
 from typing import Any
 
 from slowprobe.diagnose.device_parts import on_device
+from slowprobe.diagnose.evidence import Evidence
 from slowprobe.diagnose.finding import Fix
 from slowprobe.diagnose.rule import Answer, Diagnosis, Passed, Rule
 from slowprobe.diagnose.rules._allocator import calls_per_step, calls_share, emptied, evidence, harmless
@@ -32,7 +33,7 @@ RULE = Rule(
 )
 
 
-def check(run: Any) -> Answer:
+def check(run: Evidence) -> Answer:
     """Count the driver's allocations."""
     return on_device(run, _judge)
 

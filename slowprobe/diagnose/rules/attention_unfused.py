@@ -24,6 +24,7 @@ from __future__ import annotations
 from typing import Any
 
 from slowprobe.diagnose.device_parts import class_share, on_device, share
+from slowprobe.diagnose.evidence import Evidence
 from slowprobe.diagnose.finding import Fix
 from slowprobe.diagnose.rule import Answer, Diagnosis, Passed, Rule
 from slowprobe.timeline.device.facts import DeviceFacts
@@ -38,7 +39,7 @@ PRODUCTS = ("aten::bmm", "aten::baddbmm", "aten::matmul")
 RULE = Rule(title="Attention is not fused", bottleneck="compute", needs=("device", "replay"))
 
 
-def check(run: Any) -> Answer:
+def check(run: Evidence) -> Answer:
     """Look for softmax between batched products."""
     return on_device(run, _judge)
 

@@ -25,15 +25,17 @@ help").
 
 from __future__ import annotations
 
-from typing import Any
+from functools import partial
 
 from slowprobe.diagnose.device_parts import share
 from slowprobe.diagnose.edits import place
+from slowprobe.diagnose.evidence import Evidence
 from slowprobe.diagnose.finding import Fix
 from slowprobe.diagnose.making_parts import part_of
 from slowprobe.diagnose.rule import Answer, Diagnosis, NotApplicable, NotChecked, Passed, Rule
 from slowprobe.diagnose.rules._batch_cost import saved_share
 from slowprobe.diagnose.rules._supply import Supply, cores_used, has_room, judged
+from slowprobe.timeline.device.facts import DeviceFacts
 from slowprobe.timeline.loop_changes import Factor, Reload
 from slowprobe.timeline.making_stacks import StackTime
 from slowprobe.timeline.worker_side import TransformTime
@@ -63,7 +65,7 @@ RULE = Rule(
 )
 
 
-def check(run: Any) -> Answer:
+def check(run: Evidence) -> Answer:
     """Find augmentations that the idle device could do."""
     facts = run.device
     if facts is None:
@@ -71,10 +73,10 @@ def check(run: Any) -> Answer:
     busy = share(facts, facts.partition.busy_ns)
     if busy > MOST_BUSY:
         return Passed(f"the device is at work for {busy:.0%} of the time")
-    return judged(run, _judge)
+    return judged(run, partial(_judge, facts))
 
 
-def _judge(run: Any, supply: Supply) -> Diagnosis | Passed | NotChecked:
+def _judge(facts: DeviceFacts, run: Evidence, supply: Supply) -> Diagnosis | Passed | NotChecked:
     loader = supply.loader
     model = run.loader_models.get(loader.id)
     if supply.wait_share < MIN_WAIT:
@@ -88,11 +90,13 @@ def _judge(run: Any, supply: Supply) -> Diagnosis | Passed | NotChecked:
     gain = saved_share(run, change) if mine else 0.0
     if gain < MIN_SAVING:
         return Passed(f"without the transforms that a device can apply to batches the loop would gain {gain:.1%}")
-    return _diagnosis(run, supply, mine, change, cores_used(model, supply))
+    return _diagnosis(run, supply, facts, mine, change, cores_used(model, supply))
 
 
-def _diagnosis(run: Any, supply: Supply, mine: list[TransformTime], change: Reload, used: float) -> Diagnosis:
-    loader, facts = supply.loader, run.device
+def _diagnosis(
+    run: Evidence, supply: Supply, facts: DeviceFacts, mine: list[TransformTime], change: Reload, used: float
+) -> Diagnosis:
+    loader = supply.loader
     names = ", ".join(_name(each) for each in mine[:5])
     part = sum(each.share for each in mine)
     at_work = min(used, run.cores_per_rank)

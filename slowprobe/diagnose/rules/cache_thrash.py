@@ -22,8 +22,7 @@ Sources: CoorDL and DS-Analyzer (thrashing of the page cache, a cache that keeps
 
 from __future__ import annotations
 
-from typing import Any
-
+from slowprobe.diagnose.evidence import Evidence
 from slowprobe.diagnose.finding import Fix
 from slowprobe.diagnose.making_parts import (
     Part,
@@ -54,12 +53,12 @@ RULE = Rule(
 )
 
 
-def check(run: Any) -> Answer:
+def check(run: Evidence) -> Answer:
     """Find loaders that read more in a pass than memory keeps."""
     return examined(run, _diagnose)
 
 
-def _diagnose(run: Any, loader: LoaderFacts) -> Diagnosis | Passed | NotChecked:
+def _diagnose(run: Evidence, loader: LoaderFacts) -> Diagnosis | Passed | NotChecked:
     asked, stored, free = loader.making.rchar_per_batch, loader.making.read_bytes_per_batch, run.available_bytes
     size, waiting, ratio = pass_bytes(loader), storage_wait(loader), warm_ratio(loader)
     if not asked or stored is None or not free or not size or waiting is None:

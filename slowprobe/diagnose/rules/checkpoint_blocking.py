@@ -22,9 +22,9 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from typing import Any
 
 from slowprobe.diagnose.edit_site import edits_first
+from slowprobe.diagnose.evidence import Evidence
 from slowprobe.diagnose.finding import Fix
 from slowprobe.diagnose.hot_lines import editable, scale_lines, shares
 from slowprobe.diagnose.intervals import times_rarer
@@ -47,7 +47,7 @@ RULE = Rule(
 )
 
 
-def check(run: Any) -> Answer:
+def check(run: Evidence) -> Answer:
     """Weigh checkpoints against training."""
     saves = saves_in_loop(run)
     if not saves:

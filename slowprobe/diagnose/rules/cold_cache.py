@@ -24,11 +24,10 @@ Sources: DS-Analyzer (cold and warm runs); gpuprof (cold_cache).
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from slowprobe.diagnose.edits import place
+from slowprobe.diagnose.evidence import Evidence
 from slowprobe.diagnose.finding import Fix
 from slowprobe.diagnose.making_parts import examined, part_of, warm_ratio
 from slowprobe.diagnose.rule import Answer, Diagnosis, NotChecked, Passed, Rule
@@ -48,12 +47,12 @@ RULE = Rule(
 )
 
 
-def check(run: Any) -> Answer:
+def check(run: Evidence) -> Answer:
     """Find loaders whose first pass is much dearer than the others."""
     return examined(run, _diagnose)
 
 
-def _diagnose(run: Any, loader: LoaderFacts) -> Diagnosis | Passed | NotChecked:
+def _diagnose(run: Evidence, loader: LoaderFacts) -> Diagnosis | Passed | NotChecked:
     ratio = warm_ratio(loader)
     if ratio is None:
         return NotChecked("there was one pass, or batches were not recorded by pass")

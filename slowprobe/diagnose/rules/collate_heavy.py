@@ -29,9 +29,9 @@ Sources: PyTorch DataLoader documentation (working with collate_fn); torch.tenso
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from slowprobe.diagnose.edits import place
+from slowprobe.diagnose.evidence import Evidence
 from slowprobe.diagnose.finding import Fix, Where
 from slowprobe.diagnose.hot_lines import making_lines, shares
 from slowprobe.diagnose.rule import Answer, Diagnosis, NotApplicable, NotChecked, Passed, Rule
@@ -57,7 +57,7 @@ RULE = Rule(
 )
 
 
-def check(run: Any) -> Answer:
+def check(run: Evidence) -> Answer:
     """Find loaders whose batches cost much to put together."""
     if not run.loaders:
         return NotApplicable("there is no DataLoader")
@@ -78,7 +78,7 @@ def _collate_share(loader: LoaderFacts) -> float:
     return float(loader.collate.mean()) / loader.make_s if loader.make_s else 0.0
 
 
-def _diagnose(run: Any, loader: LoaderFacts) -> Diagnosis | None:
+def _diagnose(run: Evidence, loader: LoaderFacts) -> Diagnosis | None:
     share = _collate_share(loader)
     if share < MIN_COLLATE:  # of nothing at all no part remains
         return None
@@ -113,7 +113,7 @@ def _diagnose(run: Any, loader: LoaderFacts) -> Diagnosis | None:
     )
 
 
-def _lines(run: Any, loader: LoaderFacts) -> list[LineTime]:
+def _lines(run: Evidence, loader: LoaderFacts) -> list[LineTime]:
     lines = making_lines(run, loader.num_workers > 0)
     return [line for line in lines if line.bucket == "collate" and line.samples >= MIN_SAMPLES]
 
@@ -123,7 +123,7 @@ def _where(lines: list[LineTime], loader: LoaderFacts) -> list[Where]:
     return found or place(loader.where)
 
 
-def _default_left(run: Any, loader: LoaderFacts) -> Factor:
+def _default_left(run: Evidence, loader: LoaderFacts) -> Factor:
     """Of default_collate: it copies what it collates, and that remains."""
     least_ms = tried(run, loader, "stacked")
     least = min(1.0, least_ms / (float(loader.collate.mean()) * 1000)) if least_ms else 0.0

@@ -22,11 +22,11 @@ Sources: PyTorch DDP notes; HolisticTraceAnalysis (overlap); TensorBoard plugin 
 
 from __future__ import annotations
 
-from typing import Any
-
 from slowprobe.diagnose.device_parts import on_device, share
+from slowprobe.diagnose.evidence import Evidence
 from slowprobe.diagnose.finding import Fix
 from slowprobe.diagnose.rule import Answer, Diagnosis, NotApplicable, Passed, Rule
+from slowprobe.diagnose.trace_evidence import TraceEvidence
 from slowprobe.timeline.device.facts import DeviceFacts
 from slowprobe.timeline.graph.changes import Faster
 from slowprobe.timeline.loop_changes import Factor
@@ -38,12 +38,12 @@ REMAINING = Factor(0.0, 0.5, 0.9)  # see "Saving" above
 RULE = Rule(title="Communication is not hidden", bottleneck="communication", needs=("device", "ranks", "replay"))
 
 
-def check(run: Any) -> Answer:
+def check(run: Evidence) -> Answer:
     """Look at communication beside which nothing runs."""
     return on_device(run, _judge)
 
 
-def _judge(run: Any, facts: DeviceFacts) -> Diagnosis | Passed | NotApplicable:
+def _judge(run: Evidence, facts: DeviceFacts) -> Diagnosis | Passed | NotApplicable:
     split = facts.partition
     if not split.communication_ns:
         return NotApplicable("nothing is exchanged with other ranks")
@@ -79,13 +79,13 @@ def _judge(run: Any, facts: DeviceFacts) -> Diagnosis | Passed | NotApplicable:
     )
 
 
-def _waiting_share(run: Any, facts: DeviceFacts) -> float:
+def _waiting_share(run: Evidence | TraceEvidence, facts: DeviceFacts) -> float:
     """Of this rank's time in collectives, until the last rank had come; 0 where other ranks are not known."""
     try:
         rows = run.ranks.rows
     except LookupError:
         return 0.0
     row = next((each for each in rows if each.rank == facts.rank), None)
-    if row is None or row.waiting_ns is None or not row.waiting_ns + row.transfer_ns:
+    if row is None or row.waiting_ns is None or row.transfer_ns is None:
         return 0.0
-    return float(row.waiting_ns / (row.waiting_ns + row.transfer_ns))
+    return row.waiting_ns / max(1, row.waiting_ns + row.transfer_ns)

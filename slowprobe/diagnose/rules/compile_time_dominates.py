@@ -24,9 +24,8 @@ Sources: PyTorch documentation (compile-time caching; regional compilation recip
 
 from __future__ import annotations
 
-from typing import Any
-
 from slowprobe.diagnose.edits import place
+from slowprobe.diagnose.evidence import Evidence
 from slowprobe.diagnose.finding import Fix
 from slowprobe.diagnose.rule import Answer, Diagnosis, NotApplicable, Passed, Rule
 from slowprobe.timeline.loop_changes import Factor, Scale
@@ -44,7 +43,7 @@ RULE = Rule(
 )
 
 
-def check(run: Any) -> Answer:
+def check(run: Evidence) -> Answer:
     """Compare the seconds in compilations with the loop."""
     if not run.compiles:
         return NotApplicable("torch.compile was not used")

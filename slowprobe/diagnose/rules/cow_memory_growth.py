@@ -24,9 +24,8 @@ Sources: pytorch#13246 (copy-on-read of Python objects), pytorch#20433; detectro
 
 from __future__ import annotations
 
-from typing import Any
-
 from slowprobe.diagnose.edits import place
+from slowprobe.diagnose.evidence import Evidence
 from slowprobe.diagnose.finding import Fix, Risk
 from slowprobe.diagnose.rule import Answer, Diagnosis, NotApplicable, NotChecked, Passed, Rule
 from slowprobe.run.record import Site
@@ -43,7 +42,7 @@ RULE = Rule(
 )
 
 
-def check(run: Any) -> Answer:
+def check(run: Evidence) -> Answer:
     """Find loaders whose forked workers grow by copying."""
     forked = [each for each in run.loaders if each.num_workers > 0 and each.making.context in ("fork", None)]
     if not forked:
@@ -59,7 +58,7 @@ def check(run: Any) -> Answer:
     )
 
 
-def _to_come(run: Any, loader: LoaderFacts, growth: PrivateGrowth) -> float:
+def _to_come(run: Evidence, loader: LoaderFacts, growth: PrivateGrowth) -> float:
     """What will be copied until the pass is over: what is touched twice is copied once."""
     done = loader.batches / max(loader.passes, 1)
     if loader.passes > 1 or loader.length is None or done >= loader.length:
@@ -68,7 +67,7 @@ def _to_come(run: Any, loader: LoaderFacts, growth: PrivateGrowth) -> float:
     return float(min(growth.rate * left_s, growth.shared_bytes))
 
 
-def _diagnose(run: Any, loader: LoaderFacts, growth: PrivateGrowth, memory: float) -> Diagnosis | None:
+def _diagnose(run: Evidence, loader: LoaderFacts, growth: PrivateGrowth, memory: float) -> Diagnosis | None:
     to_come = _to_come(run, loader, growth)
     total, free = growth.copied_bytes + to_come, run.available_bytes
     short = free is not None and to_come > FREE_SHARE * free

@@ -22,9 +22,8 @@ can be slower, so it is measured).
 
 from __future__ import annotations
 
-from typing import Any
-
 from slowprobe.diagnose.edits import diff, place
+from slowprobe.diagnose.evidence import Evidence
 from slowprobe.diagnose.finding import Fix
 from slowprobe.diagnose.rule import Answer, Diagnosis, NotApplicable, NotChecked, Passed, Rule
 from slowprobe.diagnose.rules._layers import MIN_SHARE, MIN_TRIED, changes, edits, table
@@ -36,13 +35,13 @@ RULE = Rule(
 )
 
 
-def check(run: Any) -> Answer:
+def check(run: Evidence) -> Answer:
     """Look at the layout of convolutions, and what the trials say of the other."""
     work = run.kernels
     mine = (
         [layer for layer in work.layers if layer.kernel.is_convolution and len(layer.kernel.left) == 4] if work else []
     )
-    if not mine:
+    if work is None or not mine:
         return NotApplicable("no 2-d convolution ran on the CPU")
     apart = [layer for layer in mine if not layer.kernel.channels_last]
     spent = sum(layer.ms for layer in apart) / work.step_ms

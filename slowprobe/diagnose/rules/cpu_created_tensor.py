@@ -20,9 +20,8 @@ Sources: PyTorch Performance Tuning Guide (create tensors directly on the target
 
 from __future__ import annotations
 
-from typing import Any
-
 from slowprobe.diagnose.device_parts import on_device, per_step, places, share
+from slowprobe.diagnose.evidence import Evidence
 from slowprobe.diagnose.finding import Fix
 from slowprobe.diagnose.rule import Answer, Diagnosis, Passed, Rule
 from slowprobe.timeline.device.facts import DeviceFacts
@@ -39,12 +38,12 @@ RULE = Rule(
 )
 
 
-def check(run: Any) -> Answer:
+def check(run: Evidence) -> Answer:
     """Look for tensors that are filled on the host in front of their copy."""
     return on_device(run, _judge)
 
 
-def _judge(run: Any, facts: DeviceFacts) -> Diagnosis | Passed:
+def _judge(run: Evidence, facts: DeviceFacts) -> Diagnosis | Passed:
     made = [each for each in run.host_made if per_step(facts, len(each.rows)) >= OFTEN]
     if not made:
         return Passed("no tensor is filled on the host in each step and then copied")

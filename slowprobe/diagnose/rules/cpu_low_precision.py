@@ -25,9 +25,8 @@ documentation.
 
 from __future__ import annotations
 
-from typing import Any
-
 from slowprobe.diagnose.edits import diff, place, wrap_statement
+from slowprobe.diagnose.evidence import Evidence
 from slowprobe.diagnose.finding import Fix
 from slowprobe.diagnose.rule import Answer, Diagnosis, NotApplicable, NotChecked, Passed, Rule
 from slowprobe.diagnose.rules._layers import MIN_SHARE, MIN_TRIED, SIXTEEN, changes, edits, table
@@ -42,7 +41,7 @@ RULE = Rule(
 )
 
 
-def check(run: Any) -> Answer:
+def check(run: Evidence) -> Answer:
     """Look at what products are computed in, and what the trials say of 16 bits."""
     instructions = run.host.get("cpu_bf16")
     work = run.kernels

@@ -28,8 +28,8 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from typing import Any
 
+from slowprobe.diagnose.evidence import Evidence
 from slowprobe.diagnose.finding import Fix, Where
 from slowprobe.diagnose.hot_lines import (
     BETWEEN_SPANS,
@@ -73,7 +73,7 @@ RULE = Rule(
 )
 
 
-def check(run: Any) -> Answer:
+def check(run: Evidence) -> Answer:
     """Add up what is computed at each step and only looked at."""
     lines = [line for line in sampled_lines(run) if line.scope == "step" and line.bucket in BETWEEN_SPANS]
     if not lines:
@@ -108,16 +108,16 @@ def check(run: Any) -> Answer:
     return _diagnose(run, groups, found, spent)
 
 
-def _statement(run: Any, line: LineTime) -> str:
+def _statement(run: Evidence, line: LineTime) -> str:
     first, last = run.source.statement(line.site)
     return " ".join(run.source.lines(line.file)[first - 1 : last]).partition("#")[0]
 
 
-def _by_library(run: Any, line: LineTime) -> bool:
+def _by_library(run: Evidence, line: LineTime) -> bool:
     return line.package in PACKAGES or _LIBRARY.search(_statement(run, line)) is not None
 
 
-def _measures(run: Any, line: LineTime) -> bool:
+def _measures(run: Evidence, line: LineTime) -> bool:
     """Whether a line computes figures: by the library below it, its name, or a loop over parameters that it is in."""
     text = _statement(run, line)
     if _by_library(run, line) or _METRIC.search(f"{text} {line.function}"):
@@ -127,12 +127,12 @@ def _measures(run: Any, line: LineTime) -> bool:
     return bool(_STATISTIC.search(text) and (_OVER_PARAMETERS.search(head) or _OVER_PARAMETERS.search(text)))
 
 
-def _is_trained_with(run: Any, turn: Turn, line: LineTime) -> bool:
+def _is_trained_with(run: Evidence, turn: Turn, line: LineTime) -> bool:
     helper = turn.called and changes_tensors(run.source, line.file, line.line)
     return helper or not only_observes(run.source, turn)
 
 
-def _logs(run: Any, line: LineTime, logged: list[Site]) -> bool:
+def _logs(run: Evidence, line: LineTime, logged: list[Site]) -> bool:
     first, last = run.source.statement(line.site)
     return any(site.file == line.file and first <= site.line <= last for site in logged)
 
@@ -144,7 +144,9 @@ def _places(groups: dict[Site, dict[LineTime, None]], seconds: dict[Site, float]
     return [*calls, *(where for where in shares(seconds) if (where.file, where.line) not in named)]
 
 
-def _diagnose(run: Any, groups: dict[Site, dict[LineTime, None]], found: list[LineTime], spent: float) -> Diagnosis:
+def _diagnose(
+    run: Evidence, groups: dict[Site, dict[LineTime, None]], found: list[LineTime], spent: float
+) -> Diagnosis:
     loop_s = run.partition.loop_s
     seconds: dict[Site, float] = defaultdict(float)
     for line in found:

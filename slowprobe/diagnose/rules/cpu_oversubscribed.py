@@ -23,9 +23,9 @@ above 100 %); PyTorch's warning on the number of workers.
 from __future__ import annotations
 
 import math
-from typing import Any
 
 from slowprobe.diagnose.edits import diff, place, set_arguments
+from slowprobe.diagnose.evidence import Evidence
 from slowprobe.diagnose.finding import Fix
 from slowprobe.diagnose.rule import Answer, Diagnosis, NotApplicable, NotChecked, Passed, Rule
 from slowprobe.timeline.loader_model import LoaderModel
@@ -43,7 +43,7 @@ RULE = Rule(
 )
 
 
-def check(run: Any) -> Answer:
+def check(run: Evidence) -> Answer:
     """Find loaders whose workers and whose steps want the same cores."""
     mine = [loader for loader in run.loaders if loader.primary and loader.num_workers and not loader.watched]
     if not mine:
@@ -64,7 +64,7 @@ def check(run: Any) -> Answer:
     return _best(run, loader, model, delay, wanted)
 
 
-def _restarts(run: Any, loader: LoaderFacts) -> bool:
+def _restarts(run: Evidence, loader: LoaderFacts) -> bool:
     """Whether keeping the workers saves as much as would be asked of this rule: fewer are also fewer to start."""
     if loader.persistent_workers or loader.passes < 2:
         return False
@@ -86,7 +86,7 @@ def _wanted(model: LoaderModel, loader: LoaderFacts) -> float:
     return alone.cores.threads + loader.num_workers * (cpu_s / (cpu_s + idle_s) if cpu_s + idle_s > 0 else 1.0)
 
 
-def _best(run: Any, loader: LoaderFacts, model: LoaderModel, delay: float, wanted: float) -> Diagnosis | Passed:
+def _best(run: Evidence, loader: LoaderFacts, model: LoaderModel, delay: float, wanted: float) -> Diagnosis | Passed:
     cores, threads, workers = math.floor(run.cores_per_rank), model.alone("expected").cores.threads, loader.num_workers
     fewer_threads = sorted({each for each in (1, cores // 2, cores - workers, cores - 1) if 0 < each < threads})
     fewer_workers = sorted({each for each in (1, workers // 2, cores - 1) if 0 < each < workers})
@@ -113,7 +113,9 @@ def _changes(loader: LoaderFacts, threads: int, count: int, workers: int) -> lis
     return changes if workers == loader.num_workers else [*changes, Reload(loader.id, workers)]
 
 
-def _diagnosis(run: Any, loader: LoaderFacts, plan: tuple[int, int, int], delay: float, wanted: float) -> Diagnosis:
+def _diagnosis(
+    run: Evidence, loader: LoaderFacts, plan: tuple[int, int, int], delay: float, wanted: float
+) -> Diagnosis:
     threads, count, workers = plan
     site = run.source.find("set_num_threads(")
     texts, edits = [], []

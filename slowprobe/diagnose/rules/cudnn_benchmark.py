@@ -22,9 +22,8 @@ sizes vary).
 
 from __future__ import annotations
 
-from typing import Any
-
 from slowprobe.diagnose.device_parts import class_share, on_device
+from slowprobe.diagnose.evidence import Evidence
 from slowprobe.diagnose.finding import Fix
 from slowprobe.diagnose.rule import Answer, Diagnosis, NotApplicable, NotChecked, Passed, Rule
 from slowprobe.timeline.device.facts import DeviceFacts
@@ -42,12 +41,12 @@ RULE = Rule(
 )
 
 
-def check(run: Any) -> Answer:
+def check(run: Evidence) -> Answer:
     """Look at the setting, and at whether shapes stay the same."""
     return on_device(run, _judge)
 
 
-def _judge(run: Any, facts: DeviceFacts) -> Diagnosis | Passed | NotChecked | NotApplicable:
+def _judge(run: Evidence, facts: DeviceFacts) -> Diagnosis | Passed | NotChecked | NotApplicable:
     convolving = class_share(facts, "convolution")
     if convolving < MIN_CONVOLUTIONS:
         return NotApplicable(f"convolutions take {convolving:.1%} of the time")

@@ -21,6 +21,7 @@ from __future__ import annotations
 from typing import Any
 
 from slowprobe.diagnose.device_parts import on_device, share
+from slowprobe.diagnose.evidence import Evidence
 from slowprobe.diagnose.finding import Fix
 from slowprobe.diagnose.rule import Answer, Diagnosis, NotApplicable, Passed, Rule
 from slowprobe.timeline.device.facts import DeviceFacts
@@ -32,7 +33,7 @@ SIGNS = ("Scatter", "Gather", "Broadcast", "ReduceAddCoalesced", "BroadcastBackw
 RULE = Rule(title="nn.DataParallel drives several devices", bottleneck="communication", needs=("device", "replay"))
 
 
-def check(run: Any) -> Answer:
+def check(run: Evidence) -> Answer:
     """Look for several devices behind one process."""
     return on_device(run, _judge)
 

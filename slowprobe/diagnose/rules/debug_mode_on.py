@@ -22,9 +22,9 @@ Sources: PyTorch Performance Tuning Guide (disable debugging APIs); torch.autogr
 from __future__ import annotations
 
 import ast
-from typing import Any
 
 from slowprobe.diagnose.edits import called_name, diff, place
+from slowprobe.diagnose.evidence import Evidence
 from slowprobe.diagnose.finding import Fix
 from slowprobe.diagnose.loop_syntax import calls_of, end_of
 from slowprobe.diagnose.rule import Answer, Diagnosis, Passed, Rule
@@ -45,7 +45,7 @@ RULE = Rule(
 )
 
 
-def check(run: Any) -> Answer:
+def check(run: Evidence) -> Answer:
     """Read the switches."""
     found = []
     if run.settings.get("anomaly"):
@@ -58,7 +58,7 @@ def check(run: Any) -> Answer:
     return found
 
 
-def _anomaly(run: Any) -> Diagnosis:
+def _anomaly(run: Evidence) -> Diagnosis:
     site = _switched_on(run) or run.source.find("detect_anomaly")
     node_us = run.costs.get("anomaly.node_us")
     nodes = sum(op.count for op in run.ops.ops if op.name.startswith(_NODE))
@@ -67,7 +67,8 @@ def _anomaly(run: Any) -> Diagnosis:
     basis = "calibrated replay"
     if traceback_us and nodes:
         made_s = traceback_us * nodes * run.steps.count / 1e6
-        saved = {bucket: made_s * share for bucket, share in run.tracebacks.shares.items() if bucket in spent}
+        shares = run.tracebacks.shares if run.tracebacks is not None else {}
+        saved = {bucket: made_s * share for bucket, share in shares.items() if bucket in spent}
         saved["backward"] = saved.get("backward", 0.0) + _checks_ms(run) * run.steps.count / 1000
         left = {bucket: _left(seconds, spent[bucket]) for bucket, seconds in saved.items()}
     elif node_us and nodes and (total := spent["forward"] + spent["backward"]):
@@ -97,7 +98,7 @@ def _anomaly(run: Any) -> Diagnosis:
     )
 
 
-def _switched_on(run: Any) -> Site | None:
+def _switched_on(run: Evidence) -> Site | None:
     """The line that has anomaly detection on during the steps: a block around them, or a switch that is never put back.
 
     A block around something else (a check before training) is over by then.
@@ -129,7 +130,7 @@ def _switches_on(call: ast.Call) -> bool:
     return bool(given) and not (isinstance(given[0], ast.Constant) and not given[0].value)
 
 
-def _leads_to(run: Any, file: str, block: ast.With | ast.AsyncWith, site: Site) -> bool:
+def _leads_to(run: Evidence, file: str, block: ast.With | ast.AsyncWith, site: Site) -> bool:
     """Whether a line runs inside a block: it stands there, or in a function that is called from there."""
     if file == site.file and block.lineno <= site.line <= end_of(block):
         return True
@@ -151,7 +152,7 @@ def _left(saved_s: float, spent_s: float) -> Factor:
     return Factor(max(0.02, left - _SPREAD * (1 - left)), left, left + _SPREAD * (1 - left))
 
 
-def _traceback_us(run: Any) -> float:
+def _traceback_us(run: Evidence) -> float:
     """What the traceback of one node takes in the loop, by its frames and files; 0 where that was not measured."""
     made, costs = run.tracebacks, run.costs
     measured_us = costs.get("anomaly.traceback_us", 0.0)
@@ -162,14 +163,14 @@ def _traceback_us(run: Any) -> float:
     return float(max(_LEAST * measured_us, measured_us + more_us))
 
 
-def _checks_ms(run: Any) -> float:
+def _checks_ms(run: Evidence) -> float:
     """What looking for NaN takes of a step, as profiled: of operators that the loop calls itself, too, its part."""
     ops = {op.name: op for op in run.ops.ops if op.name in _CHECK}
     checks = ops[_CHECK[0]].count if _CHECK[0] in ops else 0.0
     return float(sum(op.self_ms * min(1.0, checks / op.count) for op in ops.values() if op.count))
 
 
-def _tracing(run: Any) -> Diagnosis:
+def _tracing(run: Evidence) -> Diagnosis:
     site = run.source.find("settrace", "setprofile", "pdb")
     return Diagnosis(
         title="A debugger, profiler or coverage tool traces every line",

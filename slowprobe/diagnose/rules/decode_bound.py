@@ -34,9 +34,8 @@ Sources: torchvision.io documentation; NVIDIA DALI and FFCV (stored sizes); PyTo
 
 from __future__ import annotations
 
-from typing import Any
-
 from slowprobe.diagnose.edits import look_up
+from slowprobe.diagnose.evidence import Evidence
 from slowprobe.diagnose.finding import Fix
 from slowprobe.diagnose.item_calls import called, decompresses, kind_of, names_match
 from slowprobe.diagnose.making_parts import (
@@ -75,12 +74,12 @@ RULE = Rule(
 )
 
 
-def check(run: Any) -> Answer:
+def check(run: Evidence) -> Answer:
     """Find loaders that mostly decode."""
     return examined(run, _diagnose)
 
 
-def _diagnose(run: Any, loader: LoaderFacts) -> Diagnosis | Passed | NotChecked:
+def _diagnose(run: Evidence, loader: LoaderFacts) -> Diagnosis | Passed | NotChecked:
     if loader.id not in run.making_stacks:
         return NotChecked("no stack samples were taken while batches were made")
     part = part_of(run, loader, "fetch", lambda stack: kind_of(run.source, stack) == "decode")
@@ -137,7 +136,7 @@ def _advice(each: float | None, allowed: float | None) -> str:
     return f"{text}: decoding an item takes {each:.2g} ms, and all of an item may take {allowed:.2g} ms."
 
 
-def _diff(run: Any, part: Part) -> str:
+def _diff(run: Evidence, part: Part) -> str:
     """The decoded item looked up, where the line opens an image by its path."""
     site = part.site
     names = [name for name, _ in called(run.source.line(site.file, site.line))] if site is not None else []

@@ -26,9 +26,9 @@ Sources: torch.set_flush_denormal documentation; Intel optimization manual (deno
 from __future__ import annotations
 
 from statistics import median
-from typing import Any
 
 from slowprobe.diagnose.edits import diff, place
+from slowprobe.diagnose.evidence import Evidence
 from slowprobe.diagnose.finding import Fix
 from slowprobe.diagnose.rule import Answer, Diagnosis, NotApplicable, NotChecked, Passed, Rule
 from slowprobe.timeline.facts import SpanFacts
@@ -50,7 +50,7 @@ RULE = Rule(
 )
 
 
-def check(run: Any) -> Answer:
+def check(run: Evidence) -> Answer:
     """Compare the steps of each optimizer's samples as they are and flushed."""
     if not run.optimizers:
         return NotApplicable("no torch optimizer was used")
@@ -80,7 +80,7 @@ def _values(costs: dict[str, float], role: str) -> list[float]:
     return [value for name, value in costs.items() if name.startswith("subnormal.") and name.endswith(role)]
 
 
-def _diagnose(run: Any, facts: SpanFacts, number: int | None, seen: dict[str, float]) -> Diagnosis | None:
+def _diagnose(run: Evidence, facts: SpanFacts, number: int | None, seen: dict[str, float]) -> Diagnosis | None:
     costs, prefix = run.costs, f"subnormal.{number}"
     since = costs.get(f"{prefix}.since")
     if since is None:
@@ -139,9 +139,9 @@ def _diagnose(run: Any, facts: SpanFacts, number: int | None, seen: dict[str, fl
     )
 
 
-def _in_loop(run: Any, number: int | None, none_until: int) -> tuple[float | None, float]:
+def _in_loop(run: Evidence, number: int | None, none_until: int) -> tuple[float | None, float]:
     """What would be left of the optimizer's steps after the last reading without, and their part of its time."""
-    lengths = run.step_lengths.get(number, [])
+    lengths = run.step_lengths.get(number, []) if number is not None else []
     clean, others = lengths[:none_until], lengths[none_until:]
     if len(clean) < MIN_CLEAN or not others:
         return None, 0.0

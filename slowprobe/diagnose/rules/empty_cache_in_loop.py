@@ -20,6 +20,7 @@ from __future__ import annotations
 from typing import Any
 
 from slowprobe.diagnose.device_parts import on_device
+from slowprobe.diagnose.evidence import Evidence
 from slowprobe.diagnose.finding import Fix
 from slowprobe.diagnose.rule import Answer, Diagnosis, Passed, Rule
 from slowprobe.diagnose.rules._allocator import calls_per_step, calls_share, emptied, evidence, harmless
@@ -29,7 +30,7 @@ from slowprobe.timeline.graph.changes import NoSync
 RULE = Rule(title="empty_cache() in every step", bottleneck="memory", needs=("device", "replay"))
 
 
-def check(run: Any) -> Answer:
+def check(run: Evidence) -> Answer:
     """Look for bursts of frees."""
     return on_device(run, _judge)
 

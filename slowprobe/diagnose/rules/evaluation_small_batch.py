@@ -21,9 +21,8 @@ Sources: PyTorch Lightning and Hugging Face Trainer (eval_batch_size apart from 
 
 from __future__ import annotations
 
-from typing import Any
-
 from slowprobe.diagnose.edits import place, set_arguments
+from slowprobe.diagnose.evidence import Evidence
 from slowprobe.diagnose.finding import Fix
 from slowprobe.diagnose.rule import Answer, Diagnosis, NotApplicable, NotChecked, Passed, Rule
 from slowprobe.diagnose.rules._evaluation_call import loop_call_of
@@ -48,7 +47,7 @@ RULE = Rule(
 )
 
 
-def check(run: Any) -> Answer:
+def check(run: Evidence) -> Answer:
     """Compare a sample's time in both loops."""
     evaluation, loop_s = run.evaluation, run.partition.loop_s
     if not evaluation.total_s:
@@ -59,7 +58,7 @@ def check(run: Any) -> Answer:
     evaluating = [loader for loader in run.loaders if loader.role == "evaluation" and loader.samples]
     if primary is None or not primary.samples or not evaluating:
         return NotApplicable("batch sizes of the training and the evaluation loader are not known")
-    small = [loader for loader in evaluating if loader.samples * MIN_TIMES <= primary.samples]
+    small = [loader for loader in evaluating if loader.samples and loader.samples * MIN_TIMES <= primary.samples]
     if not small:
         sizes = ", ".join(str(loader.samples) for loader in evaluating)
         return Passed(f"evaluation's batches hold {sizes} samples, training's {primary.samples}")
@@ -78,7 +77,7 @@ def check(run: Any) -> Answer:
 
 
 def _diagnose(
-    run: Any, loader: LoaderFacts, primary: LoaderFacts, training: SpanFacts, evaluating: SpanFacts
+    run: Evidence, loader: LoaderFacts, primary: LoaderFacts, training: SpanFacts, evaluating: SpanFacts
 ) -> Answer:
     small, large = loader.samples or 1, primary.samples or 1
     now_ms = evaluating.total_s / evaluating.calls / small * 1000
@@ -129,7 +128,7 @@ def _making_ratio(loader: LoaderFacts, primary: LoaderFacts) -> float:
     return min(1.0, primary.wait_s / primary.batches / (primary.samples or 1) / here)
 
 
-def _same_model(run: Any) -> tuple[SpanFacts, SpanFacts] | None:
+def _same_model(run: Evidence) -> tuple[SpanFacts, SpanFacts] | None:
     """The forward passes of one class in training, and those in evaluation that take most time."""
     evaluating = max(run.evaluation.forwards, key=lambda facts: facts.evaluation_s, default=None)
     if evaluating is None or evaluating.evaluation_s < 0.9 * evaluating.seconds:
@@ -142,7 +141,7 @@ def _same_model(run: Any) -> tuple[SpanFacts, SpanFacts] | None:
     return (max(training, key=lambda facts: facts.seconds), evaluating) if training else None
 
 
-def _calls(run: Any, evaluating: SpanFacts) -> list[Site]:
+def _calls(run: Evidence, evaluating: SpanFacts) -> list[Site]:
     """Where the loop calls the evaluation: once it is quick, nothing is to be said about how often it is called."""
     turn = loop_call_of(run, evaluating.where)
     return [turn.site] if turn is not None else []

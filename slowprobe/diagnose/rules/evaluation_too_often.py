@@ -19,9 +19,9 @@ Sources: Lightning, Speed Up Model Training (validation frequency: check_val_eve
 from __future__ import annotations
 
 import math
-from typing import Any
 
 from slowprobe.diagnose.edits import place
+from slowprobe.diagnose.evidence import Evidence
 from slowprobe.diagnose.finding import Fix
 from slowprobe.diagnose.hot_lines import editable
 from slowprobe.diagnose.rule import Answer, Diagnosis, NotApplicable, NotChecked, Passed, Rule
@@ -42,7 +42,7 @@ RULE = Rule(
 )
 
 
-def check(run: Any) -> Answer:
+def check(run: Evidence) -> Answer:
     """Weigh evaluations against training."""
     evaluation, loop_s = run.evaluation, run.partition.loop_s
     if not evaluation.total_s or not evaluation.count:
@@ -88,11 +88,11 @@ def _remaining(count: int, times: int) -> Factor:
     return Factor(left(times * SHORTER), left(times), left(times / SHORTER))
 
 
-def _builds_graphs(run: Any) -> bool:
+def _builds_graphs(run: Evidence) -> bool:
     return any(facts.attrs.get("grad") and facts.attrs.get("trainable", 1) != 0 for facts in run.evaluation.forwards)
 
 
-def _places(run: Any) -> tuple[Site | None, Site | None, Site | None]:
+def _places(run: Evidence) -> tuple[Site | None, Site | None, Site | None]:
     """Where the evaluation calls the model (or makes its loader), where the loop calls it, and what to make rarer.
 
     The last is None where the source does not say it. A stack sample in an evaluation shows the call. Without one: a
@@ -113,7 +113,7 @@ def _places(run: Any) -> tuple[Site | None, Site | None, Site | None]:
     return called, called, None
 
 
-def _about_loader(run: Any) -> str:
+def _about_loader(run: Evidence) -> str:
     slow = [loader for loader in run.loaders if loader.role == "evaluation" and loader.num_workers == 0]
     waited = sum(loader.wait_s for loader in slow)
     if waited < 0.3 * run.evaluation.total_s:

@@ -34,9 +34,9 @@ Sources: PyTorch Performance Tuning Guide (disable gradient calculation for vali
 from __future__ import annotations
 
 import re
-from typing import Any
 
 from slowprobe.diagnose.edits import wrap_statement
+from slowprobe.diagnose.evidence import Evidence
 from slowprobe.diagnose.finding import Fix
 from slowprobe.diagnose.hot_lines import in_trainer, shares
 from slowprobe.diagnose.rule import Answer, Diagnosis, NotApplicable, Passed, Rule
@@ -55,7 +55,7 @@ RULE = Rule(
 )
 
 
-def check(run: Any) -> Answer:
+def check(run: Evidence) -> Answer:
     """Find forward passes of evaluations that build a graph."""
     evaluation = run.evaluation
     if not evaluation.total_s or not evaluation.forwards:
@@ -95,7 +95,7 @@ def check(run: Any) -> Answer:
     )
 
 
-def _sums_losses(run: Any, call: Site) -> bool:
+def _sums_losses(run: Evidence, call: Site) -> bool:
     """Whether the loop around the call adds losses up with their graphs."""
     loop = run.source.loop_around(call.file, call.line)
     if loop is None:

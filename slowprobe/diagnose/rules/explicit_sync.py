@@ -19,8 +19,7 @@ Sources: PyTorch notes on CUDA semantics (asynchronous execution); Nsight System
 
 from __future__ import annotations
 
-from typing import Any
-
+from slowprobe.diagnose.evidence import Evidence
 from slowprobe.diagnose.finding import Fix
 from slowprobe.diagnose.rule import Answer, Rule
 from slowprobe.diagnose.rules._syncs import in_scaler, judged
@@ -34,7 +33,7 @@ def _is_mine(sync: SyncStat) -> bool:
 RULE = Rule(title="The script waits for the device in every step", bottleneck="sync", needs=("device", "replay"))
 
 
-def check(run: Any) -> Answer:
+def check(run: Evidence) -> Answer:
     """Find the synchronisations of this kind that leave the device idle."""
     return judged(
         run,

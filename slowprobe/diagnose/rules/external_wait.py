@@ -20,10 +20,10 @@ Sources: TensorFlow profiler (All Others: I/O or Python).
 from __future__ import annotations
 
 import ast
-from typing import Any
 
 from slowprobe.diagnose.edit_site import edits_first
 from slowprobe.diagnose.edits import diff, statement_lines
+from slowprobe.diagnose.evidence import Evidence
 from slowprobe.diagnose.finding import Fix
 from slowprobe.diagnose.hot_lines import holds, in_trainer, may_wait_for_device, sampled_lines, scale_lines, shares
 from slowprobe.diagnose.rule import Answer, Diagnosis, Passed, Rule
@@ -70,7 +70,7 @@ RULE = Rule(
 )
 
 
-def check(run: Any) -> Answer:
+def check(run: Evidence) -> Answer:
     """Find waits that are no part of training."""
     loop_s = run.partition.loop_s
     starved = run.neighbours is not None and run.neighbours.in_the_way  # off the CPU for want of a core
@@ -89,7 +89,7 @@ def check(run: Any) -> Answer:
     return Passed(f"sleeps, subprocesses and network calls take {waited / loop_s:.1%} of loop time")
 
 
-def _of_spans(run: Any, calls: list[SpanFacts], factor: Factor) -> Diagnosis | None:
+def _of_spans(run: Evidence, calls: list[SpanFacts], factor: Factor) -> Diagnosis | None:
     spent, loop_s = sum(facts.loop_s for facts in calls), run.partition.loop_s
     if not calls or spent < MIN_SHARE * loop_s:
         return None
@@ -132,7 +132,7 @@ def _scales(facts: SpanFacts, factor: Factor) -> list[Scale]:
     return [Scale(bucket, scope, seconds, factor) for (scope, bucket), seconds in inside.items() if seconds > 0]
 
 
-def _waits(run: Any, line: LineTime) -> bool:
+def _waits(run: Evidence, line: LineTime) -> bool:
     if line.bucket != "python" or line.waiting < MIN_WAITING or line.samples < MIN_SAMPLES:
         return False
     if line.callee.endswith(ENDING_WORKERS):
@@ -140,7 +140,7 @@ def _waits(run: Any, line: LineTime) -> bool:
     return not holds(run, line, (*OTHERS, *RANKS)) and not may_wait_for_device(run)
 
 
-def _of_lines(run: Any, lines: list[LineTime]) -> Diagnosis | None:
+def _of_lines(run: Evidence, lines: list[LineTime]) -> Diagnosis | None:
     spent, loop_s = sum(line.seconds for line in lines), run.partition.loop_s
     if not lines or spent < MIN_SHARE * loop_s:
         return None
@@ -166,12 +166,12 @@ def _of_lines(run: Any, lines: list[LineTime]) -> Diagnosis | None:
     )
 
 
-def _without(run: Any, facts: SpanFacts) -> str:
+def _without(run: Evidence, facts: SpanFacts) -> str:
     lines = [] if in_trainer(run, facts.where) else statement_lines(run.source, facts.where)
     return diff(lines, []) if lines else ""
 
 
-def _in_background(run: Any, facts: SpanFacts) -> str:
+def _in_background(run: Evidence, facts: SpanFacts) -> str:
     """The call submitted to an executor, where it stands alone and its result is not used."""
     lines = [] if in_trainer(run, facts.where) else statement_lines(run.source, facts.where)
     text = "\n".join(lines)

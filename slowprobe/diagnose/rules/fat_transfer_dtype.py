@@ -26,9 +26,9 @@ Sources: NVIDIA DALI and FFCV (uint8 until the device); rf-detr #1396 (uint8 bat
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from slowprobe.diagnose.device_parts import on_device, per_step, places, share
+from slowprobe.diagnose.evidence import Evidence
 from slowprobe.diagnose.finding import Fix
 from slowprobe.diagnose.rule import Answer, Diagnosis, NotChecked, Passed, Rule
 from slowprobe.diagnose.rules._copies import MIN_EXPOSED
@@ -59,12 +59,12 @@ class _Wide:
     left: Factor
 
 
-def check(run: Any) -> Answer:
+def check(run: Evidence) -> Answer:
     """Look at the types of what is copied to the device."""
     return on_device(run, _judge)
 
 
-def _judge(run: Any, facts: DeviceFacts) -> Diagnosis | Passed | NotChecked:
+def _judge(run: Evidence, facts: DeviceFacts) -> Diagnosis | Passed | NotChecked:
     tensors = run.copied_tensors
     exposed = share(facts, sum(tensor.exposed_ns for tensor in tensors))
     if exposed < MIN_EXPOSED:

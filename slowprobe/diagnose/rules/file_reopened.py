@@ -33,9 +33,9 @@ __getitem__ once); LMDB documentation (open an environment once a process).
 from __future__ import annotations
 
 import ast
-from typing import Any
 
 from slowprobe.diagnose.edits import diff, statement_lines
+from slowprobe.diagnose.evidence import Evidence
 from slowprobe.diagnose.finding import Fix
 from slowprobe.diagnose.making_parts import MIN_SAMPLES, Part, cheaper, examined, hardly_waits, of_batch, part_of
 from slowprobe.diagnose.rule import Answer, Diagnosis, NotChecked, Passed, Rule
@@ -62,12 +62,12 @@ RULE = Rule(
 )
 
 
-def check(run: Any) -> Answer:
+def check(run: Evidence) -> Answer:
     """Find lines that open one file over and over."""
     return examined(run, _diagnose)
 
 
-def _diagnose(run: Any, loader: LoaderFacts) -> Diagnosis | Passed | NotChecked:
+def _diagnose(run: Evidence, loader: LoaderFacts) -> Diagnosis | Passed | NotChecked:
     if loader.id not in run.making_stacks:
         return NotChecked("no stack samples were taken while batches were made")
     openers: dict[tuple[Site, ...], tuple[str, ast.Call] | None] = {}
@@ -117,7 +117,7 @@ def _diagnose(run: Any, loader: LoaderFacts) -> Diagnosis | Passed | NotChecked:
 
 
 def _remaining(
-    run: Any, part: Part, openers: dict[tuple[Site, ...], tuple[str, ast.Call] | None], rereading: set[Site]
+    run: Evidence, part: Part, openers: dict[tuple[Site, ...], tuple[str, ast.Call] | None], rereading: set[Site]
 ) -> Factor:
     """What remains of the lines together."""
     names = {sites[0]: found[0] for sites, found in openers.items() if found is not None}
@@ -139,7 +139,7 @@ def callers(stack: StackTime) -> tuple[Site, ...]:
     return tuple(site for index in users if (site := stack.site_at(index)) is not None)
 
 
-def _cached(run: Any, site: Site | None) -> str:
+def _cached(run: Evidence, site: Site | None) -> str:
     """The function around a line, cached: where it takes nothing but its object, and gives what was read."""
     function = run.source.function_around(site.file, site.line) if site is not None else None
     if site is None or function is None or function.name.startswith("__") or isinstance(function, ast.AsyncFunctionDef):
@@ -153,7 +153,7 @@ def _cached(run: Any, site: Site | None) -> str:
     return diff([head], ["@functools.cache", head])
 
 
-def _diff(run: Any, site: Site | None, name: str) -> str:
+def _diff(run: Evidence, site: Site | None, name: str) -> str:
     """The call put through a cache; not for open(), whose position in the file would be shared, nor for archives."""
     if site is None or name == "open" or name.endswith(("ZipFile", "tarfile.open")):
         return ""

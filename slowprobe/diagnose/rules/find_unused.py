@@ -30,11 +30,11 @@ own warning ("did not find any unused parameters in the forward pass"); composer
 
 from __future__ import annotations
 
-from typing import Any
-
 from slowprobe.diagnose.edits import place, set_arguments
+from slowprobe.diagnose.evidence import Evidence
 from slowprobe.diagnose.finding import Fix
 from slowprobe.diagnose.rule import Answer, Diagnosis, NotApplicable, NotChecked, Passed, Rule
+from slowprobe.run.replica_record import Replicas
 from slowprobe.timeline.exchanges import Exchange
 from slowprobe.timeline.loop_changes import UNCHANGED, Factor, Scale
 
@@ -47,7 +47,7 @@ RULE = Rule(
 )
 
 
-def check(run: Any) -> Answer:
+def check(run: Evidence) -> Answer:
     """Ask the reducer whether the search has ever found any."""
     replicas = run.replicas
     if replicas is None:
@@ -68,11 +68,11 @@ def check(run: Any) -> Answer:
     found = run.exchange
     if found is None or not found.step_ms:
         return NotChecked("no parameter was unused; the profiler window shows no exchange of gradients")
-    return _diagnose(run, found)
+    return _diagnose(run, replicas, found)
 
 
-def _diagnose(run: Any, found: Exchange) -> Diagnosis:
-    replicas, partition = run.replicas, run.partition
+def _diagnose(run: Evidence, replicas: Replicas, found: Exchange) -> Diagnosis:
+    partition = run.partition
     last_ms = max(found.last_ms, found.exposed_ms * found.last_surely)
     most_ms = max(last_ms, found.exposed_ms * found.last_share)
     last_s = partition.scope_s("step") * last_ms / found.step_ms

@@ -20,6 +20,7 @@ from __future__ import annotations
 from typing import Any
 
 from slowprobe.diagnose.device_parts import on_device, share
+from slowprobe.diagnose.evidence import Evidence
 from slowprobe.diagnose.finding import Fix
 from slowprobe.diagnose.rule import Answer, Diagnosis, NotApplicable, Passed, Rule
 from slowprobe.timeline.device.facts import DeviceFacts
@@ -35,7 +36,7 @@ RULE = Rule(
 )
 
 
-def check(run: Any) -> Answer:
+def check(run: Evidence) -> Answer:
     """Look for the scaler's kernels."""
     return on_device(run, _judge)
 

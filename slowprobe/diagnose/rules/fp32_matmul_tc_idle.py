@@ -23,6 +23,7 @@ from __future__ import annotations
 from typing import Any
 
 from slowprobe.diagnose.device_parts import on_device, part_of_kernels
+from slowprobe.diagnose.evidence import Evidence
 from slowprobe.diagnose.finding import Fix
 from slowprobe.diagnose.rule import Answer, Diagnosis, NotApplicable, NotChecked, Passed, Rule
 from slowprobe.diagnose.rules._precision import MIN_PRODUCTS, in_full, products, products_share
@@ -37,7 +38,7 @@ REMAINING = Factor(0.25, 0.5, 0.9)  # see "Saving" above
 RULE = Rule(title="Tensor cores are idle: products run in float32", bottleneck="precision", needs=("device", "replay"))
 
 
-def check(run: Any) -> Answer:
+def check(run: Evidence) -> Answer:
     """Look at what products are computed in."""
     return on_device(run, _judge)
 

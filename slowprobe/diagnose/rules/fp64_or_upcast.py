@@ -27,9 +27,8 @@ Sources: torch documentation (type promotion); NumPy documentation (float64 as d
 
 from __future__ import annotations
 
-from typing import Any
-
 from slowprobe.diagnose.edits import diff
+from slowprobe.diagnose.evidence import Evidence
 from slowprobe.diagnose.finding import Fix, Where
 from slowprobe.diagnose.hot_lines import sampled_lines
 from slowprobe.diagnose.rule import Answer, Diagnosis, NotChecked, Passed, Rule
@@ -51,7 +50,7 @@ RULE = Rule(
 )
 
 
-def check(run: Any) -> Answer:
+def check(run: Evidence) -> Answer:
     """Add up the work on float64 tensors."""
     if run.settings.get("devices"):
         return NotChecked("operators run on an accelerator; their times on the host are not their work")
@@ -64,7 +63,7 @@ def check(run: Any) -> Answer:
     return _diagnose(run, work, share)
 
 
-def _diagnose(run: Any, work: list[DoubleWork], share: float) -> Diagnosis:
+def _diagnose(run: Evidence, work: list[DoubleWork], share: float) -> Diagnosis:
     of_parameters = any("float64" in str(facts.attrs.get("dtypes")) for facts in run.optimizers)
     chosen = run.settings.get("default_dtype") == "torch.float64"
     made = run.source.find(*(SETS_DEFAULT if chosen else MAKES_DOUBLE)) if of_parameters or chosen else None
@@ -134,7 +133,7 @@ def _fix(chosen: bool, of_parameters: bool, text: str) -> Fix:
     return Fix(text=what, diff=diff([text], ["# the same in float32"]) if text else "")
 
 
-def _changes(run: Any, work: list[DoubleWork]) -> list[Scale]:
+def _changes(run: Evidence, work: list[DoubleWork]) -> list[Scale]:
     """Shares of the recorded step, as seconds of the run's steps, in the buckets that the lines are sampled in."""
     waited = sum(run.partition.bucket_s(bucket, "step") for bucket in ("data_wait", "fetch", "collate"))
     steps_s = run.partition.scope_s("step") - waited

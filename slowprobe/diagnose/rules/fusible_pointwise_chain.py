@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 
 from slowprobe.diagnose.device_parts import on_device, share
+from slowprobe.diagnose.evidence import Evidence
 from slowprobe.diagnose.finding import Fix
 from slowprobe.diagnose.rule import Answer, Diagnosis, Passed, Rule
 from slowprobe.timeline.device.classes import CLASSES
@@ -37,7 +38,7 @@ POINTWISE = tuple(CLASSES.index(each) for each in ("elementwise", "normalization
 RULE = Rule(title="Pointwise kernels could be one", bottleneck="compute", needs=("device", "replay"))
 
 
-def check(run: Any) -> Answer:
+def check(run: Evidence) -> Answer:
     """Find runs of pointwise kernels."""
     return on_device(run, _judge)
 

@@ -27,6 +27,7 @@ from typing import Any
 import numpy as np
 
 from slowprobe.diagnose.edits import diff, place, statement_lines
+from slowprobe.diagnose.evidence import Evidence
 from slowprobe.diagnose.finding import Fix, Where
 from slowprobe.diagnose.hot_lines import holds, sampled_lines, shares
 from slowprobe.diagnose.rule import Answer, Diagnosis, Passed, Rule
@@ -57,7 +58,7 @@ RULE = Rule(
 )
 
 
-def check(run: Any) -> Answer:
+def check(run: Evidence) -> Answer:
     """Add up the pauses inside the loop."""
     loop_s = run.partition.loop_s
     compiling = _while_compiling(run)
@@ -111,7 +112,7 @@ def check(run: Any) -> Answer:
     )
 
 
-def _by_hand(run: Any, paused: dict[str, float]) -> dict[Site, dict[str, float]]:
+def _by_hand(run: Evidence, paused: dict[str, float]) -> dict[Site, dict[str, float]]:
     """Seconds by scope of the user's lines that call the collector, most first."""
     found: dict[Site, dict[str, float]] = {}
     for line in sampled_lines(run):
@@ -125,13 +126,13 @@ def _changes(scope: str, paused_s: float, by_hand_s: float) -> list[Scale]:
     return [Scale("gc", scope, seconds, factor) for seconds, factor in parts if seconds > 0]
 
 
-def _places(run: Any) -> list[Where]:
+def _places(run: Evidence) -> list[Where]:
     """Automatic collections come anywhere: the loop is named by its loader, or its first forward pass."""
     sites = [loader.where for loader in run.loaders if loader.primary] or [facts.where for facts in run.forwards[:1]]
     return place(*sites)
 
 
-def _fix(run: Any, by_hand: Site | None) -> Fix:
+def _fix(run: Evidence, by_hand: Site | None) -> Fix:
     if by_hand is not None:
         return Fix(
             text=(
@@ -156,7 +157,7 @@ def _fix(run: Any, by_hand: Site | None) -> Fix:
     )
 
 
-def _in_loop(run: Any) -> tuple[float, dict[str, tuple[int, float]]]:
+def _in_loop(run: Evidence) -> tuple[float, dict[str, tuple[int, float]]]:
     """The longest collection inside the loop, and by generation their number and seconds; imports collect, too."""
     spans, labels = run.recording.spans, run.labels
     mine = [number for number, (_, bucket) in enumerate(labels.names) if bucket == "gc"]
@@ -176,7 +177,7 @@ def _in_compilation(spans: Any) -> Any:
     return spans.start < ends[np.searchsorted(spans.start[own], spans.start, side="right")]
 
 
-def _while_compiling(run: Any) -> dict[str, float]:
+def _while_compiling(run: Evidence) -> dict[str, float]:
     """Seconds of collections by scope that are compiling's: dynamo makes cycles by the thousand, training does not."""
     spans, labels = run.recording.spans, run.labels
     during = _in_compilation(spans)

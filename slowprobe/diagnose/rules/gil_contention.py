@@ -23,8 +23,7 @@ Sources: Python documentation (sys.setswitchinterval); Beazley, "Understanding t
 
 from __future__ import annotations
 
-from typing import Any
-
+from slowprobe.diagnose.evidence import Evidence
 from slowprobe.diagnose.finding import Fix
 from slowprobe.diagnose.hot_lines import may_wait_for_device, shares
 from slowprobe.diagnose.rule import Answer, Diagnosis, NotApplicable, NotChecked, Passed, Rule
@@ -47,7 +46,7 @@ RULE = Rule(
 )
 
 
-def check(run: Any) -> Answer:
+def check(run: Evidence) -> Answer:
     """Compare the training thread's waiting with the work of other threads."""
     other: OtherWork | None = run.other_threads
     if other is None:
@@ -70,11 +69,11 @@ def check(run: Any) -> Answer:
     return _diagnose(run, other, {bucket: seconds * lost_s / off_s for bucket, seconds in off.items()}, off_s)
 
 
-def _off_cpu_s(run: Any, bucket: str) -> float:
+def _off_cpu_s(run: Evidence, bucket: str) -> float:
     return sum(line.seconds * line.waiting for line in _held_up(run, bucket))
 
 
-def _held_up(run: Any, bucket: str) -> list[LineTime]:
+def _held_up(run: Evidence, bucket: str) -> list[LineTime]:
     lines: list[LineTime] = run.lines
     return [
         line
@@ -85,7 +84,7 @@ def _held_up(run: Any, bucket: str) -> list[LineTime]:
     ]
 
 
-def _diagnose(run: Any, other: OtherWork, lost: dict[str, float], off_s: float) -> Diagnosis:
+def _diagnose(run: Evidence, other: OtherWork, lost: dict[str, float], off_s: float) -> Diagnosis:
     loop_s, lost_s = run.partition.loop_s, sum(lost.values())
     where = shares(dict(other.lines[:MAX_PLACES]))
     top = other.lines[0][0] if other.lines else None

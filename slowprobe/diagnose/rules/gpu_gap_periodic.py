@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from slowprobe.diagnose.device_parts import on_device, places, share
+from slowprobe.diagnose.evidence import Evidence
 from slowprobe.diagnose.finding import Fix
 from slowprobe.diagnose.rule import Answer, Diagnosis, Passed, Rule
 from slowprobe.timeline.device.facts import DeviceFacts
@@ -41,7 +42,7 @@ DID = {
 RULE = Rule(title="The device stands still between steps", bottleneck="host", needs=("device", "replay"))
 
 
-def check(run: Any) -> Answer:
+def check(run: Evidence) -> Answer:
     """Find the long gaps."""
     return on_device(run, _judge)
 

@@ -24,8 +24,7 @@ Sources: PyTorch documentation (graph breaks, programming model of torch.compile
 
 from __future__ import annotations
 
-from typing import Any
-
+from slowprobe.diagnose.evidence import Evidence
 from slowprobe.diagnose.finding import Fix, Risk, Where
 from slowprobe.diagnose.rule import Answer, Diagnosis, NotApplicable, Passed, Rule
 from slowprobe.diagnose.rules._step_seconds import step_seconds
@@ -44,7 +43,7 @@ RULE = Rule(
 )
 
 
-def check(run: Any) -> Answer:
+def check(run: Evidence) -> Answer:
     """Count the breaks and the functions that were given up."""
     noted = run.compilations
     if noted is None:
@@ -92,7 +91,7 @@ def check(run: Any) -> Answer:
     )
 
 
-def _changes(run: Any, breaks: int) -> list[Scale]:
+def _changes(run: Evidence, breaks: int) -> list[Scale]:
     """What goes with the breaks: all pieces of compiled code but one, as far as a window shows them."""
     pieces = run.compiled_pieces
     if pieces is None:
@@ -102,7 +101,7 @@ def _changes(run: Any, breaks: int) -> list[Scale]:
     return [Scale(bucket, "step", spent, ONE_GRAPH) for bucket, spent in seconds.items()]
 
 
-def _culprit(run: Any, file: str, line: int, reason: str) -> int:
+def _culprit(run: Evidence, file: str, line: int, reason: str) -> int:
     """The line in the function that begins at `line` which the reason is about, where that is plain to see."""
     head = run.source.lines(file)[line - 1 : line]
     if "Tensor.item()" not in reason or not head:

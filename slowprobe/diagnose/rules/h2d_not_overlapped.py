@@ -19,8 +19,7 @@ Sources: NVIDIA Apex data_prefetcher; PyTorch notes on CUDA streams; Nsight Syst
 
 from __future__ import annotations
 
-from typing import Any
-
+from slowprobe.diagnose.evidence import Evidence
 from slowprobe.diagnose.finding import Fix
 from slowprobe.diagnose.rule import Answer, Rule
 from slowprobe.diagnose.rules._copies import judged
@@ -28,7 +27,7 @@ from slowprobe.diagnose.rules._copies import judged
 RULE = Rule(title="Copies to the device wait for their turn", bottleneck="transfer", needs=("device", "replay"))
 
 
-def check(run: Any) -> Answer:
+def check(run: Evidence) -> Answer:
     """Find pinned copies that nothing hides."""
     return judged(
         run,

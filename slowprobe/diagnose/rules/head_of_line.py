@@ -23,11 +23,11 @@ Sources: pytorch#141833 (in_order, torch 2.6); Lotus (out-of-order arrival as a 
 from __future__ import annotations
 
 import re
-from typing import Any
 
 import numpy as np
 
 from slowprobe.diagnose.edits import place, set_arguments
+from slowprobe.diagnose.evidence import Evidence
 from slowprobe.diagnose.finding import Fix
 from slowprobe.diagnose.rule import Answer, Diagnosis, NotApplicable, NotChecked, Passed, Rule
 from slowprobe.diagnose.rules._batch_cost import saved_share
@@ -44,7 +44,7 @@ RULE = Rule(
 )
 
 
-def check(run: Any) -> Answer:
+def check(run: Evidence) -> Answer:
     """Find loaders whose order costs more than their work."""
     waiting = waited_for(run)
     if not isinstance(waiting, list):
@@ -63,7 +63,7 @@ def _version(torch: object) -> tuple[int, ...]:
     return tuple(int(part) for part in re.findall(r"\d+", str(torch))[:2]) or IN_ORDER_SINCE
 
 
-def _judge(run: Any, supply: Supply) -> Diagnosis | Passed | NotChecked:
+def _judge(run: Evidence, supply: Supply) -> Diagnosis | Passed | NotChecked:
     held = supply.held_share
     if supply.uneven:
         return Passed("the workers' shards differ in size: see worker-imbalance")
@@ -80,7 +80,7 @@ def _judge(run: Any, supply: Supply) -> Diagnosis | Passed | NotChecked:
     return _diagnosis(run, supply, held, change)
 
 
-def _diagnosis(run: Any, supply: Supply, held: float, change: Reload) -> Diagnosis:
+def _diagnosis(run: Evidence, supply: Supply, held: float, change: Reload) -> Diagnosis:
     loader, make = supply.loader, supply.loader.fetch + supply.loader.collate
     median, longest = float(np.median(make)), float(make.max())
     return Diagnosis(

@@ -22,6 +22,7 @@ from __future__ import annotations
 from typing import Any
 
 from slowprobe.diagnose.device_parts import on_device
+from slowprobe.diagnose.evidence import Evidence
 from slowprobe.diagnose.finding import Fix
 from slowprobe.diagnose.rule import Answer, Diagnosis, NotApplicable, NotChecked, Passed, Rule
 from slowprobe.timeline.device.facts import DeviceFacts
@@ -35,7 +36,7 @@ SIGN = "CheckpointFunction"
 RULE = Rule(title="Activations are recomputed with memory to spare", bottleneck="memory", needs=("device", "replay"))
 
 
-def check(run: Any) -> Answer:
+def check(run: Evidence) -> Answer:
     """Compare checkpointing with the memory that is free."""
     return on_device(run, _judge)
 

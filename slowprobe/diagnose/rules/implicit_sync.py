@@ -19,8 +19,7 @@ Sources: fairchem #2193 (276 of 348 reads removed, 1.18 times as fast); PyTorch 
 
 from __future__ import annotations
 
-from typing import Any
-
+from slowprobe.diagnose.evidence import Evidence
 from slowprobe.diagnose.finding import Fix
 from slowprobe.diagnose.rule import Answer, Rule
 from slowprobe.diagnose.rules._syncs import ITEM_OPS, in_scaler, judged
@@ -36,7 +35,7 @@ RULE = Rule(
 )
 
 
-def check(run: Any) -> Answer:
+def check(run: Evidence) -> Answer:
     """Find the synchronisations of this kind that leave the device idle."""
     return judged(
         run,

@@ -29,9 +29,9 @@ Sources: torch.nn.Embedding documentation (sparse); torch.optim.SparseAdam docum
 from __future__ import annotations
 
 import ast
-from typing import Any
 
 from slowprobe.diagnose.edits import called_name, place, set_arguments
+from slowprobe.diagnose.evidence import Evidence
 from slowprobe.diagnose.finding import Fix
 from slowprobe.diagnose.rule import Answer, Diagnosis, NotApplicable, NotChecked, Passed, Rule
 from slowprobe.run.record import Site
@@ -51,7 +51,7 @@ RULE = Rule(
 )
 
 
-def check(run: Any) -> Answer:
+def check(run: Evidence) -> Answer:
     """Find tables whose gradients are mostly zeros."""
     if run.settings.get("devices"):
         return NotChecked("operators run on an accelerator; their times on the host are not their work")
@@ -73,7 +73,7 @@ def check(run: Any) -> Answer:
     return [_diagnose(run, table) for table in open_ones]
 
 
-def _seconds(run: Any, table: DenseTable) -> dict[str, float]:
+def _seconds(run: Evidence, table: DenseTable) -> dict[str, float]:
     """What goes with the size of the table, by bucket."""
     elements = sum(int(facts.attrs.get("elements") or 0) for facts in run.optimizers)
     of_all = min(1.0, table.rows * table.width / elements) if elements else 0.0
@@ -81,7 +81,7 @@ def _seconds(run: Any, table: DenseTable) -> dict[str, float]:
     return {bucket: part * run.partition.bucket_s(bucket, "step") for bucket, part in parts.items()}
 
 
-def _diagnose(run: Any, table: DenseTable) -> Diagnosis:
+def _diagnose(run: Evidence, table: DenseTable) -> Diagnosis:
     seconds = _seconds(run, table)
     spent, touched = sum(seconds.values()), table.touched
     left = Factor(touched, min(1.0, TIMES * touched), min(1.0, TIMES * touched + WORST))
@@ -117,7 +117,7 @@ def _diagnose(run: Any, table: DenseTable) -> Diagnosis:
     )
 
 
-def _constructor(run: Any, used: Site | None) -> Site | None:
+def _constructor(run: Evidence, used: Site | None) -> Site | None:
     """Where the file of the look-up makes its only embedding; None where it makes several, or none."""
     if used is None:
         return None

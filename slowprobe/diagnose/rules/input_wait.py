@@ -26,6 +26,7 @@ import math
 from typing import Any
 
 from slowprobe.diagnose.device_parts import on_device, per_step, places, stretch_ns
+from slowprobe.diagnose.evidence import Evidence
 from slowprobe.diagnose.finding import Fix
 from slowprobe.diagnose.rule import Answer, Diagnosis, NotApplicable, Passed, Rule
 from slowprobe.timeline.device.facts import DeviceFacts
@@ -42,7 +43,7 @@ RULE = Rule(
 )
 
 
-def check(run: Any) -> Answer:
+def check(run: Evidence) -> Answer:
     """Look at the idle time in which the host asks for data."""
     if not run.recorded_by_profiler:
         return NotApplicable("slowprobe recorded the loaders themselves: see the other input rules")

@@ -25,9 +25,9 @@ Sources: PyTorch Performance Tuning Guide (OpenMP settings); torchrun sets OMP_N
 from __future__ import annotations
 
 import math
-from typing import Any
 
 from slowprobe.diagnose.edits import diff, place
+from slowprobe.diagnose.evidence import Evidence
 from slowprobe.diagnose.finding import Fix
 from slowprobe.diagnose.rule import Answer, Diagnosis, NotChecked, Passed, Rule
 from slowprobe.timeline.loop_changes import Factor, Scale
@@ -44,7 +44,7 @@ RULE = Rule(
 )
 
 
-def check(run: Any) -> Answer:
+def check(run: Evidence) -> Answer:
     """Compare threads with cores, and what the measurement says of it."""
     threads, all_cores = int(run.settings.get("num_threads") or 1), int(run.host.get("cores") or 1)
     cores = max(1, all_cores // run.ranks_here)
@@ -105,7 +105,7 @@ def check(run: Any) -> Answer:
     )
 
 
-def _workers_cores(run: Any) -> float:
+def _workers_cores(run: Evidence) -> float:
     """Cores that loader workers keep busy, on average over the loop."""
     made = (loader.batches * (loader.make_s or 0.0) * loader.cpu_share for loader in run.loaders if loader.num_workers)
     return float(sum(made) / run.partition.loop_s) if run.partition.loop_s > 0 else 0.0

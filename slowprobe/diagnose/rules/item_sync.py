@@ -23,8 +23,7 @@ Sources: PyTorch Performance Tuning Guide (avoid unnecessary synchronisation); t
 
 from __future__ import annotations
 
-from typing import Any
-
+from slowprobe.diagnose.evidence import Evidence
 from slowprobe.diagnose.finding import Fix
 from slowprobe.diagnose.rule import Answer, Rule
 from slowprobe.diagnose.rules._syncs import ITEM_OPS, in_scaler, judged
@@ -38,7 +37,7 @@ def _is_mine(sync: SyncStat) -> bool:
 RULE = Rule(title="A value is read from the device in every step", bottleneck="sync", needs=("device", "replay"))
 
 
-def check(run: Any) -> Answer:
+def check(run: Evidence) -> Answer:
     """Find the synchronisations of this kind that leave the device idle."""
     return judged(
         run,

@@ -25,9 +25,9 @@ from __future__ import annotations
 
 import ast
 import math
-from typing import Any
 
 from slowprobe.diagnose.edits import diff, place
+from slowprobe.diagnose.evidence import Evidence
 from slowprobe.diagnose.finding import Fix, Risk, Where
 from slowprobe.diagnose.rule import Answer, Diagnosis, NotApplicable, NotChecked, Passed, Rule
 from slowprobe.diagnose.rules._same_batches import first_digests, same_batches
@@ -45,7 +45,7 @@ RULE = Rule(
 )
 
 
-def check(run: Any) -> Answer:
+def check(run: Evidence) -> Answer:
     """Find loaders whose workers do not share the data out."""
     loaders = [each for each in run.loaders if each.iterable and each.num_workers > 1 and each.role in ROLES]
     if not loaders:
@@ -59,7 +59,7 @@ def check(run: Any) -> Answer:
     return Passed("the first batches of different workers differ")
 
 
-def _diagnose(run: Any, loader: LoaderFacts) -> Diagnosis:
+def _diagnose(run: Evidence, loader: LoaderFacts) -> Diagnosis:
     workers, name = loader.num_workers, loader.dataset_name
     where, edit = _edit(run, name)
     ends = bool(run.partition.by_key.get((KIND["loader_end"], loader.id)))
@@ -95,7 +95,7 @@ def _diagnose(run: Any, loader: LoaderFacts) -> Diagnosis:
     )
 
 
-def _shorter(run: Any, loader: LoaderFacts) -> list[Change]:
+def _shorter(run: Evidence, loader: LoaderFacts) -> list[Change]:
     """A pass with one batch in num_workers; nothing where another loader feeds the same steps."""
     if [each.id for each in run.loaders if each.role == loader.role] != [loader.id]:
         return []
@@ -108,7 +108,7 @@ def _shorter(run: Any, loader: LoaderFacts) -> list[Change]:
     return [Scale("evaluation", "off_step", seconds, left)] if seconds > 0 else []
 
 
-def _edit(run: Any, name: str) -> tuple[list[Where], str]:
+def _edit(run: Evidence, name: str) -> tuple[list[Where], str]:
     """The outermost loop of the dataset's __iter__ that yields, with its items shared out; without one, the method."""
     found = run.source.find_class(name)
     methods = [node for node in ast.walk(found[1]) if isinstance(node, ast.FunctionDef)] if found else []

@@ -25,12 +25,11 @@ Sources: PyTorch CUDA graphs documentation; HolisticTraceAnalysis (queue length,
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
 
 from slowprobe.diagnose.device_parts import host_bound_ns, on_device, per_step, places, share
+from slowprobe.diagnose.evidence import Evidence
 from slowprobe.diagnose.finding import Fix
 from slowprobe.diagnose.rule import Answer, Diagnosis, NotChecked, Passed, Rule
 from slowprobe.timeline.device.facts import DeviceFacts
@@ -48,12 +47,12 @@ _NOT_CAPTURED = tuple(kind for kind in COPIES if kind not in ("none", "d2d"))
 RULE = Rule(title="The device waits for kernels to be launched", bottleneck="host", needs=("device", "replay"))
 
 
-def check(run: Any) -> Answer:
+def check(run: Evidence) -> Answer:
     """Compare what the host needs to launch with what the device needs to run."""
     return on_device(run, _judge)
 
 
-def _judge(run: Any, facts: DeviceFacts) -> Diagnosis | Passed | NotChecked:
+def _judge(run: Evidence, facts: DeviceFacts) -> Diagnosis | Passed | NotChecked:
     idle, delay = host_bound_ns(facts), facts.queue.delay_ns
     known = delay[~np.isnan(delay)]
     if not len(known) or not facts.kernels:

@@ -24,9 +24,8 @@ attained); gpuprof (PCIe).
 
 from __future__ import annotations
 
-from typing import Any
-
 from slowprobe.diagnose.device_parts import on_device, places, share
+from slowprobe.diagnose.evidence import Evidence
 from slowprobe.diagnose.finding import Fix
 from slowprobe.diagnose.rule import Answer, Diagnosis, NotApplicable, Passed, Rule
 from slowprobe.diagnose.rules._copies import MIN_EXPOSED
@@ -41,12 +40,12 @@ ENOUGH = 5  # copies: one can have met another device's
 RULE = Rule(title="The link to the device is slow", bottleneck="transfer", needs=("device", "copied_tensors", "replay"))
 
 
-def check(run: Any) -> Answer:
+def check(run: Evidence) -> Answer:
     """Compare the speed of large pinned copies with that of the slowest sound link."""
     return on_device(run, _judge)
 
 
-def _judge(run: Any, facts: DeviceFacts) -> Diagnosis | Passed | NotApplicable:
+def _judge(run: Evidence, facts: DeviceFacts) -> Diagnosis | Passed | NotApplicable:
     large = [each for each in run.copied_tensors if each.kind == "h2d_pinned" and each.size_bytes >= LARGE_BYTES]
     count, total_ns = (sum(each.count for each in large), sum(each.total_ns for each in large))
     if count < ENOUGH or not total_ns:

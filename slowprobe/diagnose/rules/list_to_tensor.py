@@ -29,9 +29,9 @@ Sources: PyTorch's UserWarning on lists of numpy.ndarrays.
 from __future__ import annotations
 
 import ast
-from typing import Any
 
 from slowprobe.diagnose.edits import replace_statement, statement_lines
+from slowprobe.diagnose.evidence import Evidence
 from slowprobe.diagnose.finding import Fix
 from slowprobe.diagnose.hot_lines import shares
 from slowprobe.diagnose.rule import Answer, Diagnosis, NotApplicable, NotChecked, Passed, Rule
@@ -56,7 +56,7 @@ RULE = Rule(
 )
 
 
-def check(run: Any) -> Answer:
+def check(run: Evidence) -> Answer:
     """Find conversions of lists that the loop waits for."""
     in_step = [each for each in step_conversions(run) if saved_share(run, each.change(run)) >= MIN_SAVING]
     if in_step:
@@ -76,7 +76,7 @@ def check(run: Any) -> Answer:
     return found or Passed(f"{share:.0%} of making a batch is converting lists, and the loop hardly waits for it")
 
 
-def _diagnose(run: Any, loader: LoaderFacts, lines: list[Conversion]) -> Diagnosis | None:
+def _diagnose(run: Evidence, loader: LoaderFacts, lines: list[Conversion]) -> Diagnosis | None:
     make_s = loader.make_s or 0.0
     tried_ms = run.costs.get(f"loader.{loader.id}.stacked_ms")
     change = stacked(loader, lines, tried_ms)
@@ -111,7 +111,7 @@ def _diagnose(run: Any, loader: LoaderFacts, lines: list[Conversion]) -> Diagnos
     )
 
 
-def _in_step(run: Any, found: list[StepConversion]) -> Diagnosis:
+def _in_step(run: Evidence, found: list[StepConversion]) -> Diagnosis:
     top, seconds = found[0], sum(each.seconds for each in found)
     site = top.line.site
     share, text = seconds / run.partition.loop_s, run.source.line(site.file, site.line)
@@ -135,7 +135,7 @@ def _in_step(run: Any, found: list[StepConversion]) -> Diagnosis:
     )
 
 
-def _edit(run: Any, site: Site, bucket: str) -> str:
+def _edit(run: Evidence, site: Site, bucket: str) -> str:
     """The user's statement with the outermost conversion of one list in it replaced."""
     text = "\n".join(statement_lines(run.source, site))
     try:

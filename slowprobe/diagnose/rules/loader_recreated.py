@@ -29,6 +29,7 @@ from typing import Any
 import numpy as np
 
 from slowprobe.diagnose.edits import place
+from slowprobe.diagnose.evidence import Evidence
 from slowprobe.diagnose.finding import Fix
 from slowprobe.diagnose.hot_lines import sampled_lines, scale_lines
 from slowprobe.diagnose.rule import Answer, Diagnosis, NotApplicable, Passed, Rule
@@ -55,7 +56,7 @@ RULE = Rule(
 )
 
 
-def check(run: Any) -> Answer:
+def check(run: Evidence) -> Answer:
     """Find loaders whose passes are given up after a batch."""
     training = [loader for loader in run.loaders if loader.role == "training" and not loader.watched]
     if not training:
@@ -70,7 +71,7 @@ def check(run: Any) -> Answer:
     return Passed(f"a pass is {fewest:.1f} batches or more, or there were few, or the loader holds no more")
 
 
-def _judge(run: Any, loader: LoaderFacts) -> Diagnosis | None:
+def _judge(run: Evidence, loader: LoaderFacts) -> Diagnosis | None:
     split = run.partition
     ending = _ending(run, loader)
     ending_s = sum(line.seconds for line in ending)
@@ -115,7 +116,7 @@ def _kept(loader: LoaderFacts) -> Any:
     return ratio([left, left, max(left, GONE.worst)], 1.0)
 
 
-def _wait_s(run: Any, loader: LoaderFacts, case: Case, ending_s: float) -> float:
+def _wait_s(run: Evidence, loader: LoaderFacts, case: Case, ending_s: float) -> float:
     """Seconds a batch from the request to the batch, the dataset's own time apart, with an iterator that is kept."""
     if not loader.num_workers:
         shuffles = _kept(loader).expected * loader.wait_s / max(loader.batches, 1)
@@ -136,25 +137,25 @@ def _wait_s(run: Any, loader: LoaderFacts, case: Case, ending_s: float) -> float
     return float(times.wait.mean())
 
 
-def _step_s(run: Any, loader: LoaderFacts) -> float:
+def _step_s(run: Evidence, loader: LoaderFacts) -> float:
     """Seconds of a step outside its loader; from the whole, for a pass of one batch has no next request."""
     waits = sum(change.seconds for change in scaled(run.partition, "data_wait", loader, GONE))
     return max(0.0, float(run.partition.scope_s("step")) - waits) / max(loader.batches, 1)
 
 
-def _below(run: Any, kinds: tuple[str, ...], buckets: tuple[str, ...]) -> list[LineTime]:
+def _below(run: Evidence, kinds: tuple[str, ...], buckets: tuple[str, ...]) -> list[LineTime]:
     lines = [line for line in sampled_lines(run) if line.bucket in buckets]
     return [line for line in lines if line.callee.endswith(kinds) and line.scope in ("step", "off_step")]
 
 
-def _request(run: Any, loader: LoaderFacts) -> Site | None:
+def _request(run: Evidence, loader: LoaderFacts) -> Site | None:
     """The user's line that asks for a new iterator, by the samples in it; else where the loader is made."""
     asking = _below(run, _STARTS, ("epoch", "data_wait"))
     best = max(asking, key=lambda line: line.seconds, default=None)
     return loader.where if best is None else Site(best.file, best.line, best.function)
 
 
-def _ending(run: Any, loader: LoaderFacts) -> list[LineTime]:
+def _ending(run: Evidence, loader: LoaderFacts) -> list[LineTime]:
     """Samples in which the line that asks for batches drops the iterator before: it is in no span."""
     site = _request(run, loader)
     lines = _below(run, _ENDS, ("python",))

@@ -22,9 +22,9 @@ Sources: PyTorch Lightning (log_every_n_steps, 50 by default; issue 1986); XProf
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import Any
 
 from slowprobe.diagnose.edit_site import edits_first
+from slowprobe.diagnose.evidence import Evidence
 from slowprobe.diagnose.finding import Fix, Where
 from slowprobe.diagnose.hot_lines import editable, scale_lines, shares
 from slowprobe.diagnose.rule import Answer, Diagnosis, NotApplicable, NotChecked, Passed, Rule
@@ -48,7 +48,7 @@ RULE = Rule(
 )
 
 
-def check(run: Any) -> Answer:
+def check(run: Evidence) -> Answer:
     """Add up what is logged or written at each step."""
     log = every_step_log(run)
     frequent = log.calls
@@ -94,11 +94,11 @@ def check(run: Any) -> Answer:
     )
 
 
-def _ms_a_step(run: Any, lines: list[LineTime]) -> float:
+def _ms_a_step(run: Evidence, lines: list[LineTime]) -> float:
     return round(sum(line.seconds for line in lines) / float(run.steps.count) * 1000, 3)
 
 
-def _together(run: Any, where: list[Where], frequent: list[SpanFacts]) -> list[Site]:
+def _together(run: Evidence, where: list[Where], frequent: list[SpanFacts]) -> list[Site]:
     """The lines to edit: those of the finding; with a plain write also the flushes beside it, void without it."""
     sites = [Site(place.file, place.line, place.function) for place in where]
     first = sites[0] if sites else None
@@ -114,7 +114,7 @@ def _together(run: Any, where: list[Where], frequent: list[SpanFacts]) -> list[S
     return [*sites, *simple]
 
 
-def _site_of(run: Any, line: LineTime, frequent: list[SpanFacts]) -> Site:
+def _site_of(run: Evidence, line: LineTime, frequent: list[SpanFacts]) -> Site:
     """The log call whose statement the line belongs to, else the line itself."""
     here = line.site
     first, last = run.source.statement(here)

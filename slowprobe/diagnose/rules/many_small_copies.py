@@ -20,6 +20,7 @@ from __future__ import annotations
 from typing import Any
 
 from slowprobe.diagnose.device_parts import on_device, per_step, places, share
+from slowprobe.diagnose.evidence import Evidence
 from slowprobe.diagnose.finding import Fix
 from slowprobe.diagnose.rule import Answer, Diagnosis, Passed, Rule
 from slowprobe.diagnose.rules._copies import copies_of, evidence, rows_of
@@ -34,7 +35,7 @@ MIN_SHARE = 0.03  # of the time
 RULE = Rule(title="Many small copies to the device", bottleneck="transfer", needs=("device", "replay"))
 
 
-def check(run: Any) -> Answer:
+def check(run: Evidence) -> Answer:
     """Count the copies and their sizes."""
     return on_device(run, _judge)
 

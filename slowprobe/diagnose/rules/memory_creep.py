@@ -20,9 +20,9 @@ Sources: PyTorch FAQ (my model reports out of memory: don't accumulate history a
 from __future__ import annotations
 
 import ast
-from typing import Any
 
 from slowprobe.diagnose.edits import diff
+from slowprobe.diagnose.evidence import Evidence
 from slowprobe.diagnose.finding import Fix, Risk, Where
 from slowprobe.diagnose.rule import Answer, Diagnosis, NotChecked, Passed, Rule
 from slowprobe.run.record import Site
@@ -38,7 +38,7 @@ RULE = Rule(
 )
 
 
-def check(run: Any) -> Answer:
+def check(run: Evidence) -> Answer:
     """Look for growth, and for the line that keeps graphs."""
     if run.steps.count < MIN_STEPS:
         return NotChecked(f"{run.steps.count} steps are too few to see memory grow")
@@ -72,7 +72,7 @@ def check(run: Any) -> Answer:
     )
 
 
-def _keeps_graphs(run: Any, backward: Site | None) -> Site | None:
+def _keeps_graphs(run: Evidence, backward: Site | None) -> Site | None:
     """The statement in the loop around a backward pass that keeps what backward is called on."""
     loop = None if backward is None else run.source.loop_around(backward.file, backward.line)
     if backward is None or loop is None:

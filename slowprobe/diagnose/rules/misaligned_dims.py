@@ -28,9 +28,9 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from slowprobe.diagnose.device_parts import on_device, share
+from slowprobe.diagnose.evidence import Evidence
 from slowprobe.diagnose.finding import Fix
 from slowprobe.diagnose.rule import Answer, Diagnosis, NotApplicable, NotChecked, Passed, Rule
 from slowprobe.timeline.device.facts import DeviceFacts
@@ -55,12 +55,12 @@ RULE = Rule(
 )
 
 
-def check(run: Any) -> Answer:
+def check(run: Evidence) -> Answer:
     """Look at the sizes of products."""
     return on_device(run, _judge)
 
 
-def _judge(run: Any, facts: DeviceFacts) -> Diagnosis | Passed | NotChecked | NotApplicable:
+def _judge(run: Evidence, facts: DeviceFacts) -> Diagnosis | Passed | NotChecked | NotApplicable:
     if facts.capability is None or not facts.has_tensor_cores:
         return NotApplicable("no NVIDIA device with tensor cores is named")
     products: list[MatrixProduct] = run.matrix_products

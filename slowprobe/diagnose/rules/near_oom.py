@@ -20,6 +20,7 @@ from __future__ import annotations
 from typing import Any
 
 from slowprobe.diagnose.device_parts import on_device
+from slowprobe.diagnose.evidence import Evidence
 from slowprobe.diagnose.finding import Fix, Risk
 from slowprobe.diagnose.rule import Answer, Diagnosis, NotChecked, Passed, Rule
 from slowprobe.timeline.device.facts import DeviceFacts
@@ -29,7 +30,7 @@ FULL, FULLEST = 0.90, 0.97  # of the memory
 RULE = Rule(title="The device's memory is nearly full", bottleneck="memory", needs=("device",))
 
 
-def check(run: Any) -> Answer:
+def check(run: Evidence) -> Answer:
     """Compare the peak with the memory there is."""
     return on_device(run, _judge)
 

@@ -23,6 +23,7 @@ from __future__ import annotations
 from typing import Any
 
 from slowprobe.diagnose.device_parts import on_device, part_of_kernels
+from slowprobe.diagnose.evidence import Evidence
 from slowprobe.diagnose.finding import Fix
 from slowprobe.diagnose.rule import Answer, Diagnosis, NotApplicable, NotChecked, Passed, Rule
 from slowprobe.diagnose.rules._precision import in_half, products, products_share
@@ -39,7 +40,7 @@ MEMORY_LEFT = Factor(0.5, 0.7, 1.0)
 RULE = Rule(title="Products run in 32 bits", bottleneck="precision", needs=("device", "replay"))
 
 
-def check(run: Any) -> Answer:
+def check(run: Evidence) -> Answer:
     """Look at what products are computed in."""
     return on_device(run, _judge)
 

@@ -33,8 +33,10 @@ from typing import Any
 
 from slowprobe.diagnose.device_parts import share as share_of
 from slowprobe.diagnose.edits import diff, place, statement_lines
+from slowprobe.diagnose.evidence import Evidence
 from slowprobe.diagnose.finding import Fix
 from slowprobe.diagnose.rule import Answer, Diagnosis, NotApplicable, NotChecked, Passed, Rule
+from slowprobe.run.replica_record import Replicas
 from slowprobe.timeline.graph.changes import Faster
 from slowprobe.timeline.loop_changes import Change, Factor, Scale
 
@@ -60,7 +62,7 @@ RULE = Rule(
 )
 
 
-def check(run: Any) -> Answer:
+def check(run: Evidence) -> Answer:
     """Count exchanges whose result is only added to by the next one."""
     replicas = run.replicas
     if replicas is None:
@@ -69,18 +71,18 @@ def check(run: Any) -> Answer:
         return NotApplicable("one process trains: nothing is exchanged")
     if replicas.models > 1:
         return NotChecked("several models are wrapped; which of them a backward pass belongs to is not known")
-    needless = needless_share(run)
+    needless = needless_share(run, replicas)
     if needless < MIN_NEEDLESS:
         return Passed(f"{needless:.0%} of the exchanges of gradients are followed by another before they are used")
     changes, share, seen = _on_device(run, needless) if run.settings.get("devices") else _on_cpu(run, needless)
     if share < MIN_SHARE:
         return Passed(f"exchanges that no_sync() would spare take {share:.1%} of the time")
-    return _diagnose(run, needless, changes, share, seen)
+    return _diagnose(run, replicas, needless, changes, share, seen)
 
 
-def needless_share(run: Any) -> float:
+def needless_share(run: Evidence, replicas: Replicas) -> float:
     """Of the exchanges, those whose gradients only the next backward pass adds to."""
-    counted, replicas = run.accumulation, run.replicas
+    counted = run.accumulation
     if not counted.backwards or not replicas.backwards or not replicas.synced:
         return 0.0
     exchanges = replicas.synced / replicas.backwards
@@ -88,7 +90,7 @@ def needless_share(run: Any) -> float:
     return float(max(0.0, 1 - needed / exchanges))
 
 
-def _on_cpu(run: Any, needless: float) -> tuple[list[Change], float, dict[str, Any]]:
+def _on_cpu(run: Evidence, needless: float) -> tuple[list[Change], float, dict[str, Any]]:
     found = run.exchange
     if found is None or not found.step_ms:
         return [], 0.0, {}
@@ -117,7 +119,7 @@ def _on_cpu(run: Any, needless: float) -> tuple[list[Change], float, dict[str, A
     return changes, needless * (known_s + rest_s + copied_s) / run.partition.loop_s, seen
 
 
-def _on_device(run: Any, needless: float) -> tuple[list[Change], float, dict[str, Any]]:
+def _on_device(run: Evidence, needless: float) -> tuple[list[Change], float, dict[str, Any]]:
     facts = run.device
     if facts is None:
         return [], 0.0, {}
@@ -130,12 +132,14 @@ def _on_device(run: Any, needless: float) -> tuple[list[Change], float, dict[str
     )
 
 
-def _diagnose(run: Any, needless: float, changes: list[Change], share: float, seen: dict[str, Any]) -> Diagnosis:
-    replicas, passes = run.replicas, run.accumulation.passes_an_update
+def _diagnose(
+    run: Evidence, replicas: Replicas, needless: float, changes: list[Change], share: float, seen: dict[str, Any]
+) -> Diagnosis:
+    passes = run.accumulation.passes_an_update
     backward = next((facts.where for facts in run.backwards if facts.where is not None), None)
     forward = next((facts.where for facts in run.forwards if facts.attrs.get("training")), None)
     lines = _together(run, forward, backward)
-    count, name = max(2, round(passes)), _name(run)
+    count, name = max(2, round(passes)), _name(run, replicas)
     header = f"with {name}.no_sync() if (i + 1) % {count} else contextlib.nullcontext():  # i: of the micro-batch"
     return Diagnosis(
         title=f"Gradients are exchanged {count} times for one update",
@@ -162,7 +166,7 @@ def _diagnose(run: Any, needless: float, changes: list[Change], share: float, se
     )
 
 
-def _together(run: Any, forward: Any, backward: Any) -> list[str]:
+def _together(run: Evidence, forward: Any, backward: Any) -> list[str]:
     """The statements of the forward and the backward pass, where they follow each other in one function."""
     second = statement_lines(run.source, backward)
     if forward is None or backward is None or forward == backward:
@@ -172,10 +176,10 @@ def _together(run: Any, forward: Any, backward: Any) -> list[str]:
     return [*first, *second] if near and 0 < backward.line - forward.line <= len(first) else []
 
 
-def _name(run: Any) -> str:
+def _name(run: Evidence, replicas: Replicas) -> str:
     """What the script calls the wrapped model."""
     try:
-        statement = ast.parse("\n".join(statement_lines(run.source, run.replicas.site))).body[0]
+        statement = ast.parse("\n".join(statement_lines(run.source, replicas.site))).body[0]
     except (SyntaxError, IndexError):
         return "model"
     return ast.unparse(statement.targets[0]) if isinstance(statement, ast.Assign) else "model"

@@ -21,6 +21,7 @@ from __future__ import annotations
 from typing import Any
 
 from slowprobe.diagnose.device_parts import class_share, on_device, share
+from slowprobe.diagnose.evidence import Evidence
 from slowprobe.diagnose.finding import Fix
 from slowprobe.diagnose.rule import Answer, Diagnosis, NotApplicable, Passed, Rule
 from slowprobe.timeline.device.facts import DeviceFacts
@@ -34,7 +35,7 @@ CONVOLUTIONS_LEFT = Factor(0.8, 1.0, 1.0)
 RULE = Rule(title="Convolutions convert their layout", bottleneck="compute", needs=("device", "replay"))
 
 
-def check(run: Any) -> Answer:
+def check(run: Evidence) -> Answer:
     """Look for kernels that change the layout."""
     return on_device(run, _judge)
 

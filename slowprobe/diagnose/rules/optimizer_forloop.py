@@ -22,9 +22,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass, replace
-from typing import Any
 
 from slowprobe.diagnose.edits import place, set_arguments
+from slowprobe.diagnose.evidence import Evidence
 from slowprobe.diagnose.finding import Fix
 from slowprobe.diagnose.rule import Answer, Diagnosis, NotApplicable, NotChecked, Passed, Rule
 from slowprobe.run.record import Site
@@ -45,7 +45,7 @@ RULE = Rule(
 )
 
 
-def check(run: Any) -> Answer:
+def check(run: Evidence) -> Answer:
     """Compare each optimizer's steps with what fused ones were measured to take."""
     loop_s = run.partition.loop_s
     if not run.optimizers:
@@ -65,7 +65,7 @@ def check(run: Any) -> Answer:
     return found or NotChecked("fused=True was not measured, or gains nothing on these parameters")
 
 
-def _of_line(run: Any, facts: SpanFacts) -> float:
+def _of_line(run: Evidence, facts: SpanFacts) -> float:
     """Loop seconds of all optimizers that the same line makes."""
     same = [each for each in run.optimizers if each.where == facts.where and facts.where is not None]
     return sum(float(each.loop_s) for each in same or [facts])
@@ -96,7 +96,7 @@ class Tried:
         return said
 
 
-def _try(run: Any, facts: SpanFacts) -> Tried | None:
+def _try(run: Evidence, facts: SpanFacts) -> Tried | None:
     number = next(
         (
             number
@@ -117,7 +117,7 @@ def _try(run: Any, facts: SpanFacts) -> Tried | None:
     return None
 
 
-def _diagnose(run: Any, together: list[Tried]) -> Diagnosis:
+def _diagnose(run: Evidence, together: list[Tried]) -> Diagnosis:
     """All optimizers that one line makes: its edit mends them all."""
     tried, facts = together[0], together[0].facts
     params = sum(int(each.facts.attrs.get("params") or 0) for each in together)

@@ -28,9 +28,8 @@ Sources: lit-llama#396 (27 %); GLiNER#292; transformers documentation (dynamic p
 
 from __future__ import annotations
 
-from typing import Any
-
 from slowprobe.diagnose.edits import diff, place
+from slowprobe.diagnose.evidence import Evidence
 from slowprobe.diagnose.finding import Fix
 from slowprobe.diagnose.rule import Answer, Diagnosis, NotApplicable, NotChecked, Passed, Rule
 from slowprobe.run.record import Site
@@ -52,7 +51,7 @@ RULE = Rule(
 )
 
 
-def check(run: Any) -> Answer:
+def check(run: Evidence) -> Answer:
     """Compare the lengths of rows with the columns of the batches they come in."""
     seen = [(loader, run.padding[loader.id]) for loader in run.loaders if loader.primary and loader.id in run.padding]
     where, facts = (seen[0][0].where, seen[0][1]) if seen else (run.padded_inputs or (None, None))
@@ -70,7 +69,7 @@ def check(run: Any) -> Answer:
     return _diagnose(run, where, bool(seen), facts, share)
 
 
-def _diagnose(run: Any, where: Site | None, has_loader: bool, facts: PaddingFacts, share: float) -> Diagnosis:
+def _diagnose(run: Evidence, where: Site | None, has_loader: bool, facts: PaddingFacts, share: float) -> Diagnosis:
     gain = 1 - facts.by_length
     alone = 1 - facts.to_longest >= ENOUGH * gain
     expected = facts.to_longest if alone else facts.by_length

@@ -21,8 +21,7 @@ Sources: PyTorch Performance Tuning Guide, notes on pinned memory and non_blocki
 
 from __future__ import annotations
 
-from typing import Any
-
+from slowprobe.diagnose.evidence import Evidence
 from slowprobe.diagnose.finding import Fix
 from slowprobe.diagnose.rule import Answer, Rule
 from slowprobe.diagnose.rules._copies import judged
@@ -33,7 +32,7 @@ LEFT = Factor(0.0, 0.1, 0.5)  # see "Saving" above
 RULE = Rule(title="Batches are copied from pageable memory", bottleneck="transfer", needs=("device", "replay"))
 
 
-def check(run: Any) -> Answer:
+def check(run: Evidence) -> Answer:
     """Find copies from pageable memory that nothing hides."""
     return judged(
         run,

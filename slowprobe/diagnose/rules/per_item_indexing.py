@@ -27,9 +27,9 @@ Sources: PyTorch documentation of DataLoader (disabling automatic batching).
 from __future__ import annotations
 
 import ast
-from typing import Any
 
 from slowprobe.diagnose.edits import diff, place, statement_lines
+from slowprobe.diagnose.evidence import Evidence
 from slowprobe.diagnose.finding import Fix
 from slowprobe.diagnose.rule import Answer, Diagnosis, NotApplicable, NotChecked, Passed, Rule
 from slowprobe.diagnose.rules._batch_cost import COVERING, candidates, saved_share
@@ -47,7 +47,7 @@ RULE = Rule(
 )
 
 
-def check(run: Any) -> Answer:
+def check(run: Evidence) -> Answer:
     """Find in-memory datasets that the loop waits for."""
     if not run.loaders:
         return NotApplicable("there is no DataLoader")
@@ -66,7 +66,7 @@ def check(run: Any) -> Answer:
     )
 
 
-def _diagnose(run: Any, loader: LoaderFacts, names: list[str]) -> Diagnosis | None:
+def _diagnose(run: Evidence, loader: LoaderFacts, names: list[str]) -> Diagnosis | None:
     left, is_tried = batched(run, loader)
     change = Reload(loader.id, fetch=left, collate=left)
     if saved_share(run, change) < MIN_SAVING:
@@ -99,7 +99,7 @@ def _diagnose(run: Any, loader: LoaderFacts, names: list[str]) -> Diagnosis | No
     )
 
 
-def _edit(run: Any, loader: LoaderFacts) -> str:
+def _edit(run: Evidence, loader: LoaderFacts) -> str:
     """The user's DataLoader call with a BatchSampler; empty where its arguments are not to be seen."""
     lines = statement_lines(run.source, loader.where)
     text = "\n".join(lines)

@@ -21,9 +21,8 @@ save_on_cpu.
 
 from __future__ import annotations
 
-from typing import Any
-
 from slowprobe.diagnose.device_parts import on_device, per_step, places, share
+from slowprobe.diagnose.evidence import Evidence
 from slowprobe.diagnose.finding import Fix
 from slowprobe.diagnose.rule import Answer, Diagnosis, NotChecked, Passed, Rule
 from slowprobe.diagnose.rules._copies import MIN_EXPOSED
@@ -40,12 +39,12 @@ RULE = Rule(
 )
 
 
-def check(run: Any) -> Answer:
+def check(run: Evidence) -> Answer:
     """Look for copies that come back."""
     return on_device(run, _judge)
 
 
-def _judge(run: Any, facts: DeviceFacts) -> Diagnosis | Passed | NotChecked:
+def _judge(run: Evidence, facts: DeviceFacts) -> Diagnosis | Passed | NotChecked:
     if not len(facts.steps):
         return NotChecked("nothing marks the steps")
     trips = [trip for trip in run.round_trips if per_step(facts, trip.count) >= OFTEN]

@@ -21,11 +21,10 @@ Sources: PyTorch documentation of DataLoader (prefetch_factor); tf.data guide (p
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from slowprobe.diagnose.edits import place, set_arguments
+from slowprobe.diagnose.evidence import Evidence
 from slowprobe.diagnose.finding import Fix
 from slowprobe.diagnose.rule import Answer, Diagnosis, Passed, Rule
 from slowprobe.diagnose.rules._supply import HELD, Supply, judged
@@ -43,12 +42,12 @@ RULE = Rule(
 )
 
 
-def check(run: Any) -> Answer:
+def check(run: Evidence) -> Answer:
     """Find loaders that make enough, but not in time."""
     return judged(run, _judge)
 
 
-def _judge(run: Any, supply: Supply) -> Diagnosis | Passed:
+def _judge(run: Evidence, supply: Supply) -> Diagnosis | Passed:
     loader = supply.loader
     if supply.uneven:
         return Passed("the workers' shards differ in size: see worker-imbalance")
@@ -77,12 +76,12 @@ def _queue_bytes(supply: Supply, depth: int) -> float | None:
     return None if not size else size * depth * supply.loader.num_workers
 
 
-def _fits(run: Any, supply: Supply, depth: int) -> bool:
+def _fits(run: Evidence, supply: Supply, depth: int) -> bool:
     more, free = _queue_bytes(supply, depth), run.available_bytes
     return more is None or free is None or more <= MEMORY_SHARE * free
 
 
-def _diagnosis(run: Any, supply: Supply, depth: int) -> Diagnosis:
+def _diagnosis(run: Evidence, supply: Supply, depth: int) -> Diagnosis:
     loader = supply.loader
     size = _queue_bytes(supply, depth)
     but = "yet" if supply.suffices else "and"

@@ -28,9 +28,9 @@ Sources: Scalene's split of Python and native time; TensorFlow profiler, "All Ot
 from __future__ import annotations
 
 import re
-from typing import Any
 
 from slowprobe.diagnose.edits import diff
+from slowprobe.diagnose.evidence import Evidence
 from slowprobe.diagnose.finding import Fix, Where
 from slowprobe.diagnose.hot_lines import stretched, trainer_lines
 from slowprobe.diagnose.op_loops import op_loops
@@ -75,7 +75,7 @@ RULE = Rule(
 )
 
 
-def check(run: Any) -> Answer:
+def check(run: Evidence) -> Answer:
     """Find lines with CPU time that is not their operators'."""
     loop_s = run.partition.loop_s
     elsewhere = {(line.file, line.line) for loop in op_loops(run) for line in loop.lines}
@@ -124,7 +124,7 @@ def check(run: Any) -> Answer:
     return _diagnose(run, sorted(found, key=lambda entry: -entry[1]), total, loop_s)
 
 
-def _diagnose(run: Any, found: list[tuple[LineTime, float]], total: float, loop_s: float) -> Diagnosis:
+def _diagnose(run: Evidence, found: list[tuple[LineTime, float]], total: float, loop_s: float) -> Diagnosis:
     top, _ = found[0]
     code = run.source.line(top.file, top.line)
     calls = f", in {top.callee}()" if top.callee else ""
@@ -159,7 +159,7 @@ def _diagnose(run: Any, found: list[tuple[LineTime, float]], total: float, loop_
     )
 
 
-def _changes(run: Any, found: list[tuple[LineTime, float]]) -> list[Scale]:
+def _changes(run: Evidence, found: list[tuple[LineTime, float]]) -> list[Scale]:
     """By bucket, what goes through elements one by one and what does not; with the first, its collections."""
     by_element = {(line.file, line.line): seconds for line, seconds in found if _goes_through_elements(run, line)}
     one_by_one = [entry for entry in found if (entry[0].file, entry[0].line) in by_element]
@@ -179,7 +179,7 @@ def _changes(run: Any, found: list[tuple[LineTime, float]]) -> list[Scale]:
     return [change for change in changes if change.seconds > 1e-9]
 
 
-def _goes_through_elements(run: Any, line: LineTime) -> bool:
+def _goes_through_elements(run: Evidence, line: LineTime) -> bool:
     """Whether the line is Python's own work on many elements: no library below it, and a loop on it or around it."""
     first, last = run.source.statement(line.site)
     text = " ".join(run.source.lines(line.file)[first - 1 : last]).partition("#")[0]

@@ -27,6 +27,7 @@ import ast
 from typing import Any
 
 from slowprobe.diagnose.edits import called_name, diff
+from slowprobe.diagnose.evidence import Evidence
 from slowprobe.diagnose.finding import Fix, Where
 from slowprobe.diagnose.hot_lines import sampled_lines, scale_lines
 from slowprobe.diagnose.op_loops import OpLoop, in_libraries, is_over_parameters, op_loops
@@ -52,7 +53,7 @@ RULE = Rule(
 )
 
 
-def check(run: Any) -> Answer:
+def check(run: Evidence) -> Answer:
     """Find loops over parameters and what the foreach form would leave."""
     loops = [loop for loop in op_loops(run) if is_over_parameters(loop, run)]
     found = [loop for loop in loops if loop.share >= MIN_SHARE]
@@ -63,7 +64,7 @@ def check(run: Any) -> Answer:
     return [_diagnose(run, loop) for loop in found]
 
 
-def _diagnose(run: Any, loop: OpLoop) -> Diagnosis:
+def _diagnose(run: Evidence, loop: OpLoop) -> Diagnosis:
     factor, basis = _factor(run, loop)
     top = loop.lines[0]
     around = _around(run, loop)
@@ -99,7 +100,7 @@ def _diagnose(run: Any, loop: OpLoop) -> Diagnosis:
     )
 
 
-def _around(run: Any, loop: OpLoop) -> list[LineTime]:
+def _around(run: Evidence, loop: OpLoop) -> list[LineTime]:
     """Sampled lines of statements that make what the loop goes over or load it back, and are of no use without it.
 
     Where those and the loop are all that their function does, the line that calls it belongs to them: what it made is
@@ -141,7 +142,7 @@ def _around(run: Any, loop: OpLoop) -> list[LineTime]:
     return [line for line in sampled_lines(run) if belongs(line)]
 
 
-def _factor(run: Any, loop: OpLoop) -> tuple[Factor, Any]:
+def _factor(run: Evidence, loop: OpLoop) -> tuple[Factor, Any]:
     together, tensors = run.costs.get("foreach.foreach_ms"), run.costs.get("foreach.tensors")
     now_ms = sum(loop.seconds.values()) * 1000 / max(run.steps.count, 1)
     if not together or not tensors or not now_ms:

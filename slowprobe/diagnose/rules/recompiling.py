@@ -29,8 +29,10 @@ from collections import Counter
 from typing import Any
 
 from slowprobe.diagnose.edits import diff, place
+from slowprobe.diagnose.evidence import Evidence
 from slowprobe.diagnose.finding import Fix, Risk
 from slowprobe.diagnose.rule import Answer, Diagnosis, NotApplicable, Passed, Rule
+from slowprobe.run.compile_record import Compilations
 from slowprobe.run.record import Site
 from slowprobe.timeline.loop_changes import Factor, Scale
 
@@ -48,7 +50,7 @@ RULE = Rule(
 )
 
 
-def check(run: Any) -> Answer:
+def check(run: Evidence) -> Answer:
     """Add up the compilations after the first of each function."""
     noted = run.compilations
     if noted is None:
@@ -66,11 +68,12 @@ def check(run: Any) -> Answer:
     gave_up = {_frame(row) for row in again if row[6]}
     if share < MIN_SHARE and not gave_up:
         return Passed(f"{len(again)} recompilations take {share:.1%} of loop time")
-    return _diagnose(run, again, again_s, share, gave_up)
+    return _diagnose(run, noted, again, again_s, share, gave_up)
 
 
-def _diagnose(run: Any, again: list[Any], again_s: float, share: float, gave_up: set[str]) -> Diagnosis:
-    noted = run.compilations
+def _diagnose(
+    run: Evidence, noted: Compilations, again: list[Any], again_s: float, share: float, gave_up: set[str]
+) -> Diagnosis:
     frames: dict[str, list[Any]] = {}
     for row in again:
         frames.setdefault(_frame(row), []).append(row)
@@ -106,7 +109,7 @@ def _diagnose(run: Any, again: list[Any], again_s: float, share: float, gave_up:
     )
 
 
-def _reader(run: Any, function: Site, reason: str) -> Site | None:
+def _reader(run: Evidence, function: Site, reason: str) -> Site | None:
     """The first line of the compiled function that reads the value that changed; None where that is handed to it."""
     definition = run.source.function_around(function.file, function.line)
     value = re.match(r"(?:not )?([A-Za-z_]\w*(?:\.\w+)*)", reason)
@@ -129,7 +132,7 @@ def _frame(row: Any) -> str:
     return str(row[0]).partition("/")[0]
 
 
-def _in_loop(run: Any) -> dict[tuple[str, str], float]:
+def _in_loop(run: Evidence) -> dict[tuple[str, str], float]:
     """Seconds of compilations in the loop, by bucket and scope, and of the collections that they set off."""
     compiled = {
         ("compile", scope): sum(facts.scopes.get(scope, 0.0) for facts in run.compiles)

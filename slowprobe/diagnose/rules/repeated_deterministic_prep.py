@@ -24,9 +24,9 @@ Sources: Plumber and tf.data (cache what is deterministic); CoorDL; PyTorch foru
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import Any
 
 from slowprobe.diagnose.edits import diff, place
+from slowprobe.diagnose.evidence import Evidence
 from slowprobe.diagnose.finding import Fix
 from slowprobe.diagnose.hot_lines import shares
 from slowprobe.diagnose.making_parts import examined, part_of, passes_for, warm_ratio
@@ -51,12 +51,12 @@ RULE = Rule(
 )
 
 
-def check(run: Any) -> Answer:
+def check(run: Evidence) -> Answer:
     """Find loaders whose items need not be made again."""
     return examined(run, _diagnose)
 
 
-def _diagnose(run: Any, loader: LoaderFacts) -> Diagnosis | Passed | NotChecked:
+def _diagnose(run: Evidence, loader: LoaderFacts) -> Diagnosis | Passed | NotChecked:
     found: RepeatedItems | None = run.repeated_items.get(loader.id)
     if found is None:
         return NotChecked("no items were compared between passes (the loader gives no indices, or nothing to read)")
@@ -129,7 +129,7 @@ def _names(found: RepeatedItems) -> list[str]:
     return sorted(name for (name, _), repeats in found.transforms.items() if _always_equal(repeats))
 
 
-def _making(run: Any, loader: LoaderFacts) -> dict[Site, float]:
+def _making(run: Evidence, loader: LoaderFacts) -> dict[Site, float]:
     """The lines of the dataset's __getitem__ below which its items are made, by seconds: there they can be kept."""
     found: dict[Site, float] = defaultdict(float)
     for stack in run.making_stacks.get(loader.id, ()):
@@ -144,7 +144,7 @@ def _making(run: Any, loader: LoaderFacts) -> dict[Site, float]:
     return dict(sorted(found.items(), key=lambda entry: -entry[1])[:5])
 
 
-def _method(run: Any, loader: LoaderFacts) -> Site | None:
+def _method(run: Evidence, loader: LoaderFacts) -> Site | None:
     """Where the dataset's __getitem__ is defined."""
     found = run.source.find_class(loader.dataset_name)
     if found is None:
@@ -153,7 +153,7 @@ def _method(run: Any, loader: LoaderFacts) -> Site | None:
     return None if line is None else Site(found[0], line, f"{loader.dataset_name}.__getitem__")
 
 
-def _edit(run: Any, loader: LoaderFacts, whole: bool) -> str:
+def _edit(run: Evidence, loader: LoaderFacts, whole: bool) -> str:
     if not whole or not _fits(run, loader):
         return ""
     method = _method(run, loader)
@@ -168,12 +168,12 @@ def _all_bytes(loader: LoaderFacts) -> int | None:
     return None if size is None or not loader.length else round(size * loader.length)
 
 
-def _fits(run: Any, loader: LoaderFacts) -> bool:
+def _fits(run: Evidence, loader: LoaderFacts) -> bool:
     size, free = _all_bytes(loader), run.available_bytes
     return size is None or free is None or size <= MEMORY_SHARE * free
 
 
-def _advice(run: Any, loader: LoaderFacts, whole: bool, names: list[str]) -> str:
+def _advice(run: Evidence, loader: LoaderFacts, whole: bool, names: list[str]) -> str:
     size = _all_bytes(loader)
     amount = f" ({size / 1e9:.2g} GB in all)" if size and whole else ""
     what = "each prepared item" if whole else f"what {' and '.join(names)} made of each item"

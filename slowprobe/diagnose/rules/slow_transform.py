@@ -34,10 +34,10 @@ from __future__ import annotations
 import ast
 from collections import defaultdict
 from dataclasses import dataclass
-from typing import Any
 
 from slowprobe.diagnose.element_calls import element_call_at
 from slowprobe.diagnose.element_loops import is_element_loop
+from slowprobe.diagnose.evidence import Evidence
 from slowprobe.diagnose.finding import Fix
 from slowprobe.diagnose.hot_lines import making_lines, shares
 from slowprobe.diagnose.making_parts import storage_wait
@@ -84,7 +84,7 @@ class _Spot:
         return sum(line.waiting * line.seconds for line in self.lines) / seconds if seconds else 0.0
 
 
-def check(run: Any) -> Answer:
+def check(run: Evidence) -> Answer:
     """Find the line that batches are slow for."""
     if not run.loaders:
         return NotApplicable("there is no DataLoader")
@@ -106,7 +106,7 @@ def check(run: Any) -> Answer:
     return found or Passed("no line takes a large part of making batches that the loop waits for")
 
 
-def _hottest(run: Any, in_workers: bool, loaders: list[LoaderFacts]) -> _Spot | None:
+def _hottest(run: Evidence, in_workers: bool, loaders: list[LoaderFacts]) -> _Spot | None:
     total = sum(loader.fetch_s or 0.0 for loader in loaders)
     if total <= 0:
         return None
@@ -129,7 +129,7 @@ def _hottest(run: Any, in_workers: bool, loaders: list[LoaderFacts]) -> _Spot | 
     return _best(_by_function(lines), total)
 
 
-def _calling(run: Any, loaders: list[LoaderFacts]) -> _Spot | None:
+def _calling(run: Evidence, loaders: list[LoaderFacts]) -> _Spot | None:
     """The line that has Python called for each element, with all the time below it."""
     stacks = [stack for loader in loaders for stack in run.making_stacks.get(loader.id, ()) if stack.bucket == "fetch"]
     groups: dict[Site, list[StackTime]] = defaultdict(list)
@@ -168,7 +168,7 @@ def _best(groups: dict[str, list[LineTime]], total: float) -> _Spot | None:
     return _Spot(name, enough[name], min(1.0, sum(line.seconds for line in enough[name]) / total))
 
 
-def _by_loop(run: Any, lines: list[LineTime]) -> dict[str, list[LineTime]]:
+def _by_loop(run: Evidence, lines: list[LineTime]) -> dict[str, list[LineTime]]:
     """Lines by the innermost loop around them; alone where there is none, or where the loop is the dataset itself."""
     groups: dict[str, list[LineTime]] = defaultdict(list)
     for line in lines:
@@ -191,7 +191,7 @@ def _by_function(lines: list[LineTime]) -> dict[str, list[LineTime]]:
     return groups
 
 
-def _diagnose(run: Any, loader: LoaderFacts, spot: _Spot) -> Diagnosis | None:
+def _diagnose(run: Evidence, loader: LoaderFacts, spot: _Spot) -> Diagnosis | None:
     make_s = loader.make_s or 0.0
     part = spot.share * float(loader.fetch.mean()) / make_s
     by_values = spot.by_element or all(is_element_loop(run, line) for line in spot.lines[:5])
@@ -232,7 +232,7 @@ def _diagnose(run: Any, loader: LoaderFacts, spot: _Spot) -> Diagnosis | None:
     )
 
 
-def _loops(run: Any, spot: _Spot) -> bool:
+def _loops(run: Evidence, spot: _Spot) -> bool:
     """Whether Python itself goes through something there: several lines, a loop, a comprehension."""
     if len(spot.lines) > 1 or spot.name.startswith("the loop"):
         return True
@@ -243,7 +243,7 @@ def _loops(run: Any, spot: _Spot) -> bool:
     )
 
 
-def _least(run: Any, loader: LoaderFacts, spot: _Spot) -> float:
+def _least(run: Evidence, loader: LoaderFacts, spot: _Spot) -> float:
     """What the least of the range saves, of loop time, beside workers."""
     worst = Factor(REMAINING.worst, REMAINING.worst, REMAINING.worst)
     return saved_share_beside_workers(run, loader, Reload(loader.id, fetch=worst.of_part(spot.share)), overlap=True)

@@ -21,6 +21,7 @@ from __future__ import annotations
 from typing import Any
 
 from slowprobe.diagnose.device_parts import on_device, per_step, share
+from slowprobe.diagnose.evidence import Evidence
 from slowprobe.diagnose.finding import Fix
 from slowprobe.diagnose.rule import Answer, Diagnosis, NotApplicable, NotChecked, Passed, Rule
 from slowprobe.timeline.device.facts import DeviceFacts
@@ -33,7 +34,7 @@ MIN_EXPOSED = 0.03  # of the time
 RULE = Rule(title="Many small collectives", bottleneck="communication", needs=("device", "replay"))
 
 
-def check(run: Any) -> Answer:
+def check(run: Evidence) -> Answer:
     """Count collectives and their sizes."""
     return on_device(run, _judge)
 

@@ -31,9 +31,9 @@ Sources: open_clip discussion 120 (sequential against random reads); WebDataset 
 from __future__ import annotations
 
 import math
-from typing import Any
 
 from slowprobe.diagnose.edits import look_up
+from slowprobe.diagnose.evidence import Evidence
 from slowprobe.diagnose.finding import Fix
 from slowprobe.diagnose.item_calls import DECODE_CALLS, READ_CALLS, called, kind_of, names_match
 from slowprobe.diagnose.making_parts import (
@@ -74,12 +74,12 @@ RULE = Rule(
 )
 
 
-def check(run: Any) -> Answer:
+def check(run: Evidence) -> Answer:
     """Find loaders that spend their time on opening files."""
     return examined(run, _diagnose)
 
 
-def _diagnose(run: Any, loader: LoaderFacts) -> Diagnosis | Passed | NotChecked:
+def _diagnose(run: Evidence, loader: LoaderFacts) -> Diagnosis | Passed | NotChecked:
     if loader.id not in run.making_stacks:
         return NotChecked("no stack samples were taken while batches were made")
     places = {(site.file, site.line) for site, _ in loader.making.open_sites}
@@ -129,7 +129,7 @@ def _diagnose(run: Any, loader: LoaderFacts) -> Diagnosis | Passed | NotChecked:
     )
 
 
-def _remaining(run: Any, loader: LoaderFacts, part: Part, opens: float) -> Factor:
+def _remaining(run: Evidence, loader: LoaderFacts, part: Part, opens: float) -> Factor:
     """What remains of the lines together, by what else they do; below them, code that reads does nothing else."""
     within = part_of(run, loader, "fetch", lambda stack: bool(stack.below) and kind_of(run.source, stack) == "read")
     seconds, files = sum(part.lines.values()), opens * (loader.making.items_per_batch or loader.batch_size or 1)
@@ -148,7 +148,7 @@ def _remaining(run: Any, loader: LoaderFacts, part: Part, opens: float) -> Facto
     return Factor(*(min(1.0, each + look_up) for each, look_up in zip(left, looked_up, strict=True)))
 
 
-def _reads(run: Any, stack: StackTime, places: set[tuple[str, int]], computing: bool) -> bool:
+def _reads(run: Evidence, stack: StackTime, places: set[tuple[str, int]], computing: bool) -> bool:
     """On a line that opens files, or reading one; decoding only where that is not `computing`."""
     users = [frame for frame, is_users in zip(stack.frames, stack.users, strict=True) if is_users]
     kind = kind_of(run.source, stack)
@@ -159,7 +159,7 @@ def _reads(run: Any, stack: StackTime, places: set[tuple[str, int]], computing: 
     return kind in ("read", "decode") or any((frame.file, frame.line) in places for frame in users[-1:])
 
 
-def _opening(run: Any, loader: LoaderFacts) -> set[tuple[str, int]]:
+def _opening(run: Evidence, loader: LoaderFacts) -> set[tuple[str, int]]:
     """The sampled lines of the dataset that open a file whose name depends on the item, and not under a condition."""
     stacks = [stack for stack in run.making_stacks[loader.id] if stack.bucket == "fetch"]
     found = {sites[0] for stack in stacks if (sites := callers(stack)) and opens_another(run.source, sites)}
@@ -183,7 +183,7 @@ def _advice(item_bytes: float | None) -> str:
     )
 
 
-def _diff(run: Any, part: Part) -> str:
+def _diff(run: Evidence, part: Part) -> str:
     """The item looked up in one array, where the line reads an array of its own."""
     site = part.site
     names = [name for name, _ in called(run.source.line(site.file, site.line))] if site is not None else []

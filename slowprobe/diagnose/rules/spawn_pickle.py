@@ -28,11 +28,11 @@ Sources: Python documentation of multiprocessing (start methods; not fork by def
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import Any
 
 import numpy as np
 
 from slowprobe.diagnose.edits import place, set_arguments
+from slowprobe.diagnose.evidence import Evidence
 from slowprobe.diagnose.finding import Fix
 from slowprobe.diagnose.hot_lines import may_wait_for_device
 from slowprobe.diagnose.rule import Answer, Diagnosis, NotApplicable, NotChecked, Passed, Rule
@@ -55,7 +55,7 @@ RULE = Rule(
 )
 
 
-def check(run: Any) -> Answer:
+def check(run: Evidence) -> Answer:
     """Find loaders whose workers are spawned at a price."""
     spawned = [loader for loader in run.loaders if loader.num_workers and _method(loader) in ("spawn", "forkserver")]
     if not any(loader.num_workers for loader in run.loaders):
@@ -71,7 +71,7 @@ def _method(loader: LoaderFacts) -> str:
     return loader.making.context or loader.start_method or ""
 
 
-def _diagnose(run: Any, loader: LoaderFacts) -> Diagnosis | Passed | NotChecked:
+def _diagnose(run: Evidence, loader: LoaderFacts) -> Diagnosis | Passed | NotChecked:
     startup = loader.making.startup
     if not len(startup):
         return NotChecked("when the workers began was not recorded")
@@ -114,7 +114,7 @@ def _diagnose(run: Any, loader: LoaderFacts) -> Diagnosis | Passed | NotChecked:
     )
 
 
-def _waited(run: Any, loader: LoaderFacts, part: float) -> list[Scale]:
+def _waited(run: Evidence, loader: LoaderFacts, part: float) -> list[Scale]:
     """The loop's seconds in starting iterators, in first waits and in ending the workers; of several starts, `part`."""
     begins = "epoch" if loader.role != "evaluation" else "evaluation"
     waits = "data_wait" if loader.role != "evaluation" else "evaluation"
@@ -135,7 +135,7 @@ def _by_fork(loader: LoaderFacts, seconds: float) -> Factor:
     return Factor(*(min(1.0, FORKED[case] * forked_s / seconds) for case in ("best", "expected", "worst")))
 
 
-def _pickling_share(run: Any, loader: LoaderFacts) -> float:
+def _pickling_share(run: Evidence, loader: LoaderFacts) -> float:
     """The training thread's samples in pickling, of all starts."""
     stacks = [stack for stack in run.making_stacks.get(loader.id, ()) if stack.bucket == "start"]
     sent = sum(stack.seconds for stack in stacks if any(frame.file.endswith(PICKLING) for frame in stack.below))
@@ -143,12 +143,12 @@ def _pickling_share(run: Any, loader: LoaderFacts) -> float:
     return min(1.0, sent / whole) if whole > 0 else 0.0
 
 
-def _may_fork(run: Any) -> bool:
+def _may_fork(run: Evidence) -> bool:
     """Whether nothing is seen that a forked worker must not inherit: an accelerator, threads of the user's."""
     return not may_wait_for_device(run) and run.source.find(*IMPORTS) is None
 
 
-def _diff(run: Any, loader: LoaderFacts) -> str:
+def _diff(run: Evidence, loader: LoaderFacts) -> str:
     return set_arguments(run.source, loader.where, loader.class_name, multiprocessing_context='"fork"')
 
 

@@ -22,9 +22,9 @@ from __future__ import annotations
 
 import ast
 import re
-from typing import Any
 
 from slowprobe.diagnose.edits import diff, place, statement_lines
+from slowprobe.diagnose.evidence import Evidence
 from slowprobe.diagnose.finding import Fix, Risk
 from slowprobe.diagnose.hot_lines import shares
 from slowprobe.diagnose.rule import Answer, Diagnosis, Passed, Rule
@@ -53,7 +53,7 @@ RULE = Rule(
 )
 
 
-def check(run: Any) -> Answer:
+def check(run: Evidence) -> Answer:
     """Weigh the start-up against the run, and find its main part."""
     start: StartUp = run.start_up
     parts = sorted(start.parts.items(), key=lambda part: -part[1])
@@ -91,11 +91,11 @@ def check(run: Any) -> Answer:
     )
 
 
-def _text(run: Any, site: Site) -> str:
+def _text(run: Evidence, site: Site) -> str:
     return str(run.source.line(site.file, site.line))
 
 
-def _makes(run: Any, start: StartUp, whole_s: float) -> Site | None:
+def _makes(run: Evidence, start: StartUp, whole_s: float) -> Site | None:
     """The outermost assignment below which most of the time passes: what it assigns can be kept."""
     for site, spent in start.calls.items():
         if spent >= MOST * whole_s and _assignment(run, site) is not None:
@@ -103,7 +103,7 @@ def _makes(run: Any, start: StartUp, whole_s: float) -> Site | None:
     return None
 
 
-def _assignment(run: Any, site: Site | None) -> ast.Assign | None:
+def _assignment(run: Evidence, site: Site | None) -> ast.Assign | None:
     try:
         body = ast.parse("\n".join(statement_lines(run.source, site))).body
     except (SyntaxError, ValueError):
@@ -112,7 +112,7 @@ def _assignment(run: Any, site: Site | None) -> ast.Assign | None:
     return first if isinstance(first, ast.Assign) and isinstance(first.value, ast.Call) else None
 
 
-def _edit(run: Any, makes: Site | None) -> str:
+def _edit(run: Evidence, makes: Site | None) -> str:
     made = _assignment(run, makes)
     if made is None:
         return ""

@@ -22,9 +22,8 @@ Sources: SageMaker Debugger and gpuprof drift checks; PyTorch FAQ (do not accumu
 
 from __future__ import annotations
 
-from typing import Any
-
 from slowprobe.diagnose.edits import diff, statement_lines
+from slowprobe.diagnose.evidence import Evidence
 from slowprobe.diagnose.finding import Fix, Where
 from slowprobe.diagnose.growing_names import Growing, growing_at
 from slowprobe.diagnose.hot_lines import sampled_lines
@@ -49,7 +48,7 @@ RULE = Rule(
 )
 
 
-def check(run: Any) -> Answer:
+def check(run: Evidence) -> Answer:
     """Find what grows in the parts of the step that get slower."""
     trend = run.drift
     if trend is None:
@@ -76,7 +75,7 @@ def check(run: Any) -> Answer:
     return _diagnose(run, trend, sorted(explained, key=lambda each: -each[2]), total)
 
 
-def _lines(run: Any, trend: Drift, excess: dict[str, float]) -> list[tuple[LineGrowth, Growing | None, float]]:
+def _lines(run: Evidence, trend: Drift, excess: dict[str, float]) -> list[tuple[LineGrowth, Growing | None, float]]:
     """The growing lines with what grows on them, and by how many ms a step; no name for a graph that is kept."""
     found: list[tuple[LineGrowth, Growing | None, float]] = []
     left = dict(excess)
@@ -102,7 +101,9 @@ def _lines(run: Any, trend: Drift, excess: dict[str, float]) -> list[tuple[LineG
     return found
 
 
-def _diagnose(run: Any, trend: Drift, lines: list[tuple[LineGrowth, Growing | None, float]], total: float) -> Diagnosis:
+def _diagnose(
+    run: Evidence, trend: Drift, lines: list[tuple[LineGrowth, Growing | None, float]], total: float
+) -> Diagnosis:
     top, growing, _ = lines[0]
     growth = trend.wall.grown_ms
     per_1000 = growth / max(run.steps.count, 1) * 1000
@@ -138,7 +139,7 @@ def _diagnose(run: Any, trend: Drift, lines: list[tuple[LineGrowth, Growing | No
     )
 
 
-def _changes(run: Any, lines: list[tuple[LineGrowth, Growing | None, float]]) -> list[Change]:
+def _changes(run: Evidence, lines: list[tuple[LineGrowth, Growing | None, float]]) -> list[Change]:
     """The growth of each part is gone: on average over the run half of what it comes to at the end."""
     grown: dict[str, float] = {}
     for line, growing, ms in lines:
@@ -155,7 +156,7 @@ def _changes(run: Any, lines: list[tuple[LineGrowth, Growing | None, float]]) ->
     return changes
 
 
-def _whole_ms(run: Any, line: LineGrowth) -> float:
+def _whole_ms(run: Evidence, line: LineGrowth) -> float:
     """What a line that grows from nothing takes of a mean step; 0 for one that takes its time from the start."""
     if line.early_ms > FROM_NOTHING * line.late_ms:
         return 0.0
@@ -163,7 +164,7 @@ def _whole_ms(run: Any, line: LineGrowth) -> float:
     return float(sum(each.seconds for each in same if each.scope == "step") * 1000 / max(run.steps.count, 1))
 
 
-def _fix(run: Any, line: LineGrowth, growing: Growing | None) -> Fix:
+def _fix(run: Evidence, line: LineGrowth, growing: Growing | None) -> Fix:
     if growing is None:
         return Fix(
             text=(

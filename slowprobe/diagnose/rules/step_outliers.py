@@ -22,8 +22,8 @@ Sources: SageMaker Debugger, StepOutlier; TraceML, step variance.
 from __future__ import annotations
 
 import math
-from typing import Any
 
+from slowprobe.diagnose.evidence import Evidence
 from slowprobe.diagnose.finding import Fix
 from slowprobe.diagnose.hot_lines import in_trainer, sampled_lines, scale_lines, shares
 from slowprobe.diagnose.intervals import times_rarer
@@ -50,7 +50,7 @@ RULE = Rule(
 )
 
 
-def check(run: Any) -> Answer:
+def check(run: Evidence) -> Answer:
     """Find the lines behind the outliers."""
     outliers: Outliers | None = run.outliers
     if outliers is None:
@@ -83,7 +83,7 @@ def check(run: Any) -> Answer:
 
 
 def _diagnose(
-    run: Any, outliers: Outliers, seconds: dict[Site, float], occasions: int, times: int, changes: list[Scale]
+    run: Evidence, outliers: Outliers, seconds: dict[Site, float], occasions: int, times: int, changes: list[Scale]
 ) -> Diagnosis:
     spent, loop_s = sum(seconds.values()), run.partition.loop_s
     longest_ms = max(cause.longest_ms for cause in outliers.causes if cause.bucket in BUCKETS)
@@ -119,7 +119,7 @@ def _diagnose(
     )
 
 
-def _periodic(run: Any) -> tuple[list[LineTime], list[tuple[Site, float]]]:
+def _periodic(run: Evidence) -> tuple[list[LineTime], list[tuple[Site, float]]]:
     """Sampled lines, and log calls with their seconds, that a condition on a step counter makes rare."""
     lines = [
         line
@@ -139,7 +139,7 @@ def _periodic(run: Any) -> tuple[list[LineTime], list[tuple[Site, float]]]:
     return lines, calls
 
 
-def _guarded(run: Any, site: Site | None) -> bool:
+def _guarded(run: Evidence, site: Site | None) -> bool:
     """Whether a condition on a step counter decides whether the line runs."""
     turn = turn_of(run.source, site)
     return turn is not None and turn.guard is not None

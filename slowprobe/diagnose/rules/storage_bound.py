@@ -27,8 +27,7 @@ Sources: DS-Analyzer and CoorDL (fetch stalls); rf-detr issue 1396 (disks compar
 
 from __future__ import annotations
 
-from typing import Any
-
+from slowprobe.diagnose.evidence import Evidence
 from slowprobe.diagnose.finding import Fix
 from slowprobe.diagnose.item_calls import kind_of
 from slowprobe.diagnose.making_parts import (
@@ -65,12 +64,12 @@ RULE = Rule(
 )
 
 
-def check(run: Any) -> Answer:
+def check(run: Evidence) -> Answer:
     """Find loaders that wait for storage."""
     return examined(run, _diagnose)
 
 
-def _diagnose(run: Any, loader: LoaderFacts) -> Diagnosis | Passed | NotChecked:
+def _diagnose(run: Evidence, loader: LoaderFacts) -> Diagnosis | Passed | NotChecked:
     waiting = storage_wait(loader)
     if waiting is None or loader.id not in run.making_stacks:
         return NotChecked("CPU time, or stack samples, of making batches were not recorded")
@@ -124,13 +123,13 @@ def _storage_bytes_per_item(loader: LoaderFacts) -> float | None:
     return None if read is None or not items else read * sum(worker.batches for worker in workers) / items
 
 
-def _reads_or_waits(run: Any, stack: StackTime) -> bool:
+def _reads_or_waits(run: Evidence, stack: StackTime) -> bool:
     """On a line that reads, or off the CPU for most of its time for no other known reason."""
     kind = kind_of(run.source, stack)
     return kind in ("read", "decode") or (kind is None and stack.cpu_s < (1 - MIN_WAIT) * stack.seconds)
 
 
-def _from_memory(run: Any, loader: LoaderFacts, share: float) -> Reload | None:
+def _from_memory(run: Evidence, loader: LoaderFacts, share: float) -> Reload | None:
     """This share of the dataset's time read from memory; None where a pass does not fit, or nothing was tried."""
     ms_per_mb, read, size, free = (
         run.costs.get("read_ms_per_mb"),
@@ -144,7 +143,7 @@ def _from_memory(run: Any, loader: LoaderFacts, share: float) -> Reload | None:
     return Reload(loader.id, fetch=Factor(*(min(1.0, of_memory * times) for times in (1, 1, 2))).of_part(share))
 
 
-def _advice(run: Any, loader: LoaderFacts) -> str:
+def _advice(run: Evidence, loader: LoaderFacts) -> str:
     size, free = pass_bytes(loader), run.available_bytes
     known = "" if not size else f" ({size / 1e9:.2g} GB a pass)"
     if size and free and size > free:

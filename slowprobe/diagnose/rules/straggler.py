@@ -19,11 +19,10 @@ Sources: TraceML (attribution by coverage); XProf and Ascend advisor (slow ranks
 
 from __future__ import annotations
 
-from typing import Any
-
 from slowprobe.diagnose.device_parts import on_device, share
 from slowprobe.diagnose.finding import Fix
 from slowprobe.diagnose.rule import Answer, Diagnosis, Passed, Rule
+from slowprobe.diagnose.trace_evidence import TraceEvidence
 from slowprobe.timeline.device.facts import DeviceFacts
 from slowprobe.timeline.graph.changes import Faster, NoGap, OfRank
 from slowprobe.timeline.loop_changes import Factor
@@ -34,18 +33,19 @@ REPLAYED = ("data", "python", "launch", "allocator", "off_step")  # causes of id
 RULE = Rule(title="One rank makes the others wait", bottleneck="communication", needs=("device", "ranks", "replay"))
 
 
-def check(run: Any) -> Answer:
+def check(run: TraceEvidence) -> Answer:
     """Ask who comes last."""
     return on_device(run, _judge)
 
 
-def _judge(run: Any, facts: DeviceFacts) -> Diagnosis | Passed:
+def _judge(run: TraceEvidence, facts: DeviceFacts) -> Diagnosis | Passed:
     ranks = run.ranks
     found = ranks.straggler
-    if found.rank is None:
+    rank = found.rank
+    if rank is None:
         return Passed(found.reason)
-    row = next(each for each in ranks.rows if each.rank == found.rank)
-    changes = _as_the_others(run, found, row)
+    row = next(each for each in ranks.rows if each.rank == rank)
+    changes = _as_the_others(run, rank, found, row)
     return Diagnosis(
         title=f"Rank {found.rank} makes the others wait",
         summary=found.reason,
@@ -70,9 +70,9 @@ def _judge(run: Any, facts: DeviceFacts) -> Diagnosis | Passed:
     )
 
 
-def _as_the_others(run: Any, found: Straggler, row: RankRow) -> list[OfRank]:
+def _as_the_others(run: TraceEvidence, rank: int, found: Straggler, row: RankRow) -> list[OfRank]:
     """This rank spends on its work what the others do; without a place in the replay, or a cause, nothing."""
-    place = run.replay.place_of(found.rank)
+    place = run.replay.place_of(rank)
     spent_ns = row.work_ns.get(found.cause or "", 0.0)
     if place is None or not spent_ns:
         return []

@@ -24,9 +24,8 @@ Sources: PyTorch documentation (torch.Tensor.contiguous, tensor views); PyTorch 
 
 from __future__ import annotations
 
-from typing import Any
-
 from slowprobe.diagnose.edits import diff, statement_lines
+from slowprobe.diagnose.evidence import Evidence
 from slowprobe.diagnose.finding import Fix, Where
 from slowprobe.diagnose.rule import Answer, Diagnosis, NotChecked, Passed, Rule
 from slowprobe.diagnose.rules._step_seconds import step_seconds
@@ -48,7 +47,7 @@ RULE = Rule(
 )
 
 
-def check(run: Any) -> Answer:
+def check(run: Evidence) -> Answer:
     """Add up the copies by line."""
     if run.ops.lines_basis != "line":
         return NotChecked("the profiler window has no source lines")
@@ -89,7 +88,7 @@ def check(run: Any) -> Answer:
     )
 
 
-def _changes(run: Any, copies_ms: float) -> list[Scale]:
+def _changes(run: Evidence, copies_ms: float) -> list[Scale]:
     """The copies, and what works on transposed operands beside them."""
     tried = tried_edit(run.costs, "straight")
     found = step_seconds(run, run.ops.step_ms, copies_ms)

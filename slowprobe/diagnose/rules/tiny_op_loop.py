@@ -26,9 +26,9 @@ from __future__ import annotations
 
 import math
 import re
-from typing import Any
 
 from slowprobe.diagnose.edits import diff
+from slowprobe.diagnose.evidence import Evidence
 from slowprobe.diagnose.finding import Fix, Where
 from slowprobe.diagnose.op_loops import OpLoop, in_libraries, is_over_parameters, op_loops
 from slowprobe.diagnose.rule import Answer, Diagnosis, Passed, Rule
@@ -51,7 +51,7 @@ RULE = Rule(
 )
 
 
-def check(run: Any) -> Answer:
+def check(run: Evidence) -> Answer:
     """Find loops of small operators and what batching them would leave."""
     loops = [loop for loop in op_loops(run) if not is_over_parameters(loop, run)]
     found = [loop for loop in loops if loop.share >= MIN_SHARE and loop.left <= MAX_WORK and _left(loop) <= MAX_LEFT]
@@ -68,7 +68,7 @@ def kept_work(elements: int | None) -> float:
     return min(1.0, KEPT_SMALL + KEPT_PER_DECADE * decades)
 
 
-def _advice(run: Any, loop: OpLoop) -> str:
+def _advice(run: Evidence, loop: OpLoop) -> str:
     top = loop.lines[0]
     around = run.source.loop_around(top.file, loop.header) if loop.header else None
     body = run.source.lines(top.file)[around[0] - 1 : around[1]] if around else []
@@ -87,7 +87,7 @@ def _left(loop: OpLoop) -> float:
     return loop.left * kept_work(loop.median_elements)
 
 
-def _diagnose(run: Any, loop: OpLoop) -> Diagnosis:
+def _diagnose(run: Evidence, loop: OpLoop) -> Diagnosis:
     left = _left(loop)
     factor = Factor(left / 2, left, (1 + left) / 2)
     top = loop.lines[0]

@@ -30,6 +30,7 @@ from dataclasses import replace
 from typing import Any
 
 from slowprobe.diagnose.edits import look_up
+from slowprobe.diagnose.evidence import Evidence
 from slowprobe.diagnose.finding import Fix
 from slowprobe.diagnose.hot_lines import sampled_lines
 from slowprobe.diagnose.item_calls import kind_of
@@ -58,7 +59,7 @@ RULE = Rule(
 )
 
 
-def check(run: Any) -> Answer:
+def check(run: Evidence) -> Answer:
     """Find tokenizers that work in the making of batches or in the step."""
     known = [loader for loader in candidates(run) if loader.id in run.making_stacks]
     answers = [_of_making(run, loader) for loader in known]
@@ -74,7 +75,7 @@ def check(run: Any) -> Answer:
     return Passed(reason or "no tokenizer works in the loop")
 
 
-def _of_making(run: Any, loader: LoaderFacts) -> Diagnosis | Passed:
+def _of_making(run: Evidence, loader: LoaderFacts) -> Diagnosis | Passed:
     parts = [_part(run, loader, bucket) for bucket in ("fetch", "collate")]
     part = max(parts, key=lambda part: of_batch(loader, part))
     share = of_batch(loader, part)
@@ -94,7 +95,7 @@ def _of_making(run: Any, loader: LoaderFacts) -> Diagnosis | Passed:
     )
 
 
-def _part(run: Any, loader: LoaderFacts, bucket: str) -> Part:
+def _part(run: Evidence, loader: LoaderFacts, bucket: str) -> Part:
     """Tokenizing itself, and making tensors of the tokens; the lines of the former stand for both."""
     part = part_of(run, loader, bucket, lambda stack: kind_of(run.source, stack) == "tokenize")
     places = converting(run.source, part.lines)
@@ -118,7 +119,7 @@ def _part(run: Any, loader: LoaderFacts, bucket: str) -> Part:
     )
 
 
-def _of_step(run: Any) -> Diagnosis | None:
+def _of_step(run: Evidence) -> Diagnosis | None:
     lines = [line for line in sampled_lines(run) if line.bucket in STEP_BUCKETS and _tokenizes(run, line)]
     seconds, samples = sum(line.seconds for line in lines), sum(line.samples for line in lines)
     if samples < MIN_SAMPLES or seconds < MIN_PART * run.partition.loop_s:
@@ -137,7 +138,7 @@ def _of_step(run: Any) -> Diagnosis | None:
     )
 
 
-def _tokenizes(run: Any, line: LineTime) -> bool:
+def _tokenizes(run: Evidence, line: LineTime) -> bool:
     """By the library below the line; without one, by what the line says, as a stack of it alone would be judged."""
     if line.package in PACKAGES or (
         line.package == "transformers" and "tokeniz" in run.source.line(line.file, line.line)
@@ -149,7 +150,7 @@ def _tokenizes(run: Any, line: LineTime) -> bool:
 
 
 def _diagnosis(
-    run: Any, part: Part, summary: str, changes: list[Reload] | list[Scale], evidence: dict[str, Any]
+    run: Evidence, part: Part, summary: str, changes: list[Reload] | list[Scale], evidence: dict[str, Any]
 ) -> Diagnosis:
     site = part.site
     text = run.source.line(site.file, site.line) if site is not None else ""

@@ -24,9 +24,9 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from typing import Any
 
 from slowprobe.diagnose.edit_site import edits_first
+from slowprobe.diagnose.evidence import Evidence
 from slowprobe.diagnose.finding import Fix
 from slowprobe.diagnose.hot_lines import around_call, editable, sampled_lines, scale_lines, shares
 from slowprobe.diagnose.intervals import times_rarer
@@ -52,7 +52,7 @@ RULE = Rule(
 )
 
 
-def check(run: Any) -> Answer:
+def check(run: Evidence) -> Answer:
     """Weigh the media against training."""
     media = [facts for facts in run.logs if is_media(run, facts) and _seconds(facts) > 0]
     own = media_lines(run)
@@ -125,7 +125,7 @@ def _seconds(facts: SpanFacts) -> float:
     return max(0.0, facts.loop_s - facts.evaluation_s)
 
 
-def _lines_around(run: Any, media: list[SpanFacts]) -> list[LineTime]:
+def _lines_around(run: Evidence, media: list[SpanFacts]) -> list[LineTime]:
     lines = sampled_lines(run)
     found = [
         line

@@ -26,9 +26,9 @@ Sources: PyTorch autograd mechanics (setting requires_grad); PyTorch tutorial on
 from __future__ import annotations
 
 import ast
-from typing import Any
 
 from slowprobe.diagnose.edits import diff, place
+from slowprobe.diagnose.evidence import Evidence
 from slowprobe.diagnose.finding import Fix
 from slowprobe.diagnose.rule import Answer, Diagnosis, NotApplicable, NotChecked, Passed, Rule
 from slowprobe.run.record import Site
@@ -60,7 +60,7 @@ RULE = Rule(
 )
 
 
-def check(run: Any) -> Answer:
+def check(run: Evidence) -> Answer:
     """Weigh the part of the backward pass that leads to unused gradients only."""
     if not run.optimizers:
         return NotApplicable("no torch optimizer was used")
@@ -77,7 +77,7 @@ def check(run: Any) -> Answer:
     return _diagnose(run, share, backward_s)
 
 
-def _diagnose(run: Any, share: float, backward_s: float) -> Diagnosis:
+def _diagnose(run: Evidence, share: float, backward_s: float) -> Diagnosis:
     use, wasted = run.gradient_use, run.wasted_backward
     rows = sorted(use.wasted, key=lambda row: -row[3])
     main = rows[0][1]
@@ -113,7 +113,7 @@ def _diagnose(run: Any, share: float, backward_s: float) -> Diagnosis:
     )
 
 
-def _call(run: Any, module: str) -> Site | None:
+def _call(run: Evidence, module: str) -> Site | None:
     """Where the module is called: a part, in its model's class; a whole model, wherever it is. None if not just once.
 
     Its result is then computed under no_grad, which is as good as freezing it where nothing below it learns.

@@ -24,6 +24,7 @@ import numpy as np
 
 from slowprobe.diagnose.divided_at import divided_at
 from slowprobe.diagnose.edits import diff, place
+from slowprobe.diagnose.evidence import Evidence
 from slowprobe.diagnose.finding import Fix
 from slowprobe.diagnose.rule import Answer, Diagnosis, NotApplicable, NotChecked, Passed, Rule
 from slowprobe.diagnose.rules._supply import MIN_IMBALANCE, Supply, divided, ratio, scaled, waited_for
@@ -39,7 +40,7 @@ RULE = Rule(
 )
 
 
-def check(run: Any) -> Answer:
+def check(run: Evidence) -> Answer:
     """Find iterable datasets whose shards differ in size."""
     waiting = waited_for(run)
     if not isinstance(waiting, list):
@@ -60,7 +61,7 @@ def check(run: Any) -> Answer:
     )
 
 
-def _diagnosis(run: Any, supply: Supply, model: LoaderModel) -> Diagnosis:
+def _diagnosis(run: Evidence, supply: Supply, model: LoaderModel) -> Diagnosis:
     loader = supply.loader
     left = ratio([_even_wait_s(model, case) * loader.batches for case in CASES], loader.wait_s)
     rows = _rows(supply)
@@ -113,7 +114,7 @@ def _even_wait_s(model: LoaderModel, case: Any) -> float:
     return float(times.wait.mean())
 
 
-def _edit(run: Any, site: Site | None) -> str:
+def _edit(run: Evidence, site: Site | None) -> str:
     """The loop of the user's __iter__ over what every n-th item leaves; without its line, the idiom alone."""
     info = "info = torch.utils.data.get_worker_info()"
     even = "items = itertools.islice(items, info.id, None, info.num_workers)  # items: all there are, for every worker"

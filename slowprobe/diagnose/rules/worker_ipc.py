@@ -34,6 +34,7 @@ from typing import Any, Literal
 import numpy as np
 
 from slowprobe.diagnose.edits import place
+from slowprobe.diagnose.evidence import Evidence
 from slowprobe.diagnose.finding import Fix, Where
 from slowprobe.diagnose.rule import Answer, Diagnosis, NotApplicable, NotChecked, Passed, Rule
 from slowprobe.run.record import Site
@@ -67,7 +68,7 @@ RULE = Rule(
 )
 
 
-def check(run: Any) -> Answer:
+def check(run: Evidence) -> Answer:
     """Find loaders with workers whose batches are dear to hand over."""
     loaders = [each for each in run.loaders if each.num_workers > 0 and each.role == "training" and not each.watched]
     if not loaders:
@@ -80,7 +81,7 @@ def check(run: Any) -> Answer:
     return found or Passed(f"taking a batch from a worker costs the training thread {most * 1000:.2f} ms")
 
 
-def _diagnose(run: Any, loader: LoaderFacts) -> Diagnosis | None:
+def _diagnose(run: Evidence, loader: LoaderFacts) -> Diagnosis | None:
     making, cause = loader.making, _cause(loader)
     take, give = run.receiving.get(loader.id, 0.0), _mean(making.hand_over)
     busy = _mean(np.array([worker.busy_share for worker in making.workers]))
@@ -200,7 +201,7 @@ def _advice(loader: LoaderFacts, cause: Cause) -> str:
     )
 
 
-def _where(run: Any, loader: LoaderFacts) -> list[Where]:
+def _where(run: Evidence, loader: LoaderFacts) -> list[Where]:
     found = run.source.find_class(loader.dataset_name)
     made = Site(found[0], found[1].lineno, found[1].name) if found is not None else None
     return place(loader.where, made)

@@ -21,9 +21,8 @@ workers on 2 busy cores, per pass, first batch included: forked 50-80 ms to star
 
 from __future__ import annotations
 
-from typing import Any
-
 from slowprobe.diagnose.edits import place, set_arguments
+from slowprobe.diagnose.evidence import Evidence
 from slowprobe.diagnose.finding import Fix
 from slowprobe.diagnose.rule import Answer, Diagnosis, NotApplicable, Passed, Rule
 from slowprobe.diagnose.rules._supply import given_up
@@ -42,7 +41,7 @@ RULE = Rule(
 )
 
 
-def check(run: Any) -> Answer:
+def check(run: Evidence) -> Answer:
     """Find loaders that pay for new workers pass after pass."""
     with_workers = [loader for loader in run.loaders if loader.num_workers > 0]
     if not with_workers:
@@ -57,7 +56,7 @@ def check(run: Any) -> Answer:
     return found or Passed(f"starting workers takes less than {MIN_SHARE:.0%} of loop time")
 
 
-def _diagnose(run: Any, loader: LoaderFacts) -> Diagnosis | None:
+def _diagnose(run: Evidence, loader: LoaderFacts) -> Diagnosis | None:
     stops = _stops(run, loader)
     starting = starts_s(loader)
     stopping = sum(change.seconds for change in stops)
@@ -89,7 +88,7 @@ def _diagnose(run: Any, loader: LoaderFacts) -> Diagnosis | None:
     )
 
 
-def _stops(run: Any, loader: LoaderFacts) -> list[Scale]:
+def _stops(run: Evidence, loader: LoaderFacts) -> list[Scale]:
     """The last requests of the passes, in which workers are joined."""
     by_label = run.partition.by_key.get((KIND["loader_end"], loader.id), {})
     kept = KEPT_STOP_S * loader.passes

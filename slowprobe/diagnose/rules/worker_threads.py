@@ -26,9 +26,8 @@ Sources: mmdetection#6867; mxnet#12025; pytorch#82219; threadpoolctl documentati
 
 from __future__ import annotations
 
-from typing import Any
-
 from slowprobe.diagnose.edits import diff, place, set_arguments
+from slowprobe.diagnose.evidence import Evidence
 from slowprobe.diagnose.finding import Fix
 from slowprobe.diagnose.rule import Answer, Diagnosis, NotApplicable, NotChecked, Passed, Rule
 from slowprobe.diagnose.rules.cpu_oversubscribed import MIN_DELAY, delayed
@@ -53,7 +52,7 @@ RULE = Rule(
 )
 
 
-def check(run: Any) -> Answer:
+def check(run: Evidence) -> Answer:
     """Compare what worker processes compute with what the threads that make batches do."""
     mine = [loader for loader in run.loaders if loader.primary and loader.num_workers and not loader.watched]
     if not mine:
@@ -79,7 +78,7 @@ def check(run: Any) -> Answer:
     return _diagnose(run, loader, threads, share, delay)
 
 
-def _diagnose(run: Any, loader: LoaderFacts, threads: int, share: float, delay: float) -> Diagnosis:
+def _diagnose(run: Evidence, loader: LoaderFacts, threads: int, share: float, delay: float) -> Diagnosis:
     changes = _changes(run, loader, min(1.0, share / max(1, threads - 1)), delay)
     limit = "cv2.setNumThreads(0)" if run.source.find(*CV2) else "threadpoolctl.threadpool_limits(1)"
     edit = set_arguments(run.source, loader.where, loader.class_name, worker_init_fn="one_thread")
@@ -110,7 +109,7 @@ def _diagnose(run: Any, loader: LoaderFacts, threads: int, share: float, delay: 
     )
 
 
-def _changes(run: Any, loader: LoaderFacts, beside: float, delay: float) -> list[Change]:
+def _changes(run: Evidence, loader: LoaderFacts, beside: float, delay: float) -> list[Change]:
     """Cheaper batches, and steps that no longer wait for a core.
 
     beside: the part of a worker's own CPU time in which the other threads are at work as well.

@@ -23,9 +23,8 @@ Sources: PyTorch documentation of DataLoader (num_workers); Plumber (bottleneck 
 
 from __future__ import annotations
 
-from typing import Any
-
 from slowprobe.diagnose.edits import place, set_arguments
+from slowprobe.diagnose.evidence import Evidence
 from slowprobe.diagnose.finding import Fix
 from slowprobe.diagnose.rule import Answer, Diagnosis, NotChecked, Passed, Rule
 from slowprobe.diagnose.rules._same_batches import divide_first, unsharded
@@ -46,12 +45,12 @@ RULE = Rule(
 )
 
 
-def check(run: Any) -> Answer:
+def check(run: Evidence) -> Answer:
     """Find loaders whose workers cannot keep up, where more of them would."""
     return judged(run, _judge)
 
 
-def _judge(run: Any, supply: Supply) -> Diagnosis | Passed | NotChecked:
+def _judge(run: Evidence, supply: Supply) -> Diagnosis | Passed | NotChecked:
     loader = supply.loader
     if supply.uneven:
         return Passed("the workers' shards differ in size, which more workers do not mend: see worker-imbalance")
@@ -96,7 +95,7 @@ def _slowed(loader: LoaderFacts) -> bool:
     return off_cpu_s > MIN_SLOWED * made_s
 
 
-def _diagnosis(run: Any, supply: Supply, used: float, change: Reload, limit: str) -> Diagnosis:
+def _diagnosis(run: Evidence, supply: Supply, used: float, change: Reload, limit: str) -> Diagnosis:
     loader, workers = supply.loader, change.num_workers
     present = f"{loader.num_workers} workers need" if loader.num_workers > 1 else "One worker needs"
     return Diagnosis(

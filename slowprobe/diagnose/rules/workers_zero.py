@@ -22,9 +22,9 @@ Sources: PyTorch Performance Tuning Guide (asynchronous data loading); Lightning
 from __future__ import annotations
 
 import math
-from typing import Any
 
 from slowprobe.diagnose.edits import place, set_arguments
+from slowprobe.diagnose.evidence import Evidence
 from slowprobe.diagnose.finding import Fix
 from slowprobe.diagnose.rule import Answer, Diagnosis, NotApplicable, Passed, Rule
 from slowprobe.diagnose.rules._mended import mended
@@ -47,7 +47,7 @@ RULE = Rule(
 )
 
 
-def check(run: Any) -> Answer:
+def check(run: Evidence) -> Answer:
     """Find loaders without workers whose batches take long enough to be worth making elsewhere."""
     candidates = [loader for loader in run.loaders if loader.num_workers == 0 and not loader.watched]
     if not candidates:
@@ -62,7 +62,7 @@ def check(run: Any) -> Answer:
     return Passed(f"{made}; workers would gain nothing")
 
 
-def recommended_workers(run: Any, loader: LoaderFacts, overlap: bool = True) -> int:
+def recommended_workers(run: Evidence, loader: LoaderFacts, overlap: bool = True) -> int:
     """The smallest number of workers within 2 % of the best prediction, at most as many as keep the cores at work.
 
     That is one a core for batches that are computed; more where a batch waits for its data, unless that comes from
@@ -81,7 +81,7 @@ def recommended_workers(run: Any, loader: LoaderFacts, overlap: bool = True) -> 
     return min(enough, default=1)
 
 
-def _diagnose(run: Any, loader: LoaderFacts) -> Diagnosis | None:
+def _diagnose(run: Evidence, loader: LoaderFacts) -> Diagnosis | None:
     make_s = loader.make_s
     if make_s is None or make_s < MIN_BATCH_S:
         return None

@@ -20,9 +20,8 @@ Sources: PyTorch forums (GPU utilisation of 0 %); PyTorch documentation (CUDA se
 
 from __future__ import annotations
 
-from typing import Any
-
 from slowprobe.diagnose.edits import diff, place
+from slowprobe.diagnose.evidence import Evidence
 from slowprobe.diagnose.finding import Fix
 from slowprobe.diagnose.rule import Answer, Diagnosis, NotApplicable, NotChecked, Passed, Rule
 from slowprobe.timeline.facts import SpanFacts
@@ -41,7 +40,7 @@ RULE = Rule(
 )
 
 
-def check(run: Any) -> Answer:
+def check(run: Evidence) -> Answer:
     """Look where the parameters are that are trained."""
     there = run.settings.get("accelerators")
     if there is None:
@@ -63,13 +62,13 @@ def check(run: Any) -> Answer:
     return _diagnose(run, left, spent)
 
 
-def _share(run: Any, trained: list[SpanFacts], left: list[SpanFacts]) -> float:
+def _share(run: Evidence, trained: list[SpanFacts], left: list[SpanFacts]) -> float:
     """Of forward and backward that is on the CPU, by the forward passes."""
     total = sum(facts.loop_s for facts in trained)
     return sum(facts.loop_s for facts in left) / total if total else 0.0
 
 
-def _diagnose(run: Any, left: list[SpanFacts], spent: dict[str, float]) -> Diagnosis:
+def _diagnose(run: Evidence, left: list[SpanFacts], spent: dict[str, float]) -> Diagnosis:
     first, work = left[0], max(0.0, min(1.0, run.ops.shares.work))
     devices = run.settings.get("devices") or []
     used = f", and {devices[0]} does the rest" if devices else ""

@@ -29,9 +29,8 @@ Sources: PyTorch Performance Tuning Guide (use parameter.grad = None instead of 
 
 from __future__ import annotations
 
-from typing import Any
-
 from slowprobe.diagnose.edits import diff, place
+from slowprobe.diagnose.evidence import Evidence
 from slowprobe.diagnose.finding import Fix
 from slowprobe.diagnose.rule import Answer, Diagnosis, NotApplicable, Passed, Rule
 from slowprobe.timeline.loop_changes import Factor, Scale
@@ -52,7 +51,7 @@ RULE = Rule(
 )
 
 
-def check(run: Any) -> Answer:
+def check(run: Evidence) -> Answer:
     """Add up the filling and the additions that it makes necessary."""
     if not run.zero_grads:
         return NotApplicable("zero_grad is not called")
@@ -107,7 +106,7 @@ def check(run: Any) -> Answer:
     )
 
 
-def _unused(run: Any) -> float:
+def _unused(run: Evidence) -> float:
     """The share of the optimizers' parameters that no backward pass of a profiled step reaches; 0 where few are."""
     params = sum(int(facts.attrs.get("params") or 0) for facts in run.optimizers)
     reached = [len(step) for step in run.node_times.get(_LEAF, [])]
@@ -117,13 +116,13 @@ def _unused(run: Any) -> float:
     return share if share >= UNUSED else 0.0
 
 
-def _one_backward_each(run: Any) -> bool:
+def _one_backward_each(run: Evidence) -> bool:
     """Several backward passes to one zero_grad are gradient accumulation."""
     passes = sum(facts.calls for facts in run.backwards)
     return bool(passes <= 1.2 * sum(facts.calls for facts in run.zero_grads))  # a few calls may come before the loop
 
 
-def _adding(run: Any) -> float:
+def _adding(run: Evidence) -> float:
     """The share of the backward passes that goes into adding gradients to zeros."""
     times = run.node_times
     total = sum(sum(step) for steps in times.values() for step in steps)
