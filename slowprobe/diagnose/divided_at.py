@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
+from slowprobe.diagnose.syntax import called_name
 from slowprobe.run.record import Site
 from slowprobe.timeline.sources import SourceText
 
@@ -47,7 +48,7 @@ def _dependent(function: ast.AST) -> set[str]:
 
 def _depends(node: ast.AST, names: set[str]) -> bool:
     return any(
-        (isinstance(each, ast.Name) and each.id in names) or (isinstance(each, ast.Call) and _called(each) == _ASKS)
+        (isinstance(each, ast.Name) and each.id in names) or (isinstance(each, ast.Call) and called_name(each) == _ASKS)
         for each in _without_seeds(node)
     )
 
@@ -55,21 +56,14 @@ def _depends(node: ast.AST, names: set[str]) -> bool:
 def _takes_part(node: ast.expr, names: set[str]) -> bool:
     if isinstance(node, ast.Subscript):
         return _depends(node.slice, names)
-    if isinstance(node, ast.Call) and _called(node) in _TAKES:
+    if isinstance(node, ast.Call) and called_name(node) in _TAKES:
         return any(_depends(argument, names) for argument in node.args)
     return isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mod) and _depends(node.right, names)
 
 
 def _without_seeds(node: ast.AST) -> Iterator[ast.AST]:
-    if isinstance(node, ast.Call) and _called(node) in _SEEDS:
+    if isinstance(node, ast.Call) and called_name(node) in _SEEDS:
         return
     yield node
     for child in ast.iter_child_nodes(node):
         yield from _without_seeds(child)
-
-
-def _called(call: ast.Call) -> str:
-    function = call.func
-    return (
-        function.attr if isinstance(function, ast.Attribute) else function.id if isinstance(function, ast.Name) else ""
-    )

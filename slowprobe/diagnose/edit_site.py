@@ -9,18 +9,17 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator, Sequence
 
-from slowprobe.diagnose.edits import called_name
 from slowprobe.diagnose.finding import Where
 from slowprobe.diagnose.loop_syntax import (
     MAX_CALLERS,
     Function,
     Loop,
-    end_of,
     innermost_function,
     statements_around,
     trains_in,
 )
 from slowprobe.diagnose.observing import changes_tensors
+from slowprobe.diagnose.syntax import called_name, end_of, last_name
 from slowprobe.run.record import Site
 from slowprobe.timeline.sources import SourceText
 
@@ -81,7 +80,7 @@ def _calls(tree: ast.Module, scope: Function, owner: ast.ClassDef | None) -> Ite
     if owner is not None and scope.name == "__call__":
         made = [node for node in ast.walk(tree) if isinstance(node, ast.Assign) and isinstance(node.value, ast.Call)]
         names = {
-            target.attr if isinstance(target, ast.Attribute) else getattr(target, "id", "")
+            last_name(target)
             for node in made
             if called_name(node.value) == owner.name  # type: ignore[arg-type]
             for target in node.targets

@@ -7,6 +7,7 @@ import textwrap
 from collections.abc import Sequence
 
 from slowprobe.diagnose.finding import Where
+from slowprobe.diagnose.syntax import called_name
 from slowprobe.run.record import Site
 from slowprobe.timeline.sources import SourceText
 
@@ -46,11 +47,6 @@ def wrap_statement(source: SourceText, site: Site | None, header: str) -> str:
     except (SyntaxError, ValueError):
         return ""
     return diff(lines, [header, *(f"    {line}" for line in lines)]) if lines else ""
-
-
-def called_name(call: ast.Call) -> str:
-    """The last part of the name of what is called; empty where it has none."""
-    return call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
 
 
 def look_up(source: SourceText, site: Site | None, expression: str, comment: str) -> str:

@@ -6,8 +6,8 @@ import ast
 import re
 from functools import lru_cache
 
-from slowprobe.diagnose.edits import called_name
 from slowprobe.diagnose.element_loops import PLAIN
+from slowprobe.diagnose.syntax import called_name, has_line, last_name
 from slowprobe.run.record import Site
 from slowprobe.timeline.making_stacks import StackTime
 from slowprobe.timeline.sources import SourceText
@@ -76,7 +76,7 @@ def _made(tree: ast.AST) -> dict[str, ast.expr]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Assign) and isinstance(node.value, ast.Call) and node.value.args:
             for target in node.targets:
-                name = target.attr if isinstance(target, ast.Attribute) else getattr(target, "id", "")
+                name = last_name(target)
                 if name and called_name(node.value) in _MAKING:
                     found[name] = node.value.args[0]
         elif isinstance(node, ast.FunctionDef) and any(_last(each) in _MAKING for each in node.decorator_list):
@@ -113,7 +113,7 @@ def _in_rows(tree: ast.AST, line: int) -> bool:
     """Whether a line is in a loop over the rows of a table."""
     return any(
         isinstance(node, ast.For)
-        and node.lineno <= line <= (node.end_lineno or node.lineno)
+        and has_line(node, line)
         and any(isinstance(part, ast.Call) and called_name(part) == "iterrows" for part in ast.walk(node.iter))
         for node in ast.walk(tree)
     )
@@ -121,4 +121,4 @@ def _in_rows(tree: ast.AST, line: int) -> bool:
 
 def _last(node: ast.expr) -> str:
     node = node.func if isinstance(node, ast.Call) else node
-    return node.attr if isinstance(node, ast.Attribute) else getattr(node, "id", "")
+    return last_name(node)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import ast
 
-from slowprobe.diagnose.edits import called_name
 from slowprobe.diagnose.evidence import Evidence
+from slowprobe.diagnose.syntax import called_name, has_line
 from slowprobe.timeline.hotspots import LineTime
 
 PLAIN = ("len", "range", "float", "int", "bool", "min", "max", "abs", "round", "enumerate", "zip", "append", "item")
@@ -17,9 +17,7 @@ def is_element_loop(run: Evidence, line: LineTime) -> bool:
     It calls nothing but arithmetic, stores by index, appends or sums up, and no value depends on the one before.
     """
     loops = [
-        node
-        for node in ast.walk(run.source.tree(line.file))
-        if isinstance(node, ast.For) and node.lineno <= line.line <= (node.end_lineno or node.lineno)
+        node for node in ast.walk(run.source.tree(line.file)) if isinstance(node, ast.For) and has_line(node, line.line)
     ]
     if not loops:
         return False

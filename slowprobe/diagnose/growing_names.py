@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from slowprobe.diagnose.syntax import has_line, last_name
 from slowprobe.diagnose.turns import turn_of
 from slowprobe.run.record import Site
 from slowprobe.timeline.sources import SourceText
@@ -57,7 +58,7 @@ def _in_file(source: SourceText, file: str, stack: Sequence[Site]) -> Iterator[G
             continue
         name, joined = found
         function = source.function_around(file, node.lineno)
-        if loop is not None and _holds(loop, node.lineno):
+        if loop is not None and has_line(loop, node.lineno):
             once_a_turn: ast.AST = loop
         elif function is not None and function.name != "__init__" and (function in on_stack or "." in name):
             once_a_turn = function
@@ -85,7 +86,7 @@ def _grows(node: ast.stmt) -> tuple[str, bool] | None:
         return None
     name, arguments = ast.unparse(node.targets[0]), node.value.args
     called = node.value.func
-    joins = called.attr if isinstance(called, ast.Attribute) else getattr(called, "id", "")
+    joins = last_name(called)
     if joins in _JOINS and arguments and isinstance(arguments[0], (ast.List, ast.Tuple)):
         arguments = arguments[0].elts
     elif joins != "append":
@@ -149,7 +150,3 @@ def _text(source: SourceText, site: Site) -> str:
 
 def _is_name(node: ast.expr) -> bool:
     return isinstance(node, (ast.Name, ast.Attribute))
-
-
-def _holds(node: ast.stmt, line: int) -> bool:
-    return node.lineno <= line <= (node.end_lineno or node.lineno)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from slowprobe.diagnose.evidence import Evidence
 from slowprobe.diagnose.finding import Where
+from slowprobe.diagnose.syntax import has_line
 from slowprobe.diagnose.turns import beside, turn_of
 from slowprobe.run.record import Site
 from slowprobe.timeline.hotspots import LineTime
@@ -100,7 +101,7 @@ def around_call(
         if own[0] <= line.line <= own[1]:
             return True
         if whole_helper and turn is not None and turn.called:
-            inside_call = turn.statement.lineno <= line.line <= (turn.statement.end_lineno or turn.statement.lineno)
+            inside_call = has_line(turn.statement, line.line)
             if line.function == site.function or inside_call:
                 return True
         near = any(first <= line.line <= last for first, last in statements)

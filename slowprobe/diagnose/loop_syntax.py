@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 
-from slowprobe.diagnose.edits import called_name
+from slowprobe.diagnose.syntax import called_name, end_of, has_line
 
 Loop = ast.For | ast.AsyncFor | ast.While
 Function = ast.FunctionDef | ast.AsyncFunctionDef
@@ -51,7 +51,7 @@ def calls_of(tree: ast.Module, function: str, plain: bool = False) -> Iterator[i
 
 def statements_around(tree: ast.Module, line: int) -> list[ast.stmt]:
     """The statements around a line, outermost first."""
-    found = [node for node in ast.walk(tree) if isinstance(node, ast.stmt) and node.lineno <= line <= end_of(node)]
+    found = [node for node in ast.walk(tree) if isinstance(node, ast.stmt) and has_line(node, line)]
     return sorted(found, key=lambda node: (node.lineno, -end_of(node)))
 
 
@@ -59,11 +59,6 @@ def innermost_function(around: list[ast.stmt]) -> Function | None:
     """The last function definition of `statements_around`."""
     functions = [node for node in around if isinstance(node, Function)]
     return functions[-1] if functions else None
-
-
-def end_of(node: ast.stmt) -> int:
-    """The last line of a statement."""
-    return node.end_lineno or node.lineno
 
 
 @lru_cache(maxsize=16)

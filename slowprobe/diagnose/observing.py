@@ -6,6 +6,7 @@ import ast
 import re
 from collections.abc import Iterator, Sequence
 
+from slowprobe.diagnose.syntax import end_of, has_line
 from slowprobe.diagnose.turns import Turn
 from slowprobe.timeline.sources import SourceText
 
@@ -93,7 +94,7 @@ def _is_local(target: ast.expr) -> bool:
 def _read_outside(source: SourceText, turn: Turn, names: set[str]) -> bool:
     """Whether a name is read outside the loop, as by what is returned or printed at the end; an attribute, anywhere."""
     assert turn.loop is not None
-    first, last = turn.loop.lineno, turn.loop.end_lineno or turn.loop.lineno
+    first, last = turn.loop.lineno, end_of(turn.loop)
     around = source.function_around(turn.file, first)
     tree = source.tree(turn.file)
     for name in names:
@@ -109,7 +110,7 @@ def changes_tensors(source: SourceText, file: str, line: int) -> bool:
     function = source.function_around(file, line)
     if function is None:
         return False
-    lines = source.lines(file)[function.lineno - 1 : function.end_lineno or function.lineno]
+    lines = source.lines(file)[function.lineno - 1 : end_of(function)]
     return any(_CHANGES.search(text) or _TRAINS.search(text) for text in lines)
 
 
@@ -121,7 +122,7 @@ def _uses(source: SourceText, turn: Turn, node: ast.stmt) -> bool:
 
 
 def _text_matches(source: SourceText, turn: Turn, node: ast.stmt, *patterns: re.Pattern[str]) -> bool:
-    lines = source.lines(turn.file)[node.lineno - 1 : node.end_lineno or node.lineno]
+    lines = source.lines(turn.file)[node.lineno - 1 : end_of(node)]
     return any(pattern.search(text) for text in lines for pattern in patterns)
 
 
@@ -136,7 +137,7 @@ def _simple(body: list[ast.stmt]) -> Iterator[ast.stmt]:
 
 
 def _within(node: ast.stmt, whole: ast.stmt) -> bool:
-    return whole.lineno <= node.lineno <= (whole.end_lineno or whole.lineno)
+    return has_line(whole, node.lineno)
 
 
 def _heads(node: ast.stmt) -> list[ast.AST]:

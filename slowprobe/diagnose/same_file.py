@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import ast
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
-from slowprobe.diagnose.edits import called_name
 from slowprobe.diagnose.item_calls import called, names_match
+from slowprobe.diagnose.syntax import called_name, has_line, last_name
 from slowprobe.run.record import Site
 from slowprobe.timeline.sources import SourceText
 
@@ -38,8 +38,8 @@ def opener_at(source: SourceText, sites: Sequence[Site]) -> tuple[str, ast.Call]
 
 def opens_another(source: SourceText, sites: Sequence[Site]) -> bool:
     """Whether the first of `sites` has a call that opens a file for every item, and another one each time."""
-    tree = tree_of(source, sites[0].file)
-    function = function_at(tree, sites[0].line)
+    tree = source.tree(sites[0].file)
+    function = source.function_around(sites[0].file, sites[0].line)
     if function is None or _once(tree, function, sites[0].line):
         return False
     for name, call in called(statement_text(source, sites[0])):
@@ -56,8 +56,8 @@ def opens_another(source: SourceText, sites: Sequence[Site]) -> bool:
 
 def opens_same(source: SourceText, sites: Sequence[Site], name: str, call: ast.Call) -> bool:
     """Whether a call of `name` at the first of `sites` opens the same file for each item."""
-    tree = tree_of(source, sites[0].file)
-    function = function_at(tree, sites[0].line)
+    tree = source.tree(sites[0].file)
+    function = source.function_around(sites[0].file, sites[0].line)
     if function is None or name_is_method(name) or _once(tree, function, sites[0].line):
         return False
     arguments = [*call.args, *(keyword.value for keyword in call.keywords)]
@@ -87,7 +87,7 @@ def varies(source: SourceText, sites: Sequence[Site], node: ast.expr, seen: froz
     """Whether an expression at the first site may differ from item to item; `seen`: names on the way to it."""
     if any(isinstance(part, ast.Call) and not _builds_a_path(part) for part in ast.walk(node)):
         return True
-    function = function_at(tree_of(source, sites[0].file), sites[0].line) if sites else None
+    function = source.function_around(sites[0].file, sites[0].line) if sites else None
     if function is None:
         return True
     parameters, assigned = _parameters(function), _assigned(function)
@@ -157,44 +157,16 @@ def _parameters(function: Function) -> set[str]:
 
 def _once(tree: ast.AST, function: Function, line: int) -> bool:
     """Whether the line runs once for many items: under a condition, in a cached function, before a generator's loop."""
-    if any(_last_name(decorator) in _CACHES for decorator in function.decorator_list):
+    if any(last_name(each.func if isinstance(each, ast.Call) else each) in _CACHES for each in function.decorator_list):
         return True
-    around = [node for node in ast.walk(function) if _holds(node, line)]
+    around = [node for node in ast.walk(function) if isinstance(node, ast.stmt | ast.expr) and has_line(node, line)]
     if any(isinstance(node, (ast.If, ast.Try)) and _in_body(node, line) for node in around):
         return True
     yields = [node for node in ast.walk(function) if isinstance(node, (ast.Yield, ast.YieldFrom))]
     loops = [node for node in around if isinstance(node, (ast.For, ast.While))]
-    return bool(yields) and not any(_holds(loop, node.lineno) for loop in loops for node in yields)
+    return bool(yields) and not any(has_line(loop, node.lineno) for loop in loops for node in yields)
 
 
 def _in_body(node: ast.If | ast.Try, line: int) -> bool:
     statements = node.body if isinstance(node, ast.If) else [part for each in node.handlers for part in each.body]
-    return any(_holds(statement, line) for statement in statements)
-
-
-def _last_name(node: ast.expr) -> str:
-    node = node.func if isinstance(node, ast.Call) else node
-    return node.attr if isinstance(node, ast.Attribute) else getattr(node, "id", "")
-
-
-def _holds(node: ast.AST, line: int) -> bool:
-    first = getattr(node, "lineno", None)
-    return first is not None and first <= line <= (getattr(node, "end_lineno", None) or first)
-
-
-def function_at(tree: ast.AST, line: int) -> Function | None:
-    """The innermost function around a line."""
-    found = [node for node in _functions(tree) if _holds(node, line)]
-    return max(found, key=lambda node: node.lineno) if found else None
-
-
-def _functions(tree: ast.AST) -> Iterator[Function]:
-    return (node for node in ast.walk(tree) if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)))
-
-
-def tree_of(source: SourceText, file: str) -> ast.AST:
-    """The code of a file; empty where it is not to be read."""
-    try:
-        return ast.parse("\n".join(source.lines(file)))
-    except (SyntaxError, ValueError, RecursionError):
-        return ast.Module(body=[], type_ignores=[])
+    return any(has_line(statement, line) for statement in statements)

@@ -7,7 +7,8 @@ import itertools
 from collections.abc import Iterator, Sequence
 
 from slowprobe.diagnose.item_calls import called, names_match
-from slowprobe.diagnose.same_file import OPENERS, Function, function_at, opens_same, statement_text, tree_of, varies
+from slowprobe.diagnose.same_file import OPENERS, Function, opens_same, statement_text, varies
+from slowprobe.diagnose.syntax import end_of
 from slowprobe.run.record import Site
 from slowprobe.timeline.sources import SourceText
 
@@ -24,7 +25,7 @@ def reader_at(source: SourceText, sites: Sequence[Site]) -> tuple[str, ast.Call]
 
     `sites`: innermost first, then its callers. None where the item says what is read, or from where.
     """
-    function = function_at(tree_of(source, sites[0].file), sites[0].line) if sites else None
+    function = source.function_around(sites[0].file, sites[0].line) if sites else None
     if function is None:
         return None
     for handle, name, call, scope in _handles(function):
@@ -64,7 +65,7 @@ def _names(call: ast.Call, name: str) -> bool:
 def _head_end(node: ast.stmt) -> int:
     """The last line of a statement; of a compound one, of its head."""
     body = getattr(node, "body", None)
-    return max(node.lineno, body[0].lineno - 1) if body else node.end_lineno or node.lineno
+    return max(node.lineno, body[0].lineno - 1) if body else end_of(node)
 
 
 def _handles(function: Function) -> Iterator[tuple[str, str, ast.Call, ast.stmt]]:

@@ -10,7 +10,7 @@ def end_of(node: ast.stmt | ast.expr) -> int:
     return node.end_lineno or node.lineno
 
 
-def holds(node: ast.stmt | ast.expr, line: int) -> bool:
+def has_line(node: ast.stmt | ast.expr, line: int) -> bool:
     """Whether a line is one of the node's."""
     return node.lineno <= line <= end_of(node)
 

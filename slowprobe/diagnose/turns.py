@@ -8,17 +8,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from slowprobe.diagnose.edits import called_name, diff, wrap_statement
+from slowprobe.diagnose.edits import diff, wrap_statement
 from slowprobe.diagnose.loop_syntax import (
     MAX_CALLERS,
     Loop,
     calls_of,
-    end_of,
     innermost_function,
     parsed,
     statements_around,
     trains_in,
 )
+from slowprobe.diagnose.syntax import called_name, end_of
 from slowprobe.run.record import Site
 from slowprobe.timeline.sources import SourceText
 

@@ -6,7 +6,7 @@ import ast
 import re
 from collections.abc import Iterator
 
-from slowprobe.diagnose.edits import called_name
+from slowprobe.diagnose.syntax import called_name
 from slowprobe.run.record import Site
 from slowprobe.timeline.sources import SourceText
 

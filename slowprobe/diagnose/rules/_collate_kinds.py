@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from slowprobe.diagnose.edits import called_name
 from slowprobe.diagnose.element_loops import PLAIN
 from slowprobe.diagnose.evidence import Evidence
+from slowprobe.diagnose.syntax import called_name, has_line, innermost
 from slowprobe.timeline.hotspots import LineTime
 from slowprobe.timeline.loaders import LoaderFacts
 from slowprobe.timeline.loop_changes import Factor
@@ -100,12 +100,12 @@ def kind_at(run: Evidence, line: LineTime) -> Kind:
     statements = [
         node
         for node in (ast.walk(function) if function is not None else ())
-        if isinstance(node, ast.stmt) and node is not function and _holds(node, line.line)
+        if isinstance(node, ast.stmt) and node is not function and has_line(node, line.line)
     ]
     if not statements:
         return "other"
     loops = [node for node in statements if isinstance(node, _LOOPS)]
-    inner = max(statements, key=lambda node: (node.lineno, -(node.end_lineno or node.lineno)))
+    inner = innermost(statements)
     body: ast.AST = loops[-1] if loops and inner is loops[-1] else inner
     depth = len(loops) + _comprehensions(inner if not isinstance(inner, _LOOPS) else ast.Pass())
     calls = {called_name(node) for node in ast.walk(body) if isinstance(node, ast.Call)}
@@ -120,10 +120,6 @@ def kind_at(run: Evidence, line: LineTime) -> Kind:
     if calls & {*_LISTS} and not calls & {*_COPIES}:
         return "lists"
     return "copy" if calls & {*_COPIES} else "other"
-
-
-def _holds(node: ast.stmt, line: int) -> bool:
-    return node.lineno <= line <= (node.end_lineno or node.lineno)
 
 
 def _comprehensions(node: ast.AST) -> int:

@@ -6,9 +6,9 @@ import ast
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from slowprobe.diagnose.edits import called_name
 from slowprobe.diagnose.evidence import Evidence
 from slowprobe.diagnose.hot_lines import making_lines
+from slowprobe.diagnose.syntax import called_name
 from slowprobe.timeline.hotspots import LineTime
 from slowprobe.timeline.loaders import LoaderFacts
 from slowprobe.timeline.loop_changes import Factor, Reload

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 from dataclasses import dataclass
 
-from slowprobe.diagnose.edits import called_name
 from slowprobe.diagnose.evidence import Evidence
 from slowprobe.diagnose.hot_lines import sampled_lines
 from slowprobe.diagnose.rules._list_conversion import (
@@ -16,6 +15,7 @@ from slowprobe.diagnose.rules._list_conversion import (
     left_of,
     takes_list,
 )
+from slowprobe.diagnose.syntax import called_name
 from slowprobe.timeline.hotspots import LineTime
 from slowprobe.timeline.loop_changes import Factor, Scale
 from slowprobe.timeline.made_tensors import MadeTensor

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 from slowprobe.diagnose.edits import statement_lines
 from slowprobe.diagnose.item_calls import called, names_match
+from slowprobe.diagnose.syntax import end_of
 from slowprobe.run.record import Site
 from slowprobe.timeline.sources import SourceText
 
@@ -32,7 +33,7 @@ def converting(source: SourceText, tokenizing: Iterable[Site]) -> set[tuple[str,
             name = next((name for name, _ in called(ast.unparse(call))), "")
             used = {part.id for value in call.args for part in ast.walk(value) if isinstance(part, ast.Name)}
             if names_match(name, CONVERSIONS) and used & names:
-                found |= {(site.file, line) for line in range(call.lineno, (call.end_lineno or call.lineno) + 1)}
+                found |= {(site.file, line) for line in range(call.lineno, end_of(call) + 1)}
     return found
 
 

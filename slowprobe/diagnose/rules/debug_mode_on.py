@@ -23,11 +23,12 @@ from __future__ import annotations
 
 import ast
 
-from slowprobe.diagnose.edits import called_name, diff, place
+from slowprobe.diagnose.edits import diff, place
 from slowprobe.diagnose.evidence import Evidence
 from slowprobe.diagnose.finding import Fix
-from slowprobe.diagnose.loop_syntax import calls_of, end_of
+from slowprobe.diagnose.loop_syntax import calls_of
 from slowprobe.diagnose.rule import Answer, Diagnosis, Passed, Rule
+from slowprobe.diagnose.syntax import called_name, end_of
 from slowprobe.run.record import Site
 from slowprobe.timeline.loop_changes import Factor, Scale
 

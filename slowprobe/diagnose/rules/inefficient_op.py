@@ -30,10 +30,11 @@ from __future__ import annotations
 
 import ast
 
-from slowprobe.diagnose.edits import called_name, place, set_arguments
+from slowprobe.diagnose.edits import place, set_arguments
 from slowprobe.diagnose.evidence import Evidence
 from slowprobe.diagnose.finding import Fix
 from slowprobe.diagnose.rule import Answer, Diagnosis, NotApplicable, NotChecked, Passed, Rule
+from slowprobe.diagnose.syntax import called_name
 from slowprobe.run.record import Site
 from slowprobe.timeline.loop_changes import Factor, Scale
 from slowprobe.timeline.op_tables import DenseTable

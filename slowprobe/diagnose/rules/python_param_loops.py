@@ -26,12 +26,13 @@ from __future__ import annotations
 import ast
 from typing import Any
 
-from slowprobe.diagnose.edits import called_name, diff
+from slowprobe.diagnose.edits import diff
 from slowprobe.diagnose.evidence import Evidence
 from slowprobe.diagnose.finding import Fix, Where
 from slowprobe.diagnose.hot_lines import sampled_lines, scale_lines
 from slowprobe.diagnose.op_loops import OpLoop, in_libraries, is_over_parameters, op_loops
 from slowprobe.diagnose.rule import Answer, Diagnosis, Passed, Rule
+from slowprobe.diagnose.syntax import called_name, end_of, has_line
 from slowprobe.diagnose.turns import turn_of
 from slowprobe.run.record import Site
 from slowprobe.timeline.hotspots import LineTime
@@ -119,7 +120,7 @@ def _around(run: Evidence, loop: OpLoop) -> list[LineTime]:
     for statement in function.body:
         calls = {called_name(node) for node in ast.walk(statement) if isinstance(node, ast.Call)}
         names = {node.id for node in ast.walk(statement) if isinstance(node, ast.Name)}
-        is_loop = statement.lineno <= loop.header <= (statement.end_lineno or statement.lineno)
+        is_loop = has_line(statement, loop.header)
         makes = isinstance(statement, ast.Assign) and bool(calls & set(_MAKES))
         loads = isinstance(statement, ast.Expr) and "load_state_dict" in calls
         if not is_loop and (makes or loads) and names & read:
@@ -128,7 +129,7 @@ def _around(run: Evidence, loop: OpLoop) -> list[LineTime]:
             others |= not (isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant))
     if not mine:
         return []
-    spans = [(statement.lineno, statement.end_lineno or statement.lineno) for statement in mine]
+    spans = [(statement.lineno, end_of(statement)) for statement in mine]
     turn = turn_of(run.source, Site(top.file, top.line, top.function))
 
     def belongs(line: LineTime) -> bool:
