@@ -1,8 +1,6 @@
-"""What the dearest operators of a step take after the run, as they were and with an edit.
+"""What the dearest operators of a step take after the run, as they were and with an edit, or other threads.
 
-An edit is another type (float32 in place of float64), another order in memory (no transposed operands), another number
-of threads, or fewer columns of padding. The rules of `calibration` hold: synthetic tensors, no user code, no random
-numbers, nothing left changed.
+The rules of `calibration` hold: synthetic tensors, no user code, no random numbers, nothing left changed.
 """
 
 from __future__ import annotations
@@ -11,12 +9,10 @@ import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from functools import partial
-from itertools import pairwise
-from math import prod
 from typing import Any
 
+from slowprobe.capture.operator_edits import SHORTER, TYPES, Edit, shorter, single, straight, unchanged
 from slowprobe.capture.step_operators import Operator
 
 MIN_SHARE = 0.05  # of the operators' time; an edit to less changes the loop by less than its steps differ
@@ -26,16 +22,10 @@ MAX_RUN_SHARE = 0.02  # of the recording
 MAX_BYTES = 1 << 28  # of all arguments of an edit's trials
 ROUNDS = 3  # of an operator and its edited twin, at least, to begin with it
 MAX_ROUNDS = 11
-SHORTER = {"half": 0.5, "quarter": 0.25}  # of the columns: how an operator's time follows them
-_TYPES = {"float": "float32", "double": "float64", "c10::BFloat16": "bfloat16", "c10::Half": "float16", "bool": "bool"}
 _RANDOM = ("rand", "dropout", "bernoulli", "normal", "uniform", "multinomial", "exponential", "rrelu")
 _UNSAFE = ("as_strided", "set_", "resize", "item", "lstm", "gru", "rnn", "sparse", "quantize", "empty")
-_COPIES = ("contiguous", "reshape", "flatten", "clone", "copy_", "aten::to")  # what they cost is seen by itself
-_PRODUCTS = ("mm", "linear", "matmul", "conv", "dot", "einsum", "attention")
 
 Call = Callable[[], Any]
-Edit = Callable[[Operator], Operator | None]
-"""The operator as an edit leaves it; None where the edit is not about it."""
 
 
 def budget_s(elapsed_s: float, goes_on: bool) -> float:
@@ -55,10 +45,10 @@ def try_operators(
     """
     import torch
 
-    edits: dict[str, tuple[Edit, int]] = {"single": (_single, threads), "straight": (_straight, threads)}
+    edits: dict[str, tuple[Edit, int]] = {"single": (single, threads), "straight": (straight, threads)}
     if threads != cores:
-        edits["threads"] = (_unchanged, cores)
-    edits |= {name: (partial(_shorter, padded, part), threads) for name, part in SHORTER.items() if padded}
+        edits["threads"] = (unchanged, cores)
+    edits |= {name: (partial(shorter, padded, part), threads) for name, part in SHORTER.items() if padded}
     total = sum(each.spent_ns for each in operators)
     concerned = {
         name: [(each, edited) for each in operators if (edited := edit(each)) is not None]
@@ -188,104 +178,16 @@ def _bound(packet: Any, arguments: list[Any]) -> Call:
 
 
 def _argument(torch: Any, made: dict[str, Any], type_name: str, sizes: Any, strides: Any, value: Any) -> Any:
-    if type_name not in _TYPES:
+    if type_name not in TYPES:
         if sizes or type_name == "TensorList":
             raise ValueError(type_name)  # indices have to be within bounds that nobody noted
         return value
     key = f"{type_name} {sizes} {strides}"
     if key not in made:
         span = 1 + sum((size - 1) * stride for size, stride in zip(sizes, strides, strict=True))
-        dtype = getattr(torch, _TYPES[type_name])
+        dtype = getattr(torch, TYPES[type_name])
         room = MAX_BYTES - sum(each.untyped_storage().nbytes() for each in made.values())
         if span * dtype.itemsize > room or 0 in sizes:
             raise ValueError(sizes)
         made[key] = torch.full((span,), 1.0, dtype=dtype, device="cpu").as_strided(sizes, strides)
     return made[key]
-
-
-def _unchanged(operator: Operator) -> Operator:
-    return operator
-
-
-def _single(operator: Operator) -> Operator | None:
-    """In float32 what is in float64. Python's numbers come as float64 without dimensions, and change no type."""
-    if not any(kind == "double" and size for kind, size in zip(operator.types, operator.sizes, strict=True)):
-        return None
-    values = tuple(6 if kind == "Scalar" and value == 7 else value for kind, value in _scalars(operator))  # dtype=
-    return replace(operator, types=tuple("float" if kind == "double" else kind for kind in operator.types), values=(
-        values if operator.name in ("aten::to", "aten::_to_copy") else operator.values))  # fmt: skip
-
-
-def _scalars(operator: Operator) -> Any:
-    return zip(operator.types, operator.values, strict=True)
-
-
-def _straight(operator: Operator) -> Operator | None:
-    """With all operands in the order of their dimensions, where one is transposed; products take either order."""
-    if any(word in operator.name for word in (*_PRODUCTS, *_COPIES)):
-        return None
-    strides = tuple(
-        _rows(size) if kind in _TYPES and len(size) > 1 and _is_turned(size, stride) else stride
-        for kind, size, stride in zip(operator.types, operator.sizes, operator.strides, strict=True)
-    )
-    return None if strides == operator.strides else replace(operator, strides=strides)
-
-
-def _rows(sizes: Sequence[int]) -> list[int]:
-    return [prod(sizes[at + 1 :]) for at in range(len(sizes))]
-
-
-def _is_turned(sizes: Sequence[int], strides: Sequence[int]) -> bool:
-    """Whether a dense tensor's dimensions lie in another order; channels_last is one that operators are made for."""
-    wide = [(stride, size) for size, stride in zip(sizes, strides, strict=True) if size > 1]
-    dense = all(stride > 0 for stride, _ in wide) and prod(sizes) == 1 + sum((n - 1) * s for s, n in wide)
-    in_order = [stride for stride, _ in wide] == sorted((stride for stride, _ in wide), reverse=True)
-    images = len(sizes) == 4 and strides[1] == 1
-    return dense and not in_order and not images
-
-
-def _shorter(padded: Sequence[tuple[int, int]], part: float, operator: Operator) -> Operator | None:
-    """With a part of the columns of a batch; None where nothing of that size is among the operands."""
-    dense = [size if kind in _TYPES else [] for kind, size in zip(operator.types, operator.sizes, strict=True)]
-    for rows, width in padded:
-        less = max(1, round(width * part))
-        sizes = _cut(dense, rows, width, less)
-        if sizes == dense:
-            continue
-        strides = tuple(
-            _like(size, stride, now) if size else stride
-            for size, stride, now in zip(dense, operator.strides, sizes, strict=True)
-        )
-        new = {width: less, rows * width: rows * less}
-        values = tuple(
-            [new.get(each, each) for each in value] if isinstance(value, list) else value for value in operator.values
-        )
-        return replace(operator, sizes=tuple(sizes), strides=strides, values=values)
-    return None
-
-
-def _cut(shapes: list[Any], rows: int, width: int, less: int) -> list[Any]:
-    """The columns of a batch, told from features of the same size: rows and columns in one, or side by side, if any."""
-    if any(rows * width in shape for shape in shapes):
-        return [[rows * less if size == rows * width else size for size in shape] for shape in shapes]
-    if any(pair in ((rows, width), (width, rows)) for shape in shapes for pair in pairwise(shape)):
-        return [_beside(shape, rows, width, less) for shape in shapes]
-    return [[less if size == width else size for size in shape] if len(shape) > 2 else shape for shape in shapes]
-
-
-def _beside(shape: Any, rows: int, width: int, less: int) -> Any:
-    for at, pair in enumerate(pairwise(shape)):
-        if pair in ((rows, width), (width, rows)):
-            column = at + 1 if pair[0] == rows else at
-            return [less if i == column else size for i, size in enumerate(shape)]
-    return shape
-
-
-def _like(sizes: Sequence[int], strides: Sequence[int], less: Sequence[int]) -> list[int]:
-    """Strides of a dense tensor of sizes `less`, in the same order as before; what was broadcast stays so."""
-    found, step = [0] * len(sizes), 1
-    for at in sorted(range(len(sizes)), key=lambda at: (strides[at], -at)):
-        if strides[at]:
-            found[at] = step
-            step *= less[at]
-    return found

@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from slowprobe.capture.operator_trials import _cut, _shorter, _single, _straight, budget_s, try_operators
+from slowprobe.capture.operator_edits import _cut, shorter, single, straight
+from slowprobe.capture.operator_trials import budget_s, try_operators
 from slowprobe.capture.step_operators import Operator, step_operators
 
 
@@ -69,18 +70,18 @@ def test_what_draws_random_numbers_or_indexes_is_not_called() -> None:
 
 
 def test_only_float64_with_dimensions_is_edited() -> None:
-    assert _single(operator("aten::mul", [[10, 10], []], types=["float", "double"])) is None
-    edited = _single(operator("aten::mul", [[10, 10], [10]], types=["float", "double"]))
+    assert single(operator("aten::mul", [[10, 10], []], types=["float", "double"])) is None
+    edited = single(operator("aten::mul", [[10, 10], [10]], types=["float", "double"]))
     assert edited is not None and edited.types == ("float", "float")
 
 
 def test_transposed_operands_are_put_in_order_but_not_those_of_products() -> None:
     turned = operator("aten::mul", [[10, 20], [10, 20]], strides=[[1, 10], [20, 1]])
-    edited = _straight(turned)
+    edited = straight(turned)
     assert edited is not None and [list(each) for each in edited.strides] == [[20, 1], [20, 1]]
-    assert _straight(operator("aten::mm", [[10, 20], [20, 5]], strides=[[1, 10], [5, 1]])) is None
+    assert straight(operator("aten::mm", [[10, 20], [20, 5]], strides=[[1, 10], [5, 1]])) is None
     images = operator("aten::relu", [[2, 8, 4, 4]], strides=[[128, 1, 32, 8]])
-    assert _straight(images) is None
+    assert straight(images) is None
 
 
 def test_columns_are_told_from_features_of_the_same_size() -> None:
@@ -92,10 +93,10 @@ def test_columns_are_told_from_features_of_the_same_size() -> None:
 
 def test_fewer_columns_keep_the_layout() -> None:
     turned = operator("aten::relu", [[8, 40, 400]], strides=[[16000, 1, 40]])
-    edited = _shorter([(8, 400)], 0.25, turned)
+    edited = shorter([(8, 400)], 0.25, turned)
     assert edited is not None
     assert list(edited.sizes[0]) == [8, 40, 100] and list(edited.strides[0]) == [4000, 1, 40]
-    assert _shorter([(8, 400)], 0.25, operator("aten::relu", [[8, 40]])) is None
+    assert shorter([(8, 400)], 0.25, operator("aten::relu", [[8, 40]])) is None
 
 
 def test_a_training_that_goes_on_is_held_up_less() -> None:
