@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from slowprobe.capture.calibration import medians_ms
+from slowprobe.capture.medians import medians_ms
 
 MAX_TENSORS = 16  # of a batch that are looked at; one with more is left out
 MAX_BYTES = 32_000_000  # of a batch; making a larger one some dozen times takes longer than all that is to be learned
