@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from slowprobe.diagnose import rules
 from slowprobe.diagnose.declared import DeclaredEvidence
-from slowprobe.diagnose.doubt import Doubt, confidence, doubts, doubts_of, lowered, widened
+from slowprobe.diagnose.doubt import LOWER, Doubt, confidence, doubts, doubts_of, lowered, widened
 from slowprobe.diagnose.evidence import Evidence, EvidenceMissing
 from slowprobe.diagnose.finding import HIGH_SHARE, MEDIUM_SHARE, Finding, Outcome, Range, Saving, Severity
 from slowprobe.diagnose.ranking import ranked
@@ -190,8 +190,13 @@ def _severity(diagnosis: Diagnosis, outlook: Outlook, serious_s: float, about: l
 
 
 def severity(outlook: Outlook, serious_s: float) -> Severity:
-    """By the expected saving as a share of loop time; low where nobody would feel it."""
+    """By the expected saving as a share of loop time; low where nobody would feel it.
+
+    One step less grave where the range says that the edit may as well save nothing.
+    """
     if outlook.saved_s < serious_s:
         return "low"
     share = outlook.saved_s / outlook.before_s if outlook.before_s else 0.0
-    return "high" if share >= HIGH_SHARE else "medium" if share >= MEDIUM_SHARE else "low"
+    found: Severity = "high" if share >= HIGH_SHARE else "medium" if share >= MEDIUM_SHARE else "low"
+    surely_s = outlook.before_s - outlook.worst_s
+    return found if surely_s >= MIN_SHARE * outlook.before_s else LOWER[found]
