@@ -32,7 +32,7 @@ MOSTLY_OTHERS = 0.5  # of a recorded time: it says more about the neighbours tha
 BUSY = 0.35  # of its computing the training thread was off the CPU; waiting for its own threads stays well below
 _MOST_TAKEN = 0.9  # of a time that is taken to be the neighbours' at most; neither reading is better than a tenth
 _ORDER: tuple[Confidence, ...] = ("low", "medium", "high")
-LOWER: dict[Severity, Severity] = {"high": "medium", "medium": "low", "low": "low"}
+_LOWER: dict[Severity, Severity] = {"high": "medium", "medium": "low", "low": "low"}
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ def confidence(about: Sequence[Doubt]) -> Confidence:
 
 def lowered(severity: Severity, about: Sequence[Doubt]) -> Severity:
     """One step less grave where too little was recorded to grade it."""
-    return LOWER[severity] if any(doubt.sample and doubt.confidence == "low" for doubt in about) else severity
+    return _LOWER[severity] if any(doubt.sample and doubt.confidence == "low" for doubt in about) else severity
 
 
 def widened(outlook: Outlook, about: Sequence[Doubt], changes: Iterable[Change] = ()) -> Outlook:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from slowprobe.diagnose import rules
 from slowprobe.diagnose.declared import DeclaredEvidence
-from slowprobe.diagnose.doubt import LOWER, Doubt, confidence, doubts, doubts_of, lowered, widened
+from slowprobe.diagnose.doubt import Doubt, confidence, doubts, doubts_of, lowered, widened
 from slowprobe.diagnose.evidence import Evidence, EvidenceMissing
 from slowprobe.diagnose.finding import HIGH_SHARE, MEDIUM_SHARE, Finding, Outcome, Range, Saving, Severity
 from slowprobe.diagnose.ranking import ranked
@@ -192,11 +192,10 @@ def _severity(diagnosis: Diagnosis, outlook: Outlook, serious_s: float, about: l
 def severity(outlook: Outlook, serious_s: float) -> Severity:
     """By the expected saving as a share of loop time; low where nobody would feel it.
 
-    One step less grave where the range says that the edit may as well save nothing.
+    Where the range says that the edit may as well save nothing, twice as much has to be expected of it.
     """
-    if outlook.saved_s < serious_s:
+    if outlook.saved_s < serious_s or not outlook.before_s:
         return "low"
-    share = outlook.saved_s / outlook.before_s if outlook.before_s else 0.0
-    found: Severity = "high" if share >= HIGH_SHARE else "medium" if share >= MEDIUM_SHARE else "low"
-    surely_s = outlook.before_s - outlook.worst_s
-    return found if surely_s >= MIN_SHARE * outlook.before_s else LOWER[found]
+    surely = 1 - outlook.worst_s / outlook.before_s
+    share = outlook.saved_s / outlook.before_s / (1 if surely >= MIN_SHARE else 2)
+    return "high" if share >= HIGH_SHARE else "medium" if share >= MEDIUM_SHARE else "low"

@@ -159,8 +159,8 @@ def test_severity_is_by_share_of_loop_time():
 
 
 def test_an_edit_that_may_save_nothing_is_less_grave():
-    for after, expected in ((7.0, "medium"), (9.0, "low"), (9.6, "low")):
-        assert severity(Outlook(10.0, 6.0, after, 9.95), Evidence.serious_s) == expected
+    for after, expected in ((5.9, "high"), (7.0, "medium"), (8.9, "medium"), (9.1, "low")):
+        assert severity(Outlook(10.0, 5.0, after, 9.95), Evidence.serious_s) == expected
     assert severity(Outlook(10.0, 6.0, 7.0, 9.8), Evidence.serious_s) == "high"
 
 
