@@ -13,7 +13,7 @@ from slowprobe.capture.turn_taking import wait_exactly
 PERIOD_S = 0.01  # 100 Hz at most
 LONGEST_PERIOD_S = 0.1
 EARLY_S = 20.0
-EARLY_SHARE = 0.004  # of the time goes to sampling at first, while short runs are decided
+EARLY_SHARE = 0.01  # of the time goes to sampling at first, while short runs are decided: some 50 samples a second
 LATER_SHARE = 0.002  # then lines are known, and the samples only keep their shares up to date
 SETTLING_S = 0.3  # by when a new cost counts: stacks of imports take ten times as long as those of the loop after them
 FLUSH_PERIOD_S = 1.0

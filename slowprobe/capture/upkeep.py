@@ -54,8 +54,10 @@ class Upkeep:
         if self.turn_taking.natural:
             self._lock_waits.add(due_ns, time.perf_counter_ns())
         else:
+            self.turn_taking.hold()
             self.sampler.sample()
-        self.turn_taking.adapt(self.sampler.contended, self._makes_batches)
+        training = self._recorder.last_key >= 0 or bool(self._recorder.stack)
+        self.turn_taking.adapt(self.sampler.contended or not training, self._makes_batches)
 
     def _context(self) -> tuple[int, bool]:
         stack = self._recorder.stack

@@ -38,6 +38,8 @@ def test_a_beat_goes_to_the_interpreter_lock_only_where_batches_are_made_in_this
             upkeep.sample(time.perf_counter_ns())
         return upkeep.sampler.taken - before
 
+    assert sampled() == BEATS
+    assert sys.getswitchinterval() == pytest.approx(5e-3, rel=0.1), "nothing trains yet"
     wait, fetch = span_key(KIND["data_wait"], 1), span_key(KIND["fetch"], 1)
     recorder.open(wait)
     assert sampled() == BEATS
