@@ -39,6 +39,16 @@ def test_slow_names_the_loader_and_saves_three_quarters(tmp_path, attrs):
     assert f"+loader = DataLoader(rows, batch_size=None, sampler={new}" in verdict.diagnosis.fix.diff
 
 
+@pytest.mark.parametrize("of", [{"subset_of": "Rows"}, {"subset_of": "TensorDataset", "arrays": "tensors"}])
+def test_a_subset_only_chooses_the_rows(tmp_path, of):
+    """``random_split``: torch's Subset hands a list of rows on, so the edit is the same."""
+    verdict = ask(RULE, record(tmp_path, dataset="Subset", **of))
+    assert verdict.saved_s == pytest.approx(BATCHES * 0.001 * 0.75, rel=0.05)
+    assert f"{of['subset_of']} is in memory" in verdict.diagnosis.summary
+    assert "The Subset hands the list on" in verdict.diagnosis.fix.text
+    assert "+loader = DataLoader(rows, batch_size=None" in verdict.diagnosis.fix.diff
+
+
 def test_one_rule_owns_the_loader(tmp_path):
     evidence = record(tmp_path, fetch_ms=0.7, collate_ms=0.7)
     assert ask(RULE, evidence).status == "found"

@@ -37,9 +37,9 @@ def by_rows(run: Evidence, loader: LoaderFacts) -> list[str] | None:
         return None
     if batch_bytes / size > MAX_ROW_BYTES or make_s / size > MAX_ITEM_S or loader.making.transforms:
         return None
-    if loader.dataset_name == "TensorDataset" and loader.arrays == ("tensors",):
+    if loader.items_of == "TensorDataset" and loader.arrays == ("tensors",):
         return ["tensors"]
-    names = _indexed(run, loader.dataset_name)
+    names = _indexed(run, loader.items_of)
     return names if names and set(names) <= set(loader.arrays) else None
 
 

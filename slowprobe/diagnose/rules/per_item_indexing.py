@@ -1,7 +1,7 @@
 """A dataset that is in memory is indexed item by item.
 
-What it is: a TensorDataset, or a dataset whose __getitem__ only indexes tensors or arrays, in a DataLoader that asks it
-for one row after the other and collates them.
+What it is: a TensorDataset, or a dataset whose __getitem__ only indexes tensors or arrays, or a Subset of one
+(random_split), in a DataLoader that asks it for one row after the other and collates them.
 
 Why it is slow: each row costs a few microseconds of Python and torch calls, twice: to index it and to stack it. One
 index with the whole batch's row numbers does the same in one call a tensor.
@@ -19,7 +19,8 @@ collate function or a transform of one's own, or the replay saves less than 3 % 
 collate-heavy leave such a loader to this rule: workers would spend more on handing batches over.
 
 Fix: DataLoader(dataset, batch_size=None, sampler=BatchSampler(RandomSampler(dataset), batch_size=n, drop_last=False)).
-The order of the samples stays the same.
+The order of the samples stays the same. torch's Subset hands such a list of rows on; it may also be left out, with
+dataset.tensors indexed by subset.indices once, before training.
 
 Sources: PyTorch documentation of DataLoader (disabling automatic batching).
 """
@@ -38,6 +39,11 @@ from slowprobe.timeline.loaders import LoaderFacts
 from slowprobe.timeline.loop_changes import Reload
 
 MIN_SAVING = 0.03  # of loop time; with a range this wide, less would be a guess
+
+SUBSET_ADVICE = (
+    " The Subset hands the list on, as indices of the dataset below it. Or leave the loader out: shuffle the Subset's "
+    "indices each epoch, split them by the batch size, and index the tensors with each part."
+)
 
 RULE = Rule(
     title="Data in memory is indexed item by item",
@@ -74,7 +80,7 @@ def _diagnose(run: Evidence, loader: LoaderFacts, names: list[str]) -> Diagnosis
     make_s, size = loader.make_s or 0.0, loader.batch_size or 1
     return Diagnosis(
         summary=(
-            f"{loader.dataset_name} is in memory ({', '.join(dict.fromkeys(names))}), but each of {size} items a batch "
+            f"{loader.items_of} is in memory ({', '.join(dict.fromkeys(names))}), but each of {size} items a batch "
             f"is indexed and collated by itself: {make_s * 1000:.2f} ms a batch, {make_s / size * 1e6:.1f} µs an item."
         ),
         where=place(loader.where),
@@ -82,6 +88,7 @@ def _diagnose(run: Evidence, loader: LoaderFacts, names: list[str]) -> Diagnosis
             text=(
                 f"Index once a batch: let a BatchSampler give the dataset {size} row numbers at a time, and turn "
                 "automatic batching off. Without worker processes: handing such a batch over costs more than making it."
+                + (SUBSET_ADVICE if loader.subset_of else "")
             ),
             diff=_edit(run, loader),
         ),

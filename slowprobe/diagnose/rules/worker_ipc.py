@@ -202,6 +202,6 @@ def _advice(loader: LoaderFacts, cause: Cause) -> str:
 
 
 def _where(run: Evidence, loader: LoaderFacts) -> list[Where]:
-    found = run.source.find_class(loader.dataset_name)
+    found = run.source.find_class(loader.items_of)
     made = Site(found[0], found[1].lineno, found[1].name) if found is not None else None
     return place(loader.where, made)
