@@ -91,7 +91,8 @@ class Subject(RecordBase, tag="subject"):
 
     attrs by kind:
       data_wait, loader_start, loader_end, fetch, collate (one subject a loader object):
-        class, dataset, subset_of (class of the dataset whose rows torch's Subset chooses, or None), num_workers, batch_size, prefetch_factor, persistent_workers, pin_memory, in_order,
+        class, dataset, subset_of (class of the dataset whose rows torch's Subset chooses, or None), num_workers,
+        batch_size, prefetch_factor, persistent_workers, pin_memory, in_order,
         start_method, shuffle, length (batches an epoch or None), collate, iterable, watch, timeout_s,
         sampler_batch_size (of a batch sampler), context (how workers are really started),
         pin_thread (pin_memory, and there is a device),

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from slowprobe.diagnose.evidence import Evidence
 from slowprobe.diagnose.hot_lines import making_lines
+from slowprobe.diagnose.list_names import Names
 from slowprobe.diagnose.syntax import called_name
 from slowprobe.timeline.hotspots import LineTime
 from slowprobe.timeline.loaders import LoaderFacts
@@ -107,8 +108,7 @@ def converting_call(run: Evidence, line: LineTime) -> ast.Call | None:
 
 def takes_list(run: Evidence, line: LineTime, call: ast.Call) -> bool:
     """Whether the source says that the call is given a list."""
-    around = run.source.function_around(line.file, line.line)
-    return _is_list(call.args[0], around if around is not None else run.source.tree(line.file))
+    return Names(run.source, line.site, _converts).is_list(call.args[0])
 
 
 def _calls(run: Evidence, line: LineTime) -> Iterator[ast.Call]:
@@ -123,6 +123,10 @@ def _calls(run: Evidence, line: LineTime) -> Iterator[ast.Call]:
             yield node
 
 
+def _converts(value: ast.expr) -> bool:
+    return isinstance(value, ast.Call) and called_name(value) in MAKERS and _is_torch(value.func)
+
+
 def _is_torch(function: ast.expr) -> bool:
     return not isinstance(function, ast.Attribute) or getattr(function.value, "id", "") == "torch"
 
@@ -131,30 +135,3 @@ def _harmless(call: ast.Call) -> bool:
     """Nothing but the conversion can take the time."""
     inner = [node for node in ast.walk(call) if isinstance(node, ast.Call) and node is not call]
     return all(called_name(node) in (*HARMLESS, *MAKERS) for node in inner)
-
-
-def _is_list(node: ast.expr, function: ast.AST | None) -> bool:
-    if isinstance(node, (ast.List, ast.ListComp, ast.Tuple)):
-        return True
-    if isinstance(node, ast.Call):
-        return called_name(node) in ("tolist", "list", "tuple")
-    if not isinstance(node, ast.Name) or function is None:
-        return False
-    assignments = [each for each in ast.walk(function) if isinstance(each, ast.Assign)]
-    assigned = [
-        each.value
-        for each in assignments
-        if any(getattr(target, "id", None) == node.id for target in each.targets)
-        and not (isinstance(each.value, ast.Call) and called_name(each.value) in MAKERS)  # the conversion itself
-    ]
-    columns = [each for each in assignments if isinstance(each.value, ast.Call) and called_name(each.value) == "zip"]
-    names = {
-        name.id
-        for each in columns
-        for target in each.targets
-        for name in ast.walk(target)
-        if isinstance(name, ast.Name)
-    }
-    if not assigned and node.id in names:
-        return True  # ``states, actions = zip(*rows)``
-    return bool(assigned) and all(not isinstance(value, ast.Name) and _is_list(value, None) for value in assigned)
