@@ -18,7 +18,7 @@ MAX_DEPTH = 4  # names that are given other names
 class Names:
     """What names stand for at one place of the source.
 
-    Of a local name, a value of which `converts` holds says nothing of what it was before: ``rows = torch.tensor(rows)``.
+    Of a local name, a value of which `converts` holds is not what it was before: ``rows = torch.tensor(rows)``.
     """
 
     source: SourceText
