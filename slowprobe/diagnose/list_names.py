@@ -99,6 +99,12 @@ class Names:
         return self.source.function_around(self.site.file, self.site.line)
 
 
+def is_attribute(node: ast.expr) -> bool:
+    """``self.rows``, ``self.rows[at]`` or ``self.rows[first:last]``."""
+    owner = node.value if isinstance(node, ast.Subscript) else node
+    return isinstance(owner, ast.Attribute) and getattr(owner.value, "id", "") == "self"
+
+
 def _values(within: ast.AST, target: str) -> list[ast.expr]:
     """What is assigned to a plain target, ``rows`` or ``self.rows``."""
     found: list[ast.expr] = []
