@@ -19,8 +19,8 @@ collate function or a transform of one's own, or the replay saves less than 3 % 
 collate-heavy leave such a loader to this rule: workers would spend more on handing batches over.
 
 Fix: DataLoader(dataset, batch_size=None, sampler=BatchSampler(RandomSampler(dataset), batch_size=n, drop_last=False)).
-The order of the samples stays the same. torch's Subset hands such a list of rows on; it may also be left out, with
-dataset.tensors indexed by subset.indices once, before training.
+The order of the samples stays the same; torch's Subset hands such a list of rows on. A TensorDataset is better indexed
+by a tensor: DataLoader(range(len(dataset)), batch_size=n, collate_fn=lambda rows: dataset[torch.tensor(rows)]).
 
 Sources: PyTorch documentation of DataLoader (disabling automatic batching).
 """
@@ -40,9 +40,10 @@ from slowprobe.timeline.loop_changes import Reload
 
 MIN_SAVING = 0.03  # of loop time; with a range this wide, less would be a guess
 
-SUBSET_ADVICE = (
-    " The Subset hands the list on, as indices of the dataset below it. Or leave the loader out: shuffle the Subset's "
-    "indices each epoch, split them by the batch size, and index the tensors with each part."
+SUBSET_ADVICE = " The Subset hands the list on, as indices of the dataset below it."
+TENSOR_ADVICE = (
+    "Index once a batch: let the DataLoader give row numbers, and index the tensors in collate_fn by all of them at "
+    "once, as one tensor (a list is read by Python again for each tensor). A Subset's rows are its indices."
 )
 
 RULE = Rule(
@@ -85,7 +86,9 @@ def _diagnose(run: Evidence, loader: LoaderFacts, names: list[str]) -> Diagnosis
         ),
         where=place(loader.where),
         fix=Fix(
-            text=(
+            text=TENSOR_ADVICE
+            if loader.arrays == ("tensors",)
+            else (
                 f"Index once a batch: let a BatchSampler give the dataset {size} row numbers at a time, and turn "
                 "automatic batching off. Without worker processes: handing such a batch over costs more than making it."
                 + (SUBSET_ADVICE if loader.subset_of else "")
@@ -117,6 +120,8 @@ def _edit(run: Evidence, loader: LoaderFacts) -> str:
     call = next((each for each in calls if ast.unparse(each.func).endswith(loader.class_name)), None)
     if call is None or not 1 <= len(call.args) <= 2 or any(k.arg is None for k in call.keywords):
         return ""
+    if loader.arrays == ("tensors",):
+        return _indexed_by_tensor(lines, text, call, loader)
     given = {str(keyword.arg): ast.unparse(keyword.value) for keyword in call.keywords}
     dataset = ast.unparse(call.args[0])
     size = ast.unparse(call.args[1]) if len(call.args) == 2 else given.pop("batch_size", "1")
@@ -134,3 +139,16 @@ def _edit(run: Evidence, loader: LoaderFacts) -> str:
     names = [name for name in ("BatchSampler", "RandomSampler", "SequentialSampler") if name in new]
     needed = [f"from torch.utils.data import {', '.join(names)}"]
     return diff(lines, [*needed, *text.replace(old, new, 1).splitlines()])
+
+
+def _indexed_by_tensor(lines: list[str], text: str, call: ast.Call, loader: LoaderFacts) -> str:
+    """The user's DataLoader over row numbers, with a collate function that indexes the tensors by all of them."""
+    dataset, old = ast.unparse(call.args[0]), ast.get_source_segment(text, call)
+    if old is None or any(keyword.arg == "collate_fn" for keyword in call.keywords):
+        return ""
+    rows = f"{dataset}[torch.tensor(numbers)]"
+    if loader.subset_of:
+        rows = f"{dataset}.dataset[torch.tensor([{dataset}.indices[number] for number in numbers])]"
+    others = [ast.unparse(each) for each in (*call.args[1:], *call.keywords)]
+    given = ", ".join([f"range(len({dataset}))", *others, f"collate_fn=lambda numbers: {rows}"])
+    return diff(lines, text.replace(old, f"{ast.unparse(call.func)}({given})", 1).splitlines())
