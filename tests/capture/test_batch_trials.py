@@ -9,7 +9,7 @@ import torch
 from slowprobe.capture.batch_trials import MAX_TENSORS, layout_of, try_batch
 from slowprobe.capture.read_trial import try_reading
 
-NAMES = {"stacked", "padded", "rows", "tensor_rows"}
+NAMES = {"stacked", "padded", "rows", "tensor_rows", "by_tensor"}
 
 
 def test_a_layout_is_that_of_the_tensors_in_a_batch() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from slowprobe.capture.pulse import EARLY_SHARE, LATER_SHARE, LONGEST_PERIOD_S, PERIOD_S, period_s, settled
+from slowprobe.capture.pulse import EARLY_SHARE, LATER_SHARE, LONGEST_PERIOD_S, PERIOD_S, period_s, settled, usual
 
 
 def rates(costs_s: list[tuple[float, float]]) -> list[int]:
@@ -39,3 +39,10 @@ def test_one_dear_sample_among_many_changes_little() -> None:
 def test_the_period_stays_within_its_bounds() -> None:
     assert period_s(0.0, 0.0) == PERIOD_S and period_s(1.0, 0.0) == LONGEST_PERIOD_S
     assert period_s(150e-6, 100.0) == pytest.approx(EARLY_SHARE / LATER_SHARE * period_s(150e-6, 0.0))
+
+
+def test_a_single_dear_sample_does_not_make_the_next_ones_rare() -> None:
+    """One of 4 ms among those of 80 µs; three dear ones in a row do count."""
+    assert usual([80e-6]) == 80e-6
+    assert usual([80e-6, 4e-3, 90e-6]) == 90e-6
+    assert usual([4e-3, 80e-6, 4e-3]) == 4e-3

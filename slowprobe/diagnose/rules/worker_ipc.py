@@ -205,7 +205,7 @@ def _advice(loader: LoaderFacts, cause: Cause) -> str:
 def _where(run: Evidence, loader: LoaderFacts, cause: Cause) -> list[Where]:
     """Where the loader is told how to collate, which objects and many tensors are mended by; else where it is made."""
     collate = _collate_site(run, loader) if cause != "bytes" else None
-    found = run.source.find_class(loader.dataset_name)
+    found = run.source.find_class(loader.items_of)
     made = Site(found[0], found[1].lineno, found[1].name) if found is not None else None
     return place(*dict.fromkeys((collate or loader.where, made)))
 
