@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from slowprobe.capture.calibration import medians_ms
+from slowprobe.capture.medians import medians_ms
 
 MAX_TENSORS = 16  # of a batch that are looked at; one with more is left out
 MAX_BYTES = 32_000_000  # of a batch; making a larger one some dozen times takes longer than all that is to be learned
@@ -37,7 +37,10 @@ def layout_of(batch: Any, depth: int = 4) -> Layout:
 
 
 def try_batch(torch: Any, prefix: str, layout: Layout, until: float) -> dict[str, float]:
-    """Milliseconds: of items ``.stacked_ms``, ``.padded_ms``; by one index ``.rows_ms``, ``.tensor_rows_ms``."""
+    """Milliseconds: of items ``.stacked_ms``, ``.padded_ms``; by one index ``.rows_ms``, ``.tensor_rows_ms``.
+
+    A tensor indexed by a list asks Python for each row again: ``.by_tensor_ms`` converts the list first, once.
+    """
     import numpy as np
 
     items = layout[0][0][0] if layout and layout[0][0] else 0
@@ -69,9 +72,13 @@ def try_batch(torch: Any, prefix: str, layout: Layout, until: float) -> dict[str
     def of_tensors() -> Any:
         return [table[index] for table in as_tensors]
 
+    def by_tensor() -> Any:
+        positions = torch.tensor(index)
+        return [table[positions] for table in as_tensors]
+
     with torch.no_grad():
-        spent = medians_ms(until, stacked, padded, indexed, of_tensors)
-    names = ("stacked", "padded", "rows", "tensor_rows")
+        spent = medians_ms(until, stacked, padded, indexed, of_tensors, by_tensor)
+    names = ("stacked", "padded", "rows", "tensor_rows", "by_tensor")
     return {f"{prefix}.{name}_ms": ms for name, ms in zip(names, spent, strict=True)}
 
 

@@ -11,22 +11,20 @@ import linecache
 import statistics
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from typing import Any
+
+from slowprobe.capture.medians import ROUNDS, medians_ms
+from slowprobe.capture.optimizer_trials import can_fuse, foreach, fused_adam, fused_twin, is_own
 
 MAX_BUDGET_S = 0.3
 MIN_BUDGET_S = 0.1  # what a few rounds of everything need on a quiet machine; also the limit inside a running training
 MAX_RUN_SHARE = 0.01  # of the recording
-MAX_ELEMENTS = 2_000_000  # 32 MB with gradients and two moments; larger parameters are stood in for by a part of them
-ELEMENTS_PER_S = 20_000_000  # what can be made and stepped a dozen times within its time
 MIN_SHARE = 0.02  # of the run: an optimizer that takes less is not worth an experiment
-MAX_TENSORS = 100  # of an optimizer: some 6 ms for a step of AdamW; the cost of starting operators adds up over tensors
 MAX_BATCH_TENSORS = 8
 DEEPER = 10  # frames: a module within a module within a third
 PAGES = 512  # 2 MB: 2 ms
-_ROUNDS = 11
-_FUSED = ("Adam", "AdamW", "SGD", "Adagrad")  # the optimizers with fused=True on the CPU
 
 Experiment = Callable[[float], dict[str, float]]
 """Takes the time at which it should be over."""
@@ -50,8 +48,9 @@ def calibrate(
     optimizers: description (as `probes.optimizer.describe` gives it) and share of the run, by subject. loaders: tensors
     in a batch and share of the run spent on waiting, by subject, of loaders without workers. Values:
     ``loader.<subject>.hand_over_ms`` (what the training thread pays for a batch that comes from another process),
-    ``optimizer.<subject>.default_ms``, ``.fused_ms`` (one step), ``foreach.loop_ms``, ``foreach.foreach_ms`` (one
-    moving-average update of the largest optimizer's parameters), ``foreach.mul_ms`` (one multiplication of them),
+    ``optimizer.<subject>.default_ms``, ``.fused_ms`` (one step), of one of the user's own ``.adam_fused_ms`` (a step of
+    torch's), ``foreach.loop_ms``, ``foreach.foreach_ms`` (one moving-average update of the largest optimizer's
+    parameters), ``foreach.mul_ms`` (one multiplication of them),
     ``anomaly.node_us`` (one autograd node's extra cost under detect_anomaly), of it ``anomaly.traceback_us`` at
     ``anomaly.frames`` on the stack from ``anomaly.files``, ``.frame_us`` and ``.file_us`` (one more), ``page_us`` (the
     first write to a page of memory), ``threads.now_ms``, ``threads.all_ms`` (a
@@ -82,9 +81,14 @@ def _called_for(
         if share >= MIN_SHARE and tensors
     ]
     shared += [
-        (share, partial(_optimizer, torch, f"optimizer.{subject}", described))
+        (share, partial(fused_twin, torch, f"optimizer.{subject}", described))
         for subject, (described, share) in optimizers.items()
-        if share >= MIN_SHARE and _can_fuse(torch, described)
+        if share >= MIN_SHARE and can_fuse(torch, described)
+    ]
+    shared += [
+        (share, partial(fused_adam, torch, f"optimizer.{subject}", described))
+        for subject, (described, share) in optimizers.items()
+        if share >= MIN_SHARE and is_own(torch, described)
     ]
     found = [experiment for _, experiment in sorted(shared, key=lambda entry: -entry[0])]
     if any(share >= MIN_SHARE for _, share in loaders.values()):
@@ -93,7 +97,7 @@ def _called_for(
         found.append(partial(_anomaly, torch))
     largest = max(optimizers.values(), key=lambda entry: entry[0].get("params", 0), default=None)
     if largest is not None and int(largest[0].get("params", 0)) >= 20:
-        found.append(partial(_foreach, torch, largest[0]))
+        found.append(partial(foreach, torch, largest[0]))
     if threads != cores:
         found.append(partial(_threads, torch, threads, cores))
     return found
@@ -134,97 +138,11 @@ def _pages(until: float) -> dict[str, float]:
     return {"page_us": max(0.0, spent - again) / PAGES * 1e6}
 
 
-def _can_fuse(torch: Any, described: dict[str, Any]) -> bool:
-    from torch.optim import optimizer
-
-    hooked = bool(optimizer._global_optimizer_pre_hooks or optimizer._global_optimizer_post_hooks)  # the user's own
-    return (
-        not hooked
-        and described.get("class") in _FUSED
-        and str(described.get("module", "")).startswith("torch.optim")
-        and not described.get("fused")
-        and described.get("device") == "cpu"
-        and described.get("dtypes") == "torch.float32"
-    )
-
-
-def _replica(described: dict[str, Any], until: float) -> tuple[list[int], float]:
-    """Sizes of at most MAX_TENSORS tensors that stand for all of them, each for as many, and how many that is."""
-    sizes = sorted((int(size) for size in described.get("sizes", ())), reverse=True)
-    count = min(len(sizes), MAX_TENSORS)
-    groups = [sizes[len(sizes) * i // count : len(sizes) * (i + 1) // count] for i in range(count)]
-    means = [statistics.fmean(group) for group in groups]
-    most = min(MAX_ELEMENTS, ELEMENTS_PER_S * max(until - time.perf_counter(), 0.0))
-    cut = min(1.0, most / max(sum(means), 1))
-    return [max(1, round(mean * cut)) for mean in means], len(sizes) / max(count, 1)
-
-
-def _full(torch: Any, sizes: Sequence[int]) -> list[Any]:
-    return [torch.full((size,), 0.5, dtype=torch.float32, device="cpu") for size in sizes]
-
-
-def medians_ms(until: float, *runs: Callable[[], Any]) -> list[float]:
-    """Median milliseconds of each, interleaved, after one warm-up."""
-    for run in runs:
-        run()
-    times: list[list[float]] = [[] for _ in runs]
-    while not times[0] or (len(times[0]) < _ROUNDS and time.perf_counter() < until):
-        for number, run in enumerate(runs):
-            begin = time.perf_counter()
-            run()
-            times[number].append((time.perf_counter() - begin) * 1000)
-    return [statistics.median(each) for each in times]
-
-
-def _optimizer(torch: Any, prefix: str, described: dict[str, Any], until: float) -> dict[str, float]:
-    cls = getattr(torch.optim, str(described["class"]))
-    arguments: dict[str, Any] = {"lr": 1e-4}
-    if described.get("momentum"):
-        arguments["momentum"] = described["momentum"]
-    sizes, times = _replica(described, until)
-
-    def stepper(**flags: Any) -> Callable[[], Any]:
-        params = [torch.nn.Parameter(tensor) for tensor in _full(torch, sizes)]
-        for param in params:
-            param.grad = torch.full_like(param, 1e-3)
-        step: Callable[[], Any] = cls(params, **arguments, **flags).step
-        return step
-
-    foreach = described.get("foreach")
-    now = stepper(**({} if foreach is None else {"foreach": foreach}))
-    with torch.no_grad():
-        default, fused = medians_ms(until, now, stepper(fused=True))
-    return {f"{prefix}.default_ms": default * times, f"{prefix}.fused_ms": fused * times}
-
-
-def _foreach(torch: Any, described: dict[str, Any], until: float) -> dict[str, float]:
-    sizes, times = _replica(described, until)
-    averages, params = _full(torch, sizes), _full(torch, sizes)
-
-    def loop() -> None:
-        for average, param in zip(averages, params, strict=True):
-            average.mul_(0.99).add_(param, alpha=0.01)
-
-    with torch.no_grad():
-        together, one_by_one, scaled = medians_ms(
-            until,
-            lambda: torch._foreach_lerp_(averages, params, 0.01),
-            loop,
-            lambda: torch._foreach_mul_(averages, 1.0),  # dearer than lerp: it wraps its number
-        )
-    return {
-        "foreach.foreach_ms": together * times,
-        "foreach.loop_ms": one_by_one * times,
-        "foreach.mul_ms": scaled * times,
-        "foreach.tensors": len(params) * times,
-    }
-
-
 def _threads(torch: Any, threads: int, cores: int, until: float) -> dict[str, float]:
     left = torch.full((512, 512), 0.5, dtype=torch.float32, device="cpu")
     spent: dict[int, list[float]] = {threads: [], cores: []}
     try:
-        while not spent[cores] or (len(spent[cores]) < _ROUNDS and time.perf_counter() < until):
+        while not spent[cores] or (len(spent[cores]) < ROUNDS and time.perf_counter() < until):
             for number in (threads, cores):
                 torch.set_num_threads(number)
                 torch.mm(left, left)

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from slowprobe.capture.calibration import Experiment, medians_ms
+from slowprobe.capture.calibration import Experiment
+from slowprobe.capture.medians import medians_ms
 from slowprobe.run.kernels import Kernel
 
 MIN_SHARE = 0.2  # of the annotated step; with less, nothing that is measured here changes the loop by much

@@ -9,14 +9,17 @@ from typing import Any
 from slowprobe.capture.subjects import Attributes
 
 MAX_ATTRIBUTES = 50  # of a dataset that are looked at
+MAX_SUBSETS = 10  # one in another; a ring of them would never end
 
 
 def describe(loader: Any) -> Attributes:
     """What the rules need to know of a DataLoader; anything that cannot be told is None."""
     context = loader.multiprocessing_context
+    below = below_subsets(loader.dataset)
     return {
         "class": type(loader).__name__,
         "dataset": type(loader.dataset).__name__,
+        "subset_of": type(below).__name__ if below is not loader.dataset else None,
         "num_workers": loader.num_workers,
         "batch_size": loader.batch_size,
         "sampler_batch_size": _sampler_batch_size(loader),
@@ -32,8 +35,18 @@ def describe(loader: Any) -> Attributes:
         "timeout_s": getattr(loader, "timeout", 0),
         "context": _context(loader),
         "pin_thread": _pins(loader),
-        "arrays": _arrays(loader.dataset),
+        "arrays": _arrays(below),
     }
+
+
+def below_subsets(dataset: Any) -> Any:
+    """The dataset that is indexed in the end, where `random_split` or a Subset, or several, only choose its rows."""
+    subset = sys.modules["torch"].utils.data.Subset
+    for _ in range(MAX_SUBSETS):
+        if type(dataset) is not subset:  # a subclass may do more
+            break
+        dataset = dataset.dataset
+    return dataset
 
 
 def _sampler_batch_size(loader: Any) -> int | None:

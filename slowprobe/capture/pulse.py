@@ -5,7 +5,8 @@ from __future__ import annotations
 import random
 import threading
 import time
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Collection
 from functools import partial
 
 from slowprobe.capture.turn_taking import wait_exactly
@@ -13,9 +14,10 @@ from slowprobe.capture.turn_taking import wait_exactly
 PERIOD_S = 0.01  # 100 Hz at most
 LONGEST_PERIOD_S = 0.1
 EARLY_S = 20.0
-EARLY_SHARE = 0.004  # of the time goes to sampling at first, while short runs are decided
+EARLY_SHARE = 0.01  # of the time goes to sampling at first, while short runs are decided: some 50 samples a second
 LATER_SHARE = 0.002  # then lines are known, and the samples only keep their shares up to date
 SETTLING_S = 0.3  # by when a new cost counts: stacks of imports take ten times as long as those of the loop after them
+USUAL_OF = 3  # samples: one of 4 ms (a stack met for the first time) kept the next second of a loop at ten a second
 FLUSH_PERIOD_S = 1.0
 LATER_FLUSH_S = 2.0  # what a kill loses at most, once a run is no longer a short one
 
@@ -49,6 +51,7 @@ class Pulse(threading.Thread):
         began = time.monotonic()
         next_flush = began + FLUSH_PERIOD_S
         cost_s = 0.0
+        latest_s: deque[float] = deque(maxlen=USUAL_OF)
         while True:
             last = time.monotonic()
             pause_s = period_s(cost_s, last - began) * (0.5 + self._random.random())
@@ -58,7 +61,8 @@ class Pulse(threading.Thread):
             if sampling:
                 begin = time.thread_time()  # what passes while the training thread has the interpreter costs nothing
                 sampling = self._guarded("sampler", partial(self._sample, due_ns))
-                cost_s = settled(cost_s, time.thread_time() - begin, time.monotonic() - last)
+                latest_s.append(time.thread_time() - begin)
+                cost_s = settled(cost_s, usual(latest_s), time.monotonic() - last)
             if flushing and time.monotonic() >= next_flush:
                 now = time.monotonic()
                 next_flush = now + (FLUSH_PERIOD_S if now - began < EARLY_S else LATER_FLUSH_S)
@@ -80,6 +84,11 @@ class Pulse(threading.Thread):
             self._stopping.release()
         if self.is_alive() and threading.current_thread() is not self:
             self.join(timeout=5)
+
+
+def usual(latest_s: Collection[float]) -> float:
+    """The median of the latest samples' costs: a single dear one is paid once, and says nothing of the next."""
+    return sorted(latest_s)[len(latest_s) // 2]
 
 
 def settled(cost_s: float, latest_s: float, gap_s: float) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from slowprobe.capture.calibration import medians_ms
+from slowprobe.capture.medians import medians_ms
 
 READ_BYTES = 4_000_000
 

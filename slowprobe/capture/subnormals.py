@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from slowprobe.capture.calibration import medians_ms
+from slowprobe.capture.medians import medians_ms
 from slowprobe.capture.recorder import Recorder
 
 FIRST_STEP = 32  # before, state is still filling

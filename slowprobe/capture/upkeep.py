@@ -16,10 +16,12 @@ from slowprobe.capture.span_key import SUBJECT_BITS
 from slowprobe.capture.subjects import Subjects
 from slowprobe.capture.totals import Totals
 from slowprobe.capture.turn_taking import TurnTaking
+from slowprobe.run.schema import Resources
 from slowprobe.run.writer import JournalWriter
 
 MAKING = (KIND["fetch"], KIND["collate"])
 PATIENCE_S = 10.0  # in which a script imports NumPy or torch; what one of less haste records meanwhile fits into memory
+READING_S, READ_OFTEN_S = 0.5, 60.0  # a short run needs several readings to show that its memory grows; then by chunk
 
 
 class Upkeep:
@@ -43,6 +45,8 @@ class Upkeep:
         self._sources = Sources(journal.write, subjects.sites)
         self._lock_waits = LockWaitLog(recorder.origin_ns)
         self._meter = ResourceMeter(recorder.origin_ns)
+        self._readings: list[Resources] = []
+        self._next_reading_ns = recorder.origin_ns
         self._next_chunk_ns = 0
         self._patient_until = time.monotonic() + PATIENCE_S
         self._noted_fault: str | None = None
@@ -54,8 +58,13 @@ class Upkeep:
         if self.turn_taking.natural:
             self._lock_waits.add(due_ns, time.perf_counter_ns())
         else:
+            self.turn_taking.hold()
             self.sampler.sample()
-        self.turn_taking.adapt(self.sampler.contended, self._makes_batches)
+        if self._next_reading_ns <= due_ns < self._recorder.origin_ns + int(READ_OFTEN_S * 1e9):
+            self._next_reading_ns = due_ns + int(READING_S * 1e9)
+            self._readings.append(self._meter.read())
+        training = self._recorder.last_key >= 0 or bool(self._recorder.stack)
+        self.turn_taking.adapt(self.sampler.contended or not training, self._makes_batches)
 
     def _context(self) -> tuple[int, bool]:
         stack = self._recorder.stack
@@ -77,7 +86,8 @@ class Upkeep:
         if final or now_ns >= self._next_chunk_ns:
             self._next_chunk_ns = now_ns + int(Totals.chunk_seconds(now_ns / 1e9) * 1e9)
             chunk = self.totals.chunk(now_ns, recorder.open_rows(), final=final)
-            rest = (*self.sampler.take(), *self._loader_cpu.take(), *self._lock_waits.take(), self._meter.read())
+            readings, self._readings = (*self._readings, self._meter.read()), []
+            rest = (*self.sampler.take(), *self._loader_cpu.take(), *self._lock_waits.take(), *readings)
             self._journal.write(*chunk, *rest, vital=final)
         if recorder.fault is not None and recorder.fault != self._noted_fault:
             self._noted_fault = recorder.fault

@@ -36,6 +36,16 @@ def replace_statement(source: SourceText, site: Site | None, added: Sequence[str
     return diff(statement_lines(source, site), added)
 
 
+def replace_expressions(source: SourceText, site: Site, edits: Sequence[tuple[ast.expr, str]]) -> str:
+    """A diff of the user's statement with some of its expressions replaced; they are nodes of the file's tree."""
+    edited = _Text("\n".join(source.lines(site.file)))
+    for node, value in edits:
+        edited.replace(node, value)
+    first, last = source.statement(site)
+    lines = edited.result().splitlines()[first - 1 : last]
+    return diff(statement_lines(source, site), textwrap.dedent("\n".join(lines)).splitlines())
+
+
 def wrap_statement(source: SourceText, site: Site | None, header: str) -> str:
     """A diff that puts the user's statement under a `header` such as ``with torch.inference_mode():``.
 

@@ -190,8 +190,12 @@ def _severity(diagnosis: Diagnosis, outlook: Outlook, serious_s: float, about: l
 
 
 def severity(outlook: Outlook, serious_s: float) -> Severity:
-    """By the expected saving as a share of loop time; low where nobody would feel it."""
-    if outlook.saved_s < serious_s:
+    """By the expected saving as a share of loop time; low where nobody would feel it.
+
+    Where the range says that the edit may as well save nothing, twice as much has to be expected of it.
+    """
+    if outlook.saved_s < serious_s or not outlook.before_s:
         return "low"
-    share = outlook.saved_s / outlook.before_s if outlook.before_s else 0.0
+    surely = 1 - outlook.worst_s / outlook.before_s
+    share = outlook.saved_s / outlook.before_s / (1 if surely >= MIN_SHARE else 2)
     return "high" if share >= HIGH_SHARE else "medium" if share >= MEDIUM_SHARE else "low"

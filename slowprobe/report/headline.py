@@ -9,6 +9,7 @@ from slowprobe.diagnose.finding import Range
 from slowprobe.diagnose.hot_lines import stretched
 from slowprobe.report.document import Overhead, Reach, Verdict
 from slowprobe.run.schema import End, Note, Window
+from slowprobe.timeline.neighbours import TAKEN
 from slowprobe.timeline.ranks.count import ranks
 
 UNSURE = 3  # checks not made; with fewer, "nothing found" still means something
@@ -152,7 +153,7 @@ def _busy(evidence: Evidence) -> list[str]:
     beside, off = evidence.neighbours, stretched(evidence)
     if beside is not None and beside.in_the_way:
         what = f"its cores were {beside.busy:.0%} busy, {beside.others:.0%} with processes that are no part of this run"
-    elif off > BUSY:
+    elif off > BUSY and not _by_itself(evidence):
         what = f"the training thread was off the CPU for {off:.0%} of the time that it had work"
     else:
         return []
@@ -160,6 +161,14 @@ def _busy(evidence: Evidence) -> list[str]:
         f"The machine was busy: {what}. All times are longer than they would be alone, and shares of short operators "
         "less certain." + _threads(evidence)
     ]
+
+
+def _by_itself(evidence: Evidence) -> bool:
+    """Whether what took the cores was the run's own: loader workers, unless readings of the machine show others."""
+    beside = evidence.neighbours
+    if beside is None:
+        return any(loader.num_workers for loader in evidence.loaders)
+    return beside.others < TAKEN
 
 
 def _threads(evidence: Evidence) -> str:

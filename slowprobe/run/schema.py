@@ -91,11 +91,13 @@ class Subject(RecordBase, tag="subject"):
 
     attrs by kind:
       data_wait, loader_start, loader_end, fetch, collate (one subject a loader object):
-        class, dataset, num_workers, batch_size, prefetch_factor, persistent_workers, pin_memory, in_order,
+        class, dataset, subset_of (class of the dataset whose rows torch's Subset chooses, or None), num_workers,
+        batch_size, prefetch_factor, persistent_workers, pin_memory, in_order,
         start_method, shuffle, length (batches an epoch or None), collate, iterable, watch, timeout_s,
         sampler_batch_size (of a batch sampler), context (how workers are really started),
         pin_thread (pin_memory, and there is a device),
-        arrays (names of the dataset's attributes that are tensors or arrays, with commas; ``tensors`` of TensorDataset)
+        arrays (names of attributes that are tensors or arrays, with commas, of the dataset below its Subsets;
+        ``tensors`` of TensorDataset)
       optimizer: class, params, elements, dtypes, foreach, fused, capturable, differentiable, device
       zero_grad: class, set_to_none
       forward: class, training, grad (grad mode on), params, device, compiled

@@ -61,7 +61,9 @@ class LoaderFacts:
     making: BatchMaking = field(default_factory=BatchMaking)
     """How its batches were made: transforms, hand-over, workers, start-up, memory, I/O."""
     arrays: tuple[str, ...] = ()
-    """Attributes of the dataset that are tensors or arrays; ``tensors`` of a TensorDataset."""
+    """Attributes of the dataset below its Subsets that are tensors or arrays; ``tensors`` of a TensorDataset."""
+    subset_of: str = ""
+    """The class of the dataset whose rows torch's Subset, or several, choose; empty without one."""
     samples: int | None = None
     """In a batch: batch_size, or that of the batch sampler it was given in its place."""
 
@@ -75,6 +77,11 @@ class LoaderFacts:
     def dataset_name(self) -> str:
         """The dataset's class; empty where unknown."""
         return self.name.partition("(")[2].removesuffix(")")
+
+    @property
+    def items_of(self) -> str:
+        """The class whose ``__getitem__`` makes the items: the dataset's, or that of the one below its Subsets."""
+        return self.subset_of or self.dataset_name
 
     @property
     def make_s(self) -> float | None:
@@ -137,6 +144,7 @@ def _facts(recording: Recording, workers: list[Recording], roles: Roles, number:
             recording, workers, number, None if fetch_s is None else fetch_s + (collate_s or 0.0), cpu_share
         ),
         arrays=tuple(str(attrs["arrays"]).split(",")) if attrs.get("arrays") else (),
+        subset_of=str(attrs.get("subset_of") or ""),
     )
 
 

@@ -29,8 +29,9 @@ def memory_growth(readings: Sequence[Resources], begin_s: float, end_s: float) -
     inside = [(each.at_ns / 1e9, each.rss_bytes) for each in readings if begin_s <= each.at_ns / 1e9 <= end_s]
     if len(inside) < MIN_READINGS:
         return None
-    middle = len(inside) // 2
-    slope, early, late = (_slope(part) for part in (inside, inside[: middle + 1], inside[middle:]))
+    middle_s = (inside[0][0] + inside[-1][0]) / 2  # readings are denser at the beginning of a run
+    halves = ([each for each in inside if each[0] <= middle_s], [each for each in inside if each[0] >= middle_s])
+    slope, early, late = (_slope(part) for part in (inside, *halves))
     grown = slope * (inside[-1][0] - inside[0][0])
     return MemoryGrowth(slope, grown, inside[0][1], slope > 0 and min(early, late) >= slope / 2)
 

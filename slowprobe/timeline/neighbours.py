@@ -10,6 +10,7 @@ from slowprobe.timeline.recording import Recording
 
 FULL = 0.9  # of all cores at work: somebody waited for a core
 TAKEN = 0.15  # of all cores; less may be the run's own: processes it starts, and workers between two readings
+MIN_SPAN_S = 1.0  # the system counts in hundredths of a second
 UNCOUNTED = 1.2  # of a worker's time in the dataset, where its process was not read: collate and hand-over come on top
 
 
@@ -29,7 +30,7 @@ class Neighbours:
 def neighbours(recording: Recording, workers: list[Recording]) -> Neighbours | None:
     """From the first resource reading to the last; None where there are too few or they lack idle time."""
     read = [record for record in recording.run.of(Resources) if record.system_idle_s > 0]
-    if len(read) < 3:
+    if len(read) < 3 or read[-1].at_ns - read[0].at_ns < MIN_SPAN_S * 1e9:
         return None
     first, last = read[0], read[-1]
     busy_s, idle_s = last.system_busy_s - first.system_busy_s, last.system_idle_s - first.system_idle_s

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from slowprobe.capture import calibration
+from slowprobe.capture import calibration, medians, optimizer_trials
 from slowprobe.capture.calibration import MAX_BUDGET_S, MIN_BUDGET_S, budget_s, calibrate
 
 
@@ -33,20 +33,28 @@ def test_budget_is_a_hundredth_of_the_recording_within_bounds(elapsed_s: float, 
 
 def test_a_replica_has_as_many_elements_a_tensor_as_the_whole() -> None:
     sizes = [50_000, *([100] * 899), *([10] * 100)]
-    replica, times = calibration._replica({"sizes": sizes}, time.perf_counter() + 10)
-    assert len(replica) <= calibration.MAX_TENSORS
+    replica, times = optimizer_trials._replica({"sizes": sizes}, time.perf_counter() + 10)
+    assert len(replica) <= optimizer_trials.MAX_TENSORS
     assert sum(replica) * times == pytest.approx(sum(sizes), rel=0.01)
     assert len(replica) * times == pytest.approx(len(sizes))
-    assert calibration._replica({"sizes": [7, 3]}, 0.0)[1] == 1.0
-    assert calibration._replica({"sizes": []}, 0.0)[0] == []
+    assert optimizer_trials._replica({"sizes": [7, 3]}, 0.0)[1] == 1.0
+    assert optimizer_trials._replica({"sizes": []}, 0.0)[0] == []
 
 
 def test_values_are_those_of_all_tensors(monkeypatch: pytest.MonkeyPatch) -> None:
     """A tenth of the tensors is stepped; what comes out is what all of them would take."""
-    monkeypatch.setattr(calibration, "medians_ms", lambda until, *runs: [float(len(runs))] * len(runs))
+    monkeypatch.setattr(optimizer_trials, "medians_ms", lambda until, *runs: [float(len(runs))] * len(runs))
     values = calibrate({4: (described([64] * 1_000), 0.5)}, {}, 2, 2, 10.0)
     assert values["optimizer.4.default_ms"] == values["optimizer.4.fused_ms"] == 20.0
     assert (values["foreach.loop_ms"], values["foreach.tensors"]) == (30.0, 1_000.0)
+
+
+def test_an_optimizer_of_the_users_own_is_compared_with_torchs_fused_adam() -> None:
+    own = {**described([64] * 300, "PaperAdam"), "module": "__main__"}
+    values = calibrate({4: (own, 0.5)}, {}, 2, 2, 0.2)
+    assert values["optimizer.4.adam_fused_ms"] > 0
+    assert "optimizer.4.default_ms" not in values
+    assert "optimizer.4.adam_fused_ms" not in calibrate({4: ({**own, "device": "cuda"}, 0.5)}, {}, 2, 2, 0.2)
 
 
 def test_the_experiments_share_their_time(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -70,7 +78,7 @@ def test_the_experiments_share_their_time(monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_a_slow_machine_still_gives_one_round() -> None:
     calls: list[str] = []
-    assert len(calibration.medians_ms(0.0, lambda: calls.append("a"), lambda: calls.append("b"))) == 2
+    assert len(medians.medians_ms(0.0, lambda: calls.append("a"), lambda: calls.append("b"))) == 2
     assert calls == ["a", "b", "a", "b"]
 
 

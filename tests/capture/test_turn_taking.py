@@ -66,6 +66,21 @@ def test_every_beat_samples_unless_the_lock_is_to_be_measured() -> None:
     assert sys.getswitchinterval() == pytest.approx(5e-3, rel=0.1)
 
 
+def test_a_sample_is_taken_at_the_users_interval() -> None:
+    """Else the sampled thread, which waits meanwhile, takes the interpreter back in the middle of it."""
+    sys.setswitchinterval(5e-3)
+    taking = TurnTaking()
+    taking.start()
+    assert sys.getswitchinterval() == pytest.approx(5e-3, rel=0.1)
+    taking.adapt(contended=False, measures=False)
+    assert sys.getswitchinterval() == pytest.approx(ALONE_S, rel=0.1)
+    taking.hold()
+    assert sys.getswitchinterval() == pytest.approx(5e-3, rel=0.1)
+    sys.setswitchinterval(2e-3)  # the user's
+    taking.adapt(contended=False, measures=False)
+    assert sys.getswitchinterval() == pytest.approx(2e-3, rel=0.1)
+
+
 @pytest.mark.skipif(not Path("/proc/self/timerslack_ns").exists(), reason="no timer slack to be read here")
 def test_only_the_waiting_thread_loses_its_timer_slack() -> None:
     def slack_ns() -> int:

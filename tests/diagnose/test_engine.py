@@ -158,6 +158,12 @@ def test_severity_is_by_share_of_loop_time():
     ]
 
 
+def test_an_edit_that_may_save_nothing_is_less_grave():
+    for after, expected in ((5.9, "high"), (7.0, "medium"), (8.9, "medium"), (9.1, "low")):
+        assert severity(Outlook(10.0, 5.0, after, 9.95), Evidence.serious_s) == expected
+    assert severity(Outlook(10.0, 6.0, 7.0, 9.8), Evidence.serious_s) == "high"
+
+
 def test_changes_side_by_side_add_up(evidence):
     halves = [Scale("log", "step", LOG_S / 2, Factor(0, 0, 0))] * 2
     assert evidence.replay.outlook(halves).saved_s == pytest.approx(LOG_S)

@@ -57,6 +57,32 @@ def test_losses_summed_as_numbers_keep_no_graph(tmp_path):
     assert verdict.saved_s == pytest.approx(4 * 10 * 0.020 * (1 - DROPPED.expected), rel=0.001)
 
 
+@pytest.mark.parametrize(
+    ("line", "kept"),
+    [
+        ("total = total + F.mse(logits, labels)", True),
+        ("total += F.cross_entropy(logits, labels) * len(labels)", True),
+        ("every.append(logits)", True),
+        ("every.append(logits.detach())", False),
+        ("total = total + float(F.mse(logits, labels))", False),
+        ("total = total + (logits.argmax(1) == labels).sum()", False),
+        ("seen += len(labels); total = 0", False),
+    ],
+)
+def test_a_graph_is_kept_whatever_the_sum_is_called(tmp_path, line, kept):
+    source = SOURCE.replace("total = total + criterion(logits, labels)", line)
+    source += "" if "total =" in line else "        total = 0\n"
+    verdict = ask(RULE, record(tmp_path, source=source))
+    assert verdict.diagnosis.evidence["graphs kept by summed losses"] is kept
+
+
+def test_the_call_may_be_inside_the_sum(tmp_path):
+    source = SOURCE.replace("logits = model(points)", "total += F.mse(model(points), labels)").replace(
+        "total = total + criterion(logits, labels)", "total = total"
+    )
+    assert ask(RULE, record(tmp_path, source=source)).diagnosis.evidence["graphs kept by summed losses"] is True
+
+
 def test_no_grad_passes(tmp_path):
     assert ask(RULE, record(tmp_path, grad=False)).status == "passed"
 

@@ -20,6 +20,13 @@ def test_a_function_that_was_given_up_is_named_with_the_line_at_fault(tmp_path):
     assert verdict.diagnosis.risk.severity == "medium"
 
 
+def test_a_break_in_what_the_function_calls_comes_first(tmp_path):
+    reason = "Data-dependent branching"
+    breaks = [(reason, "forward", SCRIPT, 5, 1), ("print", "forward", SCRIPT, 4, 1)]
+    skipped = [("forward", SCRIPT, 2, reason)]
+    assert ask(RULE, record(tmp_path, [500.0], rows=ROWS, breaks=breaks, skipped=skipped)).lines == [5, 2]
+
+
 def test_many_breaks_cost_their_guards(tmp_path):
     breaks = [("generic_jump TensorVariable()", "forward", SCRIPT, line, 1) for line in range(20)]
     verdict = ask(RULE, record(tmp_path, [], rows=ROWS, breaks=breaks))

@@ -67,6 +67,68 @@ def test_slow_dataset_line_is_not_named_as_a_transform(tmp_path):
     assert ask("slow-transform", evidence).status == "passed"
 
 
+HELD = """\
+class Windows(Dataset):
+    def __init__(self, file):
+        self.names = names_of(file)
+        self.rows = [[float(cell) for cell in line.split(",")] for line in file]
+        self.table = np.stack(self.rows)
+        self.some, self.other = parts(file)
+
+    def __getitem__(self, at):
+        return torch.tensor(self.rows[at : at + 168])
+
+loader = DataLoader(Windows())
+PAIRS = [[1, 2], [3, 4]]
+"""
+ARGUMENT = "self.rows[at : at + 168]"
+
+
+@pytest.mark.parametrize(
+    ("argument", "status"),
+    [
+        (ARGUMENT, "found"),
+        ("self.rows", "found"),
+        ("self.rows[at]", "found"),
+        ("PAIRS[at]", "found"),
+        ("self.rows[at][0]", "passed"),
+        ("self.table[at : at + 168]", "passed"),
+        ("self.names[at]", "passed"),
+        ("self.other[at:]", "passed"),
+        ("other.rows[at]", "passed"),
+        ("at[:3]", "passed"),
+    ],
+)
+def test_an_attribute_that_is_given_a_list_is_one(tmp_path, argument, status):
+    """Near misses: a number of a list, an array, and what the source does not tell."""
+    source = HELD.replace(ARGUMENT, argument)
+    evidence = record(tmp_path, source, workers=1, fetch_ms=16.0, collate_ms=0.2, collate_line=None, fetch={9: 16.0})
+    assert ask(RULE, evidence).status == status
+
+
+def test_a_list_of_lists_is_converted_before_it_is_given_more_workers(tmp_path):
+    """The rules that know less of the line, or do the same work elsewhere, come after."""
+    evidence = record(tmp_path, HELD, workers=1, fetch_ms=16.0, collate_ms=0.2, collate_line=None, fetch={9: 16.0})
+    found = examine(evidence)
+    assert found.findings[0].rule == RULE
+    assert "slow-transform" not in {finding.rule for finding in found.findings}
+    assert "+self.rows = torch.tensor(self.rows)" in found.findings[0].fix.diff
+    assert "+return self.rows[at : at + 168]" in found.findings[0].fix.diff
+    assert "convert it once" in found.findings[0].fix.text
+
+
+def test_what_remains_of_a_list_that_is_held_is_a_slice_an_item(tmp_path):
+    """32 items of 2.5 µs in the place of 16 ms."""
+    evidence = record(tmp_path, HELD, workers=0, fetch_ms=16.0, collate_ms=0.2, collate_line=None, fetch={9: 16.0})
+    assert ask(RULE, evidence).saved_s == pytest.approx(BATCHES * (16.0 - 32 * 2.5e-3) / 1000, rel=0.02)
+
+
+def test_an_attribute_that_is_given_an_array_later_is_no_list(tmp_path):
+    source = HELD.replace("self.table = np.stack(self.rows)", "self.rows = np.stack(self.rows)")
+    evidence = record(tmp_path, source, fetch_ms=16.0, collate_ms=0.2, collate_line=None, fetch={9: 16.0})
+    assert ask(RULE, evidence).status == "passed"
+
+
 def test_fixed_source_passes(tmp_path):
     fixed = SOURCE.replace("torch.tensor([image for image, _ in items])", "torch.from_numpy(np.stack(items))")
     assert ask(RULE, record(tmp_path, fixed)).status == "passed"

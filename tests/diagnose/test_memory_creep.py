@@ -52,6 +52,31 @@ def test_slow_names_the_line_as_a_risk_without_a_saving(tmp_path):
 def test_a_running_sum_keeps_graphs_too(tmp_path):
     verdict = ask(RULE, record(tmp_path, STEADY, SOURCE.replace("losses.append(loss)", "total += loss / 10")))
     assert verdict.lines == [5]
+    assert verdict.diagnosis.fix.diff.endswith("+total += loss.detach() / 10")
+
+
+HUNG = """\
+class Gallery:
+    def hang(self, pictures):
+        self.pictures.append(pictures)
+for x in data:
+    loss = net(x).mean()
+    loss.backward()
+    gallery.hang(loss)
+"""
+
+
+def test_a_method_that_keeps_its_argument_is_the_second_place(tmp_path):
+    run = SyntheticRun(tmp_path, HUNG)
+    for _ in range(80):
+        run.forward(4.0, 5)
+        run.backward(8.0, 6)
+        run.optimizer(1.0, 6)
+    evidence = run.evidence()
+    vars(evidence)["memory_growth"] = memory_growth(readings(STEADY), 0.0, 100.0)
+    verdict = ask(RULE, evidence)
+    assert verdict.lines == [7, 3]
+    assert verdict.diagnosis.fix.diff.endswith("+gallery.hang(loss.detach())")
 
 
 @pytest.mark.parametrize("line", ["losses.append(loss.detach())", "total += loss.item()", "losses.append(float(loss))"])

@@ -4,6 +4,7 @@ import pytest
 from synthetic import SyntheticRun
 
 from diagnose.asking import ask
+from diagnose.operators import line_ops, with_ops
 from slowprobe.run.schema import Subject
 
 SOURCE = """\
@@ -103,3 +104,60 @@ for x in data:
     assert len(verdict.found) == 1
     assert verdict.saved_s == pytest.approx(16.0 * STEPS / 1000 * 0.8, rel=0.02)
     assert "2 optimizers" in verdict.diagnosis.summary
+
+
+OWN = """\
+class PaperAdam(Optimizer):
+    def step(self):
+        for group in self.param_groups:
+            for p in group["params"]:
+                m.mul_(b1).add_(p.grad)
+                p.sub_(m / v.sqrt())
+optimizer = PaperAdam(net.parameters(), lr=1e-3)
+for x in data:
+    net(x).backward()
+    optimizer.step()
+"""
+
+
+def own(tmp_path, root="aten::sqrt", params=100, each=100.0, measured=True):
+    """Steps of 10 ms; a foreach call on all parameters takes 0.2 ms, a fused Adam 0.5."""
+    run = SyntheticRun(tmp_path, OWN)
+    for _ in range(STEPS):
+        run.forward(4.0, 9)
+        run.backward(6.0, 9)
+        run.optimizer(10.0, 7, "PaperAdam")
+    evidence = run.evidence()
+    number, subject = next((n, s) for n, s in evidence.recording.subjects.items() if s.kind == "optimizer")
+    attrs = {"class": "PaperAdam", "module": "__main__", "params": params, "elements": 3_000, "device": "cpu"}
+    evidence.recording.subjects[number] = Subject(
+        id=number, kind="optimizer", name="PaperAdam", site=subject.site, attrs=attrs
+    )
+    ops = ("aten::mul_", "aten::add_", "aten::div", "aten::sub_", root)
+    lines = [
+        line_ops(line, each, op=op, function="PaperAdam.step", forward_ms=2.0, left_ms=0.1)
+        for line, op in zip((5, 5, 6, 6, 6), ops, strict=True)
+    ]
+    costs = {"foreach.mul_ms": 0.2, "foreach.tensors": 100.0, f"optimizer.{number}.adam_fused_ms": 0.5}
+    return with_ops(evidence, lines, 20.0, costs=costs if measured else {})
+
+
+def test_an_adam_written_by_hand_is_compared_with_torchs(tmp_path):
+    verdict = ask(RULE, own(tmp_path))
+    assert verdict.lines == [7, 4]
+    assert verdict.diagnosis.fix.diff.endswith("+optimizer = torch.optim.AdamW(net.parameters(), lr=1e-3, fused=True)")
+    assert verdict.saved_s == pytest.approx(9.5 * STEPS / 1000, rel=0.02)
+
+
+def test_another_update_written_by_hand_does_each_operation_for_all_parameters(tmp_path):
+    """A norm of each parameter is no part of Adam: torch has no fused form of it."""
+    verdict = ask(RULE, own(tmp_path, root="aten::linalg_vector_norm"))
+    assert verdict.lines == [4, 7]
+    assert "_foreach_" in verdict.diagnosis.fix.diff
+    assert verdict.saved_s == pytest.approx((10.0 - 5 * 0.2) * STEPS / 1000, rel=0.02)
+
+
+@pytest.mark.parametrize("unlike", [{"params": 6, "each": 6.0}, {"each": 20.0}, {"measured": False}])
+def test_few_parameters_few_operators_on_each_or_nothing_measured_is_no_finding(tmp_path, unlike):
+    """Near misses: an update in few calls, a handful of tensors; and a run that was killed before the trials."""
+    assert ask(RULE, own(tmp_path, **unlike)).status == "passed"

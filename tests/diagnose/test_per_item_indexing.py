@@ -35,8 +35,26 @@ def test_slow_names_the_loader_and_saves_three_quarters(tmp_path, attrs):
     verdict = ask(RULE, record(tmp_path, **attrs))
     assert verdict.lines == [4]
     assert verdict.saved_s == pytest.approx(BATCHES * 0.001 * 0.75, rel=0.05)
-    new = "BatchSampler(RandomSampler(rows), batch_size=32, drop_last=False), num_workers=0)"
-    assert f"+loader = DataLoader(rows, batch_size=None, sampler={new}" in verdict.diagnosis.fix.diff
+    new = "rows, batch_size=None, sampler=BatchSampler(RandomSampler(rows), batch_size=32, drop_last=False)"
+    if attrs:
+        collate = "collate_fn=lambda numbers: rows[torch.tensor(numbers)])"
+        new = f"range(len(rows)), batch_size=32, shuffle=True, num_workers=0, {collate}"
+    assert f"+loader = DataLoader({new}" in verdict.diagnosis.fix.diff
+
+
+@pytest.mark.parametrize("of", [{"subset_of": "Rows"}, {"subset_of": "TensorDataset", "arrays": "tensors"}])
+def test_a_subset_only_chooses_the_rows(tmp_path, of):
+    """``random_split``: torch's Subset hands a list of rows on, so the edit is the same."""
+    verdict = ask(RULE, record(tmp_path, dataset="Subset", **of))
+    assert verdict.saved_s == pytest.approx(BATCHES * 0.001 * 0.75, rel=0.05)
+    assert f"{of['subset_of']} is in memory" in verdict.diagnosis.summary
+    of_rows = of["subset_of"] == "Rows"
+    assert ("The Subset hands the list on" in verdict.diagnosis.fix.text) == of_rows
+    by_list, by_tensor = (
+        "batch_size=None, sampler=BatchSampler(",
+        "rows.dataset[torch.tensor([rows.indices[number] for ",
+    )
+    assert (by_list if of_rows else by_tensor) in verdict.diagnosis.fix.diff
 
 
 def test_one_rule_owns_the_loader(tmp_path):

@@ -138,3 +138,17 @@ def test_collections_that_set_in_on_the_line_go_with_its_objects(tmp_path):
             run.spend(3.0, 2, "metrics")
     verdict = ask(RULE, with_ops(run.evidence(), [FORWARD], 26.0))
     assert verdict.saved_s == pytest.approx(13.0 * STEPS / 1000 * 0.96, rel=0.05)
+
+
+def test_a_tokenizers_lines_are_counted_by_its_own_rule(tmp_path):
+    """Else their time makes python-bound the larger finding, and comes first with the vaguer advice."""
+    source = SOURCE.replace("abs(a - b) for a in scores for b in scores", "vocab[word] for word in text.split()")
+    run = SyntheticRun(tmp_path, source)
+    for _ in range(STEPS):
+        run.forward(4.0, 5)
+        run.backward(8.0, 6)
+        run.optimizer(1.0, 7)
+        run.python(10.0, 2, "metrics")
+    evidence = with_ops(run.evidence(), [FORWARD], 23.0)
+    assert ask(RULE, evidence).status == "passed"
+    assert ask("tokenize-in-loop", evidence).lines == [2]

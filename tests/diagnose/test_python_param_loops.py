@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from synthetic import SyntheticRun
 
@@ -136,3 +138,29 @@ def test_a_trainers_loop_over_parameters_is_not_the_users(tmp_path):
     verdict = ask(RULE, with_ops(run.evidence(), loop(line=2), 20.0, costs=COSTS))
     assert verdict.status == "passed"
     assert "train.py:2" in verdict.outcome.reason
+
+
+PENALTY = SOURCE.replace("average[name] = 0.99 * average[name] + 0.01 * parameter", "{line}")
+
+
+@pytest.mark.parametrize(
+    ("line", "backward", "is_penalty"),
+    [
+        ("total = total + parameter.pow(2).sum()", TENSORS, True),
+        ("total = total + (parameter ** 2).sum()", TENSORS, True),
+        ("total = total + parameter.square().sum()", 0, False),
+        ("total = total + (parameter - anchors[name]).pow(2).sum()", TENSORS, False),
+        ("total = total + parameter.grad.square().sum()", TENSORS, False),
+    ],
+)
+def test_a_penalty_on_squares_is_the_optimizers_weight_decay(tmp_path, line, backward, is_penalty):
+    run = SyntheticRun(tmp_path, PENALTY.format(line=line))
+    for _ in range(STEPS):
+        run.forward(4.0, 6)
+        run.backward(8.0, 6)
+        run.optimizer(1.0, 7)
+        run.python(7.0, 3, "update")
+    lines = [replace(each, backward_launches=backward) for each in loop()]
+    verdict = ask(RULE, with_ops(run.evidence(), lines, 20.0, costs=COSTS))
+    assert ("weight_decay" in verdict.diagnosis.fix.diff) is is_penalty
+    assert (verdict.saved_s == pytest.approx(7.0 * STEPS / 1000, rel=0.03)) is is_penalty

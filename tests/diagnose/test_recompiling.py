@@ -24,6 +24,17 @@ def test_a_function_that_was_given_up_is_a_risk_even_where_little_was_spent(tmp_
     assert "runs uncompiled" in verdict.diagnosis.risk.text
 
 
+def test_the_line_that_reads_the_value_comes_before_the_function(tmp_path):
+    """Torch names the value that changed; where the function reads it is the line to edit."""
+    rows = [FOUR[0], *(compilation(f"0/{n}", 0.5, f"self.largest == {n}.0") for n in (1, 2, 3))]
+    assert ask(RULE, record(tmp_path, [500.0] * 4, rows=rows)).lines == [5, 2]
+
+
+def test_a_value_that_is_handed_to_the_function_leaves_its_own_line(tmp_path):
+    rows = [FOUR[0], *(compilation(f"0/{n}", 0.5, f"inputs == {n}") for n in (1, 2, 3))]
+    assert ask(RULE, record(tmp_path, [500.0] * 4, rows=rows)).lines == [2]
+
+
 def test_changing_sizes_are_marked_dynamic(tmp_path):
     rows = [FOUR[0], *(compilation(f"0/{n}", 0.5, "tensor 'x' size mismatch at index 0") for n in (1, 2, 3))]
     assert "mark_dynamic" in ask(RULE, record(tmp_path, [500.0] * 4, rows=rows)).diagnosis.fix.diff

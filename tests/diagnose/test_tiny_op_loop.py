@@ -109,6 +109,49 @@ def test_a_recorded_step_shorter_than_usual_stands_for_its_share(tmp_path):
     assert share == pytest.approx(0.9, rel=0.05)
 
 
+NESTED = """\
+class Net:
+    def forward(self, x):
+        for t in range(20):
+            x = torch.tanh(x)
+            for k in range(10):
+                x = x * k + 1
+        return x
+def main():
+    for x in data:
+        net(x).backward()
+        optimizer.step()
+"""
+
+
+def test_a_loop_inside_a_loop_is_one_finding(tmp_path):
+    """The outer loop's samples hold the inner one's: as two findings the same time would be saved twice."""
+    run = SyntheticRun(tmp_path, NESTED)
+    for _ in range(STEPS):
+        run.forward(10.0, 6, "Net.forward")
+        run.backward(20.0, 10)
+        run.optimizer(1.0, 11)
+    inner = line_ops(6, 200, forward_ms=8.0, backward_ms=16.0, left_ms=0.5)
+    outer = line_ops(4, 20, op="aten::tanh", forward_ms=1.0, backward_ms=2.0, left_ms=0.2)
+    verdict = ask(RULE, with_ops(run.evidence(), [inner, outer], 31.0))
+    assert verdict.lines == [6, 4]
+    assert verdict.diagnosis.fix.diff.startswith("-for t in range(20):")
+
+
+def test_samples_bound_what_one_recorded_step_says(tmp_path):
+    """The recorded step held an episode's end: its line ran in few of all steps, or samples would have found it."""
+    run = SyntheticRun(tmp_path, SOURCE)
+    for _ in range(STEPS):
+        run.forward(10.0, 2, "Net.forward")
+        run.backward(20.0, 9)
+        run.optimizer(1.0, 10)
+    evidence = run.evidence()
+    vars(evidence)["lines"] = [replace(line, samples=line.samples * 10) for line in evidence.lines]
+    lines = [line_ops(4, 100, forward_ms=9.0, backward_ms=18.0, gap_ms=1.0, left_ms=1.0)]
+    verdict = ask(RULE, with_ops(evidence, lines, 31.0))
+    assert verdict.status == "passed" or verdict.diagnosis.evidence["share of the step"] < 0.1
+
+
 TRAINER = """\
 def run(fold):
     trainer.fit(Net(), folds[fold])

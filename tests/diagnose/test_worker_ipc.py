@@ -29,9 +29,10 @@ def record(
     known=True,
     cpu_ms=None,
     collect_ms=0.0,
+    source=SOURCE,
 ):
     """The loop waits `take_ms` for each batch, in which it is handed over."""
-    run = SyntheticRun(tmp_path, SOURCE, cores=8)
+    run = SyntheticRun(tmp_path, source, cores=8)
     loader = run.loader(1, num_workers=workers, persistent_workers=True)
     if known:
         loader.hand_over_ms, loader.payload_bytes = give_ms, payload
@@ -51,6 +52,13 @@ def test_slow_names_the_loader_the_cause_and_saves_the_receiving(tmp_path, batch
     assert verdict.lines == [1]
     assert said in verdict.diagnosis.summary
     assert BATCHES * 0.0025 * 0.8 < verdict.saved_s < BATCHES * 0.005
+
+
+@pytest.mark.parametrize(("batch", "line"), [(OBJECTS, 5), (TENSORS, 5), (IMAGES, 1)])
+def test_the_place_is_where_the_loader_is_told_how_to_collate(tmp_path, batch, line):
+    made = "loader = DataLoader(\n    images,\n    batch_size=32,\n    num_workers=2,\n    collate_fn=list,\n)\n"
+    source = made + SOURCE.partition("\n")[2]
+    assert ask(RULE, record(tmp_path, **batch, source=source)).lines[0] == line
 
 
 def test_what_unpickled_objects_set_off_in_the_collector_is_the_hand_overs(tmp_path):

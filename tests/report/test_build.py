@@ -12,6 +12,7 @@ from slowprobe.report.build import _unlike
 from slowprobe.report.headline import advice, notes, verdict
 from slowprobe.report.loaders import loader_rows
 from slowprobe.run.schema import End
+from slowprobe.timeline.neighbours import Neighbours
 
 
 def record(tmp_path, steps=40, cpu=1.0) -> Evidence:
@@ -56,6 +57,12 @@ def test_a_step_with_a_closure_says_how_often_it_ran(tmp_path):
 def test_a_busy_machine_is_noted(tmp_path):
     assert any("off the CPU for 60%" in note for note in notes(record(tmp_path / "busy", cpu=0.4)))
     assert not any("busy" in note for note in notes(record(tmp_path / "quiet", cpu=0.9)))
+
+
+def test_cores_that_the_runs_own_workers_took_are_no_busy_machine(tmp_path):
+    evidence = record(tmp_path, cpu=0.4)
+    vars(evidence)["neighbours"] = Neighbours(busy=1.0, others=0.02)
+    assert not any("busy" in note for note in notes(evidence))
 
 
 def test_a_window_unlike_the_run_says_so(tmp_path):

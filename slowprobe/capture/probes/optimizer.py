@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 from functools import partial, wraps
 from threading import get_ident
+from types import FrameType
 from typing import Any
 
 from slowprobe.capture.by_identity import ByIdentity
@@ -85,7 +86,7 @@ class OptimizerProbe:
     def _construct(self, original: Callable[..., None]) -> Callable[..., None]:
         def __init__(optimizer: Any, *args: Any, **kwargs: Any) -> None:
             try:
-                site = self._subjects.sites.of_caller(sys._getframe(1))
+                site = self._subjects.sites.of_caller(_maker(sys._getframe(1), optimizer))
                 if site is not None:
                     self._sites.set(optimizer, site)
             except Exception as error:
@@ -191,6 +192,16 @@ class OptimizerProbe:
 
     def _scaler(self, owner: Any) -> int:
         return span_key(KIND["scaler"], self._subjects.number("scaler", "scaler", "GradScaler"))
+
+
+def _maker(frame: FrameType | None, made: Any) -> FrameType | None:
+    """Out of the constructors of the object's own classes: the frame that asked for it."""
+    while frame is not None and frame.f_code.co_name == "__init__":
+        names = frame.f_code.co_varnames
+        if not names or frame.f_locals.get(names[0]) is not made:
+            break
+        frame = frame.f_back
+    return frame
 
 
 def describe(optimizer: Any) -> Attributes:

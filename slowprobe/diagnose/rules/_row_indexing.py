@@ -22,7 +22,7 @@ CONVERTING = ("from_numpy", "as_tensor", "float", "long")  # do to a batch what 
 def batched(run: Evidence, loader: LoaderFacts) -> tuple[Factor, bool]:
     """What remains of making a batch with one index for it, and whether that was tried after the run."""
     of_tensors = loader.arrays == ("tensors",)
-    tried_ms = run.costs.get(f"loader.{loader.id}.{'tensor_rows' if of_tensors else 'rows'}_ms")
+    tried_ms = run.costs.get(f"loader.{loader.id}.{'by_tensor' if of_tensors else 'rows'}_ms")
     make_ms = (loader.make_s or 0.0) * 1000
     if not tried_ms or not make_ms:
         return BATCHED, False
@@ -37,9 +37,9 @@ def by_rows(run: Evidence, loader: LoaderFacts) -> list[str] | None:
         return None
     if batch_bytes / size > MAX_ROW_BYTES or make_s / size > MAX_ITEM_S or loader.making.transforms:
         return None
-    if loader.dataset_name == "TensorDataset" and loader.arrays == ("tensors",):
+    if loader.items_of == "TensorDataset" and loader.arrays == ("tensors",):
         return ["tensors"]
-    names = _indexed(run, loader.dataset_name)
+    names = _indexed(run, loader.items_of)
     return names if names and set(names) <= set(loader.arrays) else None
 
 

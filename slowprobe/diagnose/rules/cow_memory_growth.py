@@ -73,7 +73,7 @@ def _diagnose(run: Evidence, loader: LoaderFacts, growth: PrivateGrowth, memory:
     short = free is not None and to_come > FREE_SHARE * free
     if not short and total < MIN_SHARE * memory:
         return None
-    found = run.source.find_class(loader.dataset_name)
+    found = run.source.find_class(loader.items_of)
     ahead = f", and {to_come / 1e9:.1f} GB more until the pass is over" if to_come else ""
     return Diagnosis(
         summary=(

@@ -33,19 +33,31 @@ Sources: PyTorch Performance Tuning Guide (disable gradient calculation for vali
 
 from __future__ import annotations
 
-import re
+import ast
 
 from slowprobe.diagnose.edits import wrap_statement
 from slowprobe.diagnose.evidence import Evidence
 from slowprobe.diagnose.finding import Fix
 from slowprobe.diagnose.hot_lines import in_trainer, shares
 from slowprobe.diagnose.rule import Answer, Diagnosis, NotApplicable, Passed, Rule
+from slowprobe.diagnose.syntax import called_name, has_line
 from slowprobe.run.record import Site
 from slowprobe.timeline.loop_changes import Factor, Scale
 
 DROPPED = Factor(0.7, 0.88, 1.0)  # of forward time; measured, see "Saving" above
 SUMMED = Factor(0.4, 0.7, 1.0)
-_LEAVES_GRAPH = (".item(", ".detach(", "float(", ".data", ".cpu().numpy(")
+_LEAVES_GRAPH = (
+    ".item(",
+    ".detach(",
+    "float(",
+    ".data",
+    ".numpy(",
+    ".tolist(",
+    "argmax(",
+    ".max(1",
+    " == ",
+    "accuracy",
+)
 MIN_SHARE = 0.03  # of loop time in such passes; below, even the best case saves less than 2 %
 
 RULE = Rule(
@@ -96,10 +108,32 @@ def check(run: Evidence) -> Answer:
 
 
 def _sums_losses(run: Evidence, call: Site) -> bool:
-    """Whether the loop around the call adds losses up with their graphs."""
-    loop = run.source.loop_around(call.file, call.line)
-    if loop is None:
+    """Whether the loop around the call adds up, or collects, what is computed from its result, with the graphs."""
+    around = run.source.loop_around(call.file, call.line)
+    if around is None:
         return False
-    lines = (line.partition("#")[0] for line in run.source.lines(call.file)[loop[0] - 1 : loop[1]])
-    sums = [line for line in lines if re.search(r"\+=|(\w+) = \1 \+|\.append\(", line)]
-    return any(("loss" in s or "criterion" in s) and not any(word in s for word in _LEAVES_GRAPH) for s in sums)
+    statements = [
+        node
+        for node in ast.walk(run.source.tree(call.file))
+        if isinstance(node, ast.stmt) and not hasattr(node, "body") and around[0] <= node.lineno <= around[1]
+    ]
+    made: set[str] = set()
+    for node in sorted(statements, key=lambda node: node.lineno):
+        value = getattr(node, "value", None)
+        if not isinstance(value, ast.expr) or any(word in ast.unparse(value) for word in _LEAVES_GRAPH):
+            continue
+        reads = _names(value)
+        if not has_line(node, call.line) and not made & reads:
+            continue
+        if isinstance(node, ast.AugAssign) or (isinstance(value, ast.Call) and called_name(value) == "append"):
+            return True
+        if isinstance(node, ast.Assign):
+            targets = {name for target in node.targets for name in _names(target)}
+            if targets & reads and isinstance(value, ast.BinOp):  # total = total + loss
+                return True
+            made |= targets
+    return False
+
+
+def _names(node: ast.expr) -> set[str]:
+    return {each.id for each in ast.walk(node) if isinstance(each, ast.Name)}

@@ -62,7 +62,10 @@ def check(run: Evidence) -> Answer:
     reasons = [row[3] for row in skipped] or [row[0] for row in breaks]
     why = f" {reasons[0].rstrip('.')}."
     if skipped:
-        places = [Where(row[1], _culprit(run, *row[1:]), row[0]) for row in skipped]
+        lines = [_culprit(run, *row[1:]) for row in skipped]
+        elsewhere = [row for row in breaks if row[0] in reasons] if lines == [row[2] for row in skipped] else []
+        places = [Where(row[2], row[3], row[1]) for row in elsewhere[:5]]  # in what it calls: the line to edit
+        places += [Where(row[1], line, row[0]) for row, line in zip(skipped, lines, strict=True)]
     else:
         places = [Where(row[2], row[3], row[1]) for row in breaks[:5]]
     given_up = f"{name} runs uncompiled: a graph breaks in its loop, and torch.compile gives the whole function up."

@@ -1,16 +1,18 @@
 """Memory grows with every step, because the graphs of past steps are kept.
 
-What it is: a loss that is collected or summed up as a tensor, `losses.append(loss)` or `total += loss`, holds the graph
-of its step: its nodes, and with retain_graph=True (or what a custom function kept) the activations as well.
+What it is: a loss or an output that is collected or summed up as a tensor, `losses.append(loss)` or `total += loss`,
+holds the graph of its step: its nodes, and with retain_graph=True (or what a custom function kept) the activations.
 
 Why it is slow: memory that is never freed is fetched anew from the system in each step, and the run ends in swapping or
 out of memory.
 
-How it is seen: the resident memory of the training process, read about once a second, grows all through the loop, and
-the source of the training loop collects a loss without detach(), item() or float().
+How it is seen: the resident memory of the training process, read twice a second at first, grows all through the loop,
+and the source of the loop keeps what backward was called on, or an output it was computed from, without detach(),
+item() or float(): in a list, a dictionary or a sum, or by a call of your own function or method that does so.
 
-Stays quiet when: memory levels off, grows by less than 100 MB and 5 %, or no such line is in the training loop: growth
-alone names no cause. What the graphs take in time is not known, so no saving is claimed.
+Stays quiet when: memory levels off, grows by less than 100 MB or 5 %, or no such line is in the training loop (what is
+made anew in each step is not kept): growth alone names no cause. What the graphs take in time is not known, so no
+saving is claimed.
 
 Fix: losses.append(loss.detach()), or loss.item() where a number is needed.
 
@@ -21,11 +23,11 @@ from __future__ import annotations
 
 import ast
 
-from slowprobe.diagnose.edits import diff
+from slowprobe.diagnose.edits import place
 from slowprobe.diagnose.evidence import Evidence
-from slowprobe.diagnose.finding import Fix, Risk, Where
+from slowprobe.diagnose.finding import Fix, Risk
+from slowprobe.diagnose.kept_graphs import kept_graphs
 from slowprobe.diagnose.rule import Answer, Diagnosis, NotChecked, Passed, Rule
-from slowprobe.run.record import Site
 
 MIN_STEPS = 50  # fewer, and caches that fill up look the same
 MIN_BYTES = 100e6  # allocators keep tens of MB for themselves
@@ -48,19 +50,21 @@ def check(run: Evidence) -> Answer:
         return Passed(f"memory grew by {max(0.0, grown_mb):.0f} MB in the loop")
     if not growth.steady:
         return Passed(f"memory grew by {grown_mb:.0f} MB in the loop, and levelled off")
-    site = next((found for each in run.backwards if (found := _keeps_graphs(run, each.where)) is not None), None)
-    if site is None:
-        return Passed(f"memory grew by {grown_mb:.0f} MB in the loop; its source shows no loss that keeps its graph")
-    code = run.source.line(site.file, site.line)
+    backwards = dict.fromkeys(each.where for each in run.backwards if each.where is not None)
+    kept = [found for where in backwards for found in kept_graphs(run.source, where)]
+    if not kept:
+        return Passed(f"memory grew by {grown_mb:.0f} MB in the loop; its source shows nothing that keeps a graph")
+    places = place(*dict.fromkeys(site for each in kept for site in (each.site, each.inner)))
+    names = ", ".join(dict.fromkeys(ast.unparse(tensor) for each in kept for tensor in each.tensors))
     return Diagnosis(
         summary=(
             f"The training process grew by {grown_mb:.0f} MB in the loop, {growth.bytes_per_s / 1e6:.0f} MB a second, "
-            "and has not stopped: each loss that is kept here holds its step's graph."
+            f"and has not stopped: {names} is kept from each step, and holds the graph of its step."
         ),
-        where=[Where(site.file, site.line, site.function)],
+        where=places,
         fix=Fix(
             text="Keep the value, not the graph: detach() where a tensor is wanted, item() where a number is.",
-            diff=diff([code], [_detached(code)]),
+            diff="\n".join(dict.fromkeys(each.detached(run.source) for each in kept)),
         ),
         changes=[],
         evidence={
@@ -70,46 +74,3 @@ def check(run: Evidence) -> Answer:
         },
         risk=Risk("medium", "the run ends out of memory if it goes on like this"),
     )
-
-
-def _keeps_graphs(run: Evidence, backward: Site | None) -> Site | None:
-    """The statement in the loop around a backward pass that keeps what backward is called on."""
-    loop = None if backward is None else run.source.loop_around(backward.file, backward.line)
-    if backward is None or loop is None:
-        return None
-    called_on = run.source.line(backward.file, backward.line).partition(".backward")[0].strip()
-    if not called_on.isidentifier():
-        return None
-    for number in range(loop[0], loop[1] + 1):
-        try:
-            node = ast.parse(run.source.line(backward.file, number)).body
-        except SyntaxError:
-            continue
-        if len(node) == 1 and _keeps(node[0], called_on):
-            return Site(backward.file, number, backward.function)
-    return None
-
-
-def _keeps(statement: ast.stmt, name: str) -> bool:
-    """`total += loss`, `total = total + loss`, `losses.append(loss)`, without anything that cuts the graph off."""
-    if isinstance(statement, ast.AugAssign) and isinstance(statement.op, ast.Add):
-        value: ast.expr = statement.value
-    elif (
-        isinstance(statement, ast.Expr)
-        and isinstance(statement.value, ast.Call)
-        and isinstance(statement.value.func, ast.Attribute)
-        and statement.value.func.attr == "append"
-        and len(statement.value.args) == 1
-    ):
-        value = statement.value.args[0]
-    else:
-        return False
-    while isinstance(value, ast.BinOp):  # loss / steps
-        value = value.left
-    return isinstance(value, ast.Name) and value.id == name
-
-
-def _detached(code: str) -> str:
-    head, separator, tail = code.partition("append(") if "append(" in code else code.partition("+=")
-    value = tail.strip().rstrip(")")
-    return f"{head}{separator}{value}.detach())" if "append(" in code else f"{head}{separator} {value}.detach()"

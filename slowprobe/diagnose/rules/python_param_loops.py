@@ -10,12 +10,15 @@ How it is seen: source lines that repeat an operator about as often as the model
 names parameters, gradients or a state dict. What the foreach form takes is measured after the run on tensors of the
 same sizes: a line that multiplies and adds becomes one lerp, any other operator a foreach call of its own. Statements
 of the same function that make what the loop goes over (state_dict(), list(model.parameters())) or load it back go with
-it, since lists of tensors are built once.
+it, since lists of tensors are built once. A sum of the parameters' squares that backward goes through is a penalty,
+which an optimizer adds to the gradients as weight_decay in the pass that it makes anyway: of such a loop nothing is
+expected to remain, a quarter at worst.
 
 Stays quiet when: the loop takes less than 3 % of the step, there are fewer than 20 parameters, or a library or trainer
 runs the loop: that is not the user's to edit.
 
-Fix: torch._foreach_lerp_, torch._foreach_mul_, torch.nn.utils.clip_grad_norm_(..., foreach=True),
+Fix: weight_decay of the optimizer for a penalty on squares; else torch._foreach_lerp_, torch._foreach_mul_,
+torch.nn.utils.clip_grad_norm_(..., foreach=True),
 torch.optim.swa_utils.AveragedModel(multi_avg_fn=get_ema_multi_avg_fn(decay)).
 
 Sources: torch.optim.swa_utils documentation; the foreach implementations of torch.optim.
@@ -24,6 +27,7 @@ Sources: torch.optim.swa_utils documentation; the foreach implementations of tor
 from __future__ import annotations
 
 import ast
+import re
 from typing import Any
 
 from slowprobe.diagnose.edits import diff
@@ -42,6 +46,13 @@ MIN_SHARE = 0.03  # of a step
 STATED = Factor(0.1, 0.25, 0.5)  # foreach against a loop over 200 to 1,000 small tensors, where nothing was measured
 SPREAD = 0.4  # building the lists of tensors costs Python time that the measurement does not see
 BUILT_ONCE = Factor(0.0, 0.0, 0.5)  # of making lists and state dicts; at worst something else needs some of them
+NO_LOOP = Factor(0.0, 0.0, 0.25)  # the optimizer adds the decay in the pass that it makes anyway
+AS_DECAY = (
+    "The gradient of strength * sum(p ** 2) is 2 * strength * p: give the optimizer weight_decay=2 * strength "
+    "(of Adam, not AdamW; in a parameter group where it is for some only), and take the penalty out of the loss."
+)
+DECAY = "optimizer = torch.optim.SGD(model.parameters(), lr=..., weight_decay=2 * strength)  # made once"
+_SQUARED = re.compile(r"(?<![\w.])(\w+)(?:\.pow\(2(?:\.0)?\)|\.square\(\)| ?\*\* ?2(?:\.0)?\))\.sum\(\)")
 _PAIR = ("mul", "add")
 _COMPUTING = ("elementwise", "reduction", "other")  # not views, allocations and copies: foreach has no call for them
 _MAKES = ("state_dict", "parameters", "named_parameters", "buffers", "named_buffers")
@@ -66,8 +77,9 @@ def check(run: Evidence) -> Answer:
 
 
 def _diagnose(run: Evidence, loop: OpLoop) -> Diagnosis:
-    factor, basis = _factor(run, loop)
     top = loop.lines[0]
+    penalty = _is_penalty(run, loop)
+    factor, basis = _factor(run, loop, penalty)
     around = _around(run, loop)
     around_s = sum(line.seconds for line in around)
     loop_s = run.partition.loop_s
@@ -81,8 +93,10 @@ def _diagnose(run: Evidence, loop: OpLoop) -> Diagnosis:
         ),
         where=[Where(line.file, line.line, line.function, round(share, 3)) for line, share in loop.shares],
         fix=Fix(
-            text="Collect the tensors in lists once and update them together with a torch._foreach_ function.",
-            diff=diff([header, f"    {code}"] if header else [code], [_instead(code)]),
+            text=AS_DECAY
+            if penalty
+            else "Collect the tensors in lists once and update them together with a torch._foreach_ function.",
+            diff=diff([header, f"    {code}"] if header else [code], [DECAY if penalty else _instead(code)]),
         ),
         changes=[
             *(Scale(bucket, "step", seconds, factor) for bucket, seconds in loop.seconds.items() if seconds > 0),
@@ -99,6 +113,17 @@ def _diagnose(run: Evidence, loop: OpLoop) -> Diagnosis:
             "same update with foreach, measured apart, ms": round(run.costs.get("foreach.foreach_ms", 0.0), 3),
         },
     )
+
+
+def _is_penalty(run: Evidence, loop: OpLoop) -> bool:
+    """Whether the loop sums squares of what it goes over, and backward goes through: not of gradients or distances."""
+    top = loop.lines[0]
+    code = run.source.line(top.file, top.line)
+    head = run.source.line(top.file, loop.header) if loop.header else code
+    squared = _SQUARED.search(code)
+    over = re.search(r"\bfor\b(.+?)\bin\b", head)
+    named = re.findall(r"\w+", over[1]) if over is not None else []
+    return top.backward_launches > 0 and squared is not None and squared[1] in named
 
 
 def _around(run: Evidence, loop: OpLoop) -> list[LineTime]:
@@ -143,7 +168,9 @@ def _around(run: Evidence, loop: OpLoop) -> list[LineTime]:
     return [line for line in sampled_lines(run) if belongs(line)]
 
 
-def _factor(run: Evidence, loop: OpLoop) -> tuple[Factor, Any]:
+def _factor(run: Evidence, loop: OpLoop, penalty: bool) -> tuple[Factor, Any]:
+    if penalty:
+        return NO_LOOP, "replay"
     together, tensors = run.costs.get("foreach.foreach_ms"), run.costs.get("foreach.tensors")
     now_ms = sum(loop.seconds.values()) * 1000 / max(run.steps.count, 1)
     if not together or not tensors or not now_ms:

@@ -146,11 +146,11 @@ def _making(run: Evidence, loader: LoaderFacts) -> dict[Site, float]:
 
 def _method(run: Evidence, loader: LoaderFacts) -> Site | None:
     """Where the dataset's __getitem__ is defined."""
-    found = run.source.find_class(loader.dataset_name)
+    found = run.source.find_class(loader.items_of)
     if found is None:
         return None
     line = next((node.lineno for node in found[1].body if getattr(node, "name", "") == "__getitem__"), None)
-    return None if line is None else Site(found[0], line, f"{loader.dataset_name}.__getitem__")
+    return None if line is None else Site(found[0], line, f"{loader.items_of}.__getitem__")
 
 
 def _edit(run: Evidence, loader: LoaderFacts, whole: bool) -> str:

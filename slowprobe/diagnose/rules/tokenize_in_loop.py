@@ -38,17 +38,13 @@ from slowprobe.diagnose.making_parts import MIN_SAMPLES, Part, cheaper, hardly_w
 from slowprobe.diagnose.rule import Answer, Diagnosis, NotChecked, Passed, Rule
 from slowprobe.diagnose.rules._batch_cost import COVERING, candidates
 from slowprobe.diagnose.rules._token_tensors import converting
+from slowprobe.diagnose.rules._tokenizing import tokenizing_lines
 from slowprobe.run.record import Site
-from slowprobe.timeline.hotspots import LineTime
 from slowprobe.timeline.loaders import LoaderFacts
 from slowprobe.timeline.loop_changes import Factor, Reload, Scale
-from slowprobe.timeline.making_stacks import StackTime
-from slowprobe.timeline.recording import Frame
 
 MIN_PART = 0.05  # of making a batch, or of loop time in the step: the tokens are the same each time, so all of it goes
 REMAINING = Factor(0.0, 0.02, 0.2)  # see "Saving" above
-PACKAGES = ("tokenizers", "sentencepiece", "tiktoken", "nltk", "sacremoses")
-STEP_BUCKETS = ("python", "epoch")  # in no span of its own
 
 RULE = Rule(
     title="Texts are tokenized in the loop",
@@ -120,7 +116,7 @@ def _part(run: Evidence, loader: LoaderFacts, bucket: str) -> Part:
 
 
 def _of_step(run: Evidence) -> Diagnosis | None:
-    lines = [line for line in sampled_lines(run) if line.bucket in STEP_BUCKETS and _tokenizes(run, line)]
+    lines = tokenizing_lines(run)
     seconds, samples = sum(line.seconds for line in lines), sum(line.samples for line in lines)
     if samples < MIN_SAMPLES or seconds < MIN_PART * run.partition.loop_s:
         return None
@@ -136,17 +132,6 @@ def _of_step(run: Evidence) -> Diagnosis | None:
         [Scale(line.bucket, line.scope, line.seconds, REMAINING) for line in lines],
         {"share of loop time": round(share, 4), "seconds": round(seconds, 3)},
     )
-
-
-def _tokenizes(run: Evidence, line: LineTime) -> bool:
-    """By the library below the line; without one, by what the line says, as a stack of it alone would be judged."""
-    if line.package in PACKAGES or (
-        line.package == "transformers" and "tokeniz" in run.source.line(line.file, line.line)
-    ):
-        return True
-    below = line.callee and line.leaf_share < 0.5
-    frame = Frame(line.file, line.line, line.function)
-    return not below and kind_of(run.source, StackTime("step", (frame,), (True,), 0.0, 0.0, 0)) == "tokenize"
 
 
 def _diagnosis(

@@ -29,6 +29,7 @@ Sources: PyTorch documentation of torch.multiprocessing; rf-detr#1396 (the hand-
 
 from __future__ import annotations
 
+import ast
 from typing import Any, Literal
 
 import numpy as np
@@ -113,7 +114,7 @@ def _diagnose(run: Evidence, loader: LoaderFacts) -> Diagnosis | None:
             f"{give * 1000:.1f} ms: {seconds / run.partition.loop_s:.0%} of loop time is the hand-over, for "
             f"{_what(loader, cause)}.{collected} More workers do not help."
         ),
-        where=_where(run, loader),
+        where=_where(run, loader, cause),
         fix=Fix(text=_advice(loader, cause)),
         changes=[
             Scale("data_wait", "step", in_wait_s, left),
@@ -201,7 +202,24 @@ def _advice(loader: LoaderFacts, cause: Cause) -> str:
     )
 
 
-def _where(run: Evidence, loader: LoaderFacts) -> list[Where]:
-    found = run.source.find_class(loader.dataset_name)
+def _where(run: Evidence, loader: LoaderFacts, cause: Cause) -> list[Where]:
+    """Where the loader is told how to collate, which objects and many tensors are mended by; else where it is made."""
+    collate = _collate_site(run, loader) if cause != "bytes" else None
+    found = run.source.find_class(loader.items_of)
     made = Site(found[0], found[1].lineno, found[1].name) if found is not None else None
-    return place(loader.where, made)
+    return place(*dict.fromkeys((collate or loader.where, made)))
+
+
+def _collate_site(run: Evidence, loader: LoaderFacts) -> Site | None:
+    """The line of `collate_fn=` in the call that makes the loader; None where it has none."""
+    if loader.where is None:
+        return None
+    first, last = run.source.statement(loader.where)
+    lines = (
+        keyword.value.lineno
+        for node in ast.walk(run.source.tree(loader.where.file))
+        if isinstance(node, ast.Call) and first <= node.lineno <= last
+        for keyword in node.keywords
+        if keyword.arg == "collate_fn" and first <= keyword.value.lineno <= last
+    )
+    return next((Site(loader.where.file, line, loader.where.function) for line in lines), None)
