@@ -17,8 +17,9 @@ For what a library computes (NumPy, pandas) the range is wide, since it may be v
 
 Stays quiet when: it comes to less than 5 % of loop time, the time is spent off the CPU (that is waiting: external-wait,
 checkpoint-blocking), the line logs, writes or saves, or works for that (logging-every-step, checkpoint-blocking), or it
-belongs to a loop of small operators (tiny-op-loop, python-param-loops). Where one line is the whole training loop
-(model.fit of a trainer), the Python is the trainer's own, and the rule says that it does not judge it.
+belongs to a loop of small operators (tiny-op-loop, python-param-loops), or to the head of the training loop, where the
+batch before is freed. Where one line is the whole training loop (model.fit of a trainer), the Python is the trainer's
+own, and the rule says that it does not judge it.
 
 Fix: vectorise with torch or NumPy, do it every N steps, or move it into the dataset's workers.
 
@@ -45,6 +46,7 @@ MIN_SAMPLES = 10  # of a line; a share from fewer is off by a third or more
 FEW_SAMPLES = 30  # of all lines: below, a line of a tenth of the step is seen three times, give or take two
 MIN_PYTHON = 0.6  # of a line's time; below, it is its operators that cost
 MAX_WAITING = 0.5  # off the CPU, beyond what a busy machine does to every line; above, the line waits for something
+MOSTLY_LEAF = 0.5  # of a line's samples; in fewer, it calls a generator of the user's
 MAX_PLACES = 5
 VECTORISED = Factor(0.05, 0.2, 0.6)  # of what a library computes, or takes less than 0.1 ms a step
 BY_ELEMENT = ((1.0, Factor(0.01, 0.04, 0.4)), (0.1, Factor(0.04, 0.1, 0.5)))  # from so many ms a step; see "Saving"
@@ -84,7 +86,7 @@ def check(run: Evidence) -> Answer:
     operators_s = {
         (line.file, line.line): (line.forward_ms + line.launch_gap_ms) * like_it / 1000 for line in run.ops.lines
     }
-    on_cpu, others = 1 - stretched(run), spoken_for(run)
+    on_cpu, others, heads = 1 - stretched(run), spoken_for(run), _heads(run)
     found: list[tuple[LineTime, float]] = []
     trainers, trainers_s = trainer_lines(run), 0.0
     thin_s, thin_samples = 0.0, 0
@@ -92,6 +94,8 @@ def check(run: Evidence) -> Answer:
         key = (line.file, line.line)
         if line.scope != "step" or line.bucket not in _BUCKETS or key in elsewhere:
             continue
+        if key in heads and line.leaf_share >= MOSTLY_LEAF:
+            continue  # the batch before is freed there: pages of shared memory that go back to the system
         if line in others or line.callee == _MODULE_CALL:
             continue  # a layer of torch's own: its time is its operators', whatever the one recorded step says
         if key in run.compiled_lines and line.package == "torch":
@@ -122,6 +126,13 @@ def check(run: Evidence) -> Answer:
     if total < MIN_SHARE * loop_s:
         return Passed(f"Python outside operators takes {total / loop_s:.1%} of loop time")
     return _diagnose(run, sorted(found, key=lambda entry: -entry[1]), total, loop_s)
+
+
+def _heads(run: Evidence) -> set[tuple[str, int]]:
+    """The first lines of the loops around backward passes: ``for batch in loader:``."""
+    sites = [facts.where for facts in run.backwards if facts.where is not None]
+    around = [(site.file, run.source.loop_around(site.file, site.line)) for site in sites]
+    return {(file, lines[0]) for file, lines in around if lines is not None}
 
 
 def _diagnose(run: Evidence, found: list[tuple[LineTime, float]], total: float, loop_s: float) -> Diagnosis:
