@@ -145,6 +145,17 @@ def test_freeing_a_batch_at_the_head_of_the_loop_is_no_python(tmp_path):
     assert ask(RULE, with_ops(record(tmp_path, line=4, function="main"), [FORWARD], 23.0)).status == "passed"
 
 
+SAMPLED = [("/usr/lib/python3.11/site-packages/torch/distributions/categorical.py", 9, "Categorical.sample")]
+
+
+def test_torchs_own_python_in_a_step_unlike_the_recorded_one_is_not_judged(tmp_path):
+    """Near miss: a rollout before every third step; its operators are not in the recorded one."""
+    evidence = with_ops(record(tmp_path, below=SAMPLED), [FORWARD], 23.0)
+    assert ask(RULE, evidence).status == "passed"
+    recorded = line_ops(2, 3, op="aten::multinomial", function="metrics", forward_ms=0.5, left_ms=0.5)
+    assert ask(RULE, with_ops(evidence, [FORWARD, recorded], 23.0)).lines == [2]
+
+
 def test_a_tokenizers_lines_are_counted_by_its_own_rule(tmp_path):
     """Else their time makes python-bound the larger finding, and comes first with the vaguer advice."""
     source = SOURCE.replace("abs(a - b) for a in scores for b in scores", "vocab[word] for word in text.split()")

@@ -96,6 +96,8 @@ def check(run: Evidence) -> Answer:
             continue
         if key in heads and line.leaf_share >= MOSTLY_LEAF:
             continue  # the batch before is freed there: pages of shared memory that go back to the system
+        if line.package == "torch" and line.leaf_share < MOSTLY_LEAF and key not in operators_s:
+            continue  # operators of a step unlike the recorded one (a rollout): how much of this they are is not known
         if line in others or line.callee == _MODULE_CALL:
             continue  # a layer of torch's own: its time is its operators', whatever the one recorded step says
         if key in run.compiled_lines and line.package == "torch":
