@@ -37,9 +37,10 @@ def saved_share_beside_workers(run: Evidence, loader: LoaderFacts, change: Reloa
     with_settings = run.replay.outlook([settings])
     if with_settings.saved_s <= 0:
         return saved_share(run, change)
-    both = run.replay.outlook([settings, change])
     after = with_settings.expected_s
-    return float((after - both.expected_s) / after) if after > 0 else 0.0
+    # The change may make workers needless, and what they cost: their queue, and the cores they take from the step.
+    best = min(run.replay.outlook(changes).expected_s for changes in ([settings, change], [change]))
+    return float((after - best) / after) if after > 0 else 0.0
 
 
 def _settings(run: Evidence, loader: LoaderFacts, overlap: bool) -> Reload | None:
