@@ -68,6 +68,7 @@ bench: setup
 
 docs: setup
 	$(BIN)/python docs/build_rules.py
+	$(BIN)/python docs/build_schema.py
 
 gallery: $(GALLERY)
 	$(BIN)/python benchmarks/gallery.py

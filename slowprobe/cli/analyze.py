@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from slowprobe.cli.report import NO_REDACT, publish
+
 if TYPE_CHECKING:
     from slowprobe.cli.progress import Progress
     from slowprobe.report.document import Document
@@ -24,17 +26,17 @@ _SHOWN = 5  # other recordings that a note lists
 @click.option("--out", type=click.Path(path_type=Path), help="Folder for the report [default: reports/<name>-<time>].")
 @click.option("--jobs", type=click.IntRange(min=1), help="Processes that read traces [default: cores].")
 @click.option("--open", "open_report", is_flag=True, help="Open the report in a browser.")
-def command(trace: Path, out: Path | None, jobs: int | None, open_report: bool) -> None:
+@click.option("--no-redact", is_flag=True, help=NO_REDACT)
+def command(trace: Path, out: Path | None, jobs: int | None, open_report: bool, no_redact: bool) -> None:
     """Find, read, compare, report."""
     from slowprobe.cli.progress import Progress
-    from slowprobe.cli.report import publish
     from slowprobe.run.folder import default_folder
 
     with Progress(stages=3) as progress:
         recording, others = _find(trace)
         name = _name(trace, recording)
         document = _document(recording, name, _command(trace), [_others(others)] if others else [], jobs, progress)
-    publish(document, out or default_folder(name.replace(".", "-")), open_report)
+    publish(document, out or default_folder(name.replace(".", "-")), open_report, redact=not no_redact)
 
 
 def _find(trace: Path) -> tuple[Recording, list[Recording]]:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 
+from slowprobe.cli.report import NO_REDACT, write_report
 from slowprobe.errors import BadInputError, SlowprobeError
 
 
@@ -40,6 +41,7 @@ class _Profile(click.Command):
 @click.option("--steps", type=click.IntRange(min=1), help="Record only the first N training steps; the script runs on.")
 @click.option("--no-trace", is_flag=True, help="Record no torch.profiler window.")
 @click.option("--open", "open_report", is_flag=True, help="Open the report in a browser.")
+@click.option("--no-redact", is_flag=True, help=NO_REDACT)
 @click.option("-m", "module", metavar="MODULE", help="Run a module, as python -m does.")
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="SCRIPT [ARGS]...")
 def command(
@@ -47,6 +49,7 @@ def command(
     steps: int | None,
     no_trace: bool,
     open_report: bool,
+    no_redact: bool,
     module: str | None,
     arguments: tuple[str, ...],
 ) -> None:
@@ -68,10 +71,8 @@ def command(
     try:
         exit_code, signal_number = (status, None) if status >= 0 else (None, -status)
         append_exit(folder, Exit(at_ns=ended_ns, exit_code=exit_code, signal=signal_number))
-        from slowprobe.cli.report import write_report
-
         if not rank():  # the other ranks' recordings are there for `slowprobe report`
-            write_report(folder, open_report)
+            write_report(folder, open_report, redact=not no_redact)
     except SlowprobeError as error:
         print(f"slowprobe: {error}", file=sys.stderr)
     except Exception as error:  # the script's result stands, whatever becomes of the report
