@@ -9,6 +9,7 @@ from msgspec import inspect
 
 from slowprobe.errors import BadInputError
 from slowprobe.report.document import SCHEMA, Document
+from slowprobe.report.strings import each_string
 
 
 def render(document: Document) -> str:
@@ -16,7 +17,7 @@ def render(document: Document) -> str:
     try:
         text = msgspec.json.encode(document)
     except UnicodeEncodeError:  # an undecodable byte in a path or an argument
-        text = msgspec.json.encode(_writable(msgspec.to_builtins(document)))
+        text = msgspec.json.encode(each_string(msgspec.to_builtins(document), _writable))
     return msgspec.json.format(text, indent=2).decode() + "\n"
 
 
@@ -35,15 +36,9 @@ def load(text: str | bytes) -> Document:
         raise BadInputError(f"This is not a complete slowprobe report: {error}") from error
 
 
-def _writable(value: Any) -> Any:
-    """The same data with every lone surrogate replaced, since UTF-8 cannot hold one."""
-    if isinstance(value, str):
-        return value.encode("utf-8", "replace").decode()
-    if isinstance(value, list | tuple):
-        return [_writable(item) for item in value]
-    if isinstance(value, dict):
-        return {_writable(key): _writable(item) for key, item in value.items()}
-    return value
+def _writable(text: str) -> str:
+    """The same text with every lone surrogate replaced, since UTF-8 cannot hold one."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def _with_nan(value: Any, kind: inspect.Type) -> Any:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from typing import Any
 
 import msgspec
 
 from slowprobe.report.document import Document
+from slowprobe.report.strings import each_string
 
 
 def with_relative_paths(document: Document, folder: str) -> Document:
@@ -15,14 +15,5 @@ def with_relative_paths(document: Document, folder: str) -> Document:
     prefix = folder.rstrip(os.sep) + os.sep
     if prefix == os.sep:
         return document
-
-    def shortened(value: Any) -> Any:
-        if isinstance(value, str):
-            return value.replace(prefix, "")
-        if isinstance(value, dict):
-            return {shortened(key): shortened(entry) for key, entry in value.items()}
-        if isinstance(value, list):
-            return [shortened(entry) for entry in value]
-        return value
-
-    return msgspec.convert(shortened(msgspec.to_builtins(document)), Document)
+    data = each_string(msgspec.to_builtins(document), lambda text: text.replace(prefix, ""))
+    return msgspec.convert(data, Document)

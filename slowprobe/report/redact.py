@@ -19,6 +19,7 @@ from typing import Any
 import msgspec
 
 from slowprobe.report.document import Document
+from slowprobe.report.strings import each_string
 
 MASK = "[masked]"
 _HOME = re.compile(r"(?:/home/|/Users/|[A-Za-z]:\\Users\\)([^/\\\s:\"']+)|/root(?=/|$)")
@@ -37,14 +38,15 @@ _MIN_NAME = 3  # letters; a shorter name is part of too much else
 def redacted(document: Document) -> Document:
     """`document` with all that masked, and a note that says what was."""
     seen: Counter[str] = Counter()
-    masks = _masks(document, seen)
+    data = msgspec.to_builtins(document)
+    masks = _masks(_users(data), seen)
 
     def change(text: str) -> str:
         for mask in masks:
             text = mask(text)
         return text
 
-    masked = msgspec.convert(_each_string(msgspec.to_builtins(document), change), Document)
+    masked = msgspec.convert(each_string(data, change), Document)
     masked.run.command = _OPTION.sub(lambda found: _secret(found, seen), masked.run.command)
     if seen:
         kinds = ", ".join(f"{what} ({count} times)" if count > 1 else what for what, count in sorted(seen.items()))
@@ -52,7 +54,7 @@ def redacted(document: Document) -> Document:
     return masked
 
 
-def _masks(document: Document, seen: Counter[str]) -> list[Callable[[str], str]]:
+def _masks(users: set[str], seen: Counter[str]) -> list[Callable[[str], str]]:
     def counted(what: str, pattern: re.Pattern[str], by: str | Callable[[re.Match[str]], str]) -> Callable[[str], str]:
         def mask(text: str) -> str:
             changed, times = pattern.subn(by, text)
@@ -71,7 +73,7 @@ def _masks(document: Document, seen: Counter[str]) -> list[Callable[[str], str]]
     if own not in ("/", "~") and not _HOME.fullmatch(own):
         masks.append(counted("home folders", re.compile(rf"{re.escape(own)}(?=[/\\]|$)"), "~"))
     for what, names, by in (
-        ("user names", _users(document), "user"),
+        ("user names", users, "user"),
         ("machine names", {socket.gethostname()}, "host"),
     ):
         known = sorted(name for name in names if len(name) >= _MIN_NAME and name.lower() not in _COMMON)
@@ -81,7 +83,7 @@ def _masks(document: Document, seen: Counter[str]) -> list[Callable[[str], str]]
     return masks
 
 
-def _users(document: Document) -> set[str]:
+def _users(data: Any) -> set[str]:
     """The owner of each home folder in the document, and who makes the report."""
     names: set[str] = set()
 
@@ -89,7 +91,7 @@ def _users(document: Document) -> set[str]:
         names.update(found[1] for found in _HOME.finditer(text) if found[1])
         return text
 
-    _each_string(msgspec.to_builtins(document), look)
+    each_string(data, look)
     with contextlib.suppress(KeyError, OSError, ImportError):  # a process without a user, as in some containers
         names.add(getpass.getuser())
     return names
@@ -98,13 +100,3 @@ def _users(document: Document) -> set[str]:
 def _secret(found: re.Match[str], seen: Counter[str]) -> str:
     seen["secrets"] += 1
     return f"{found[1]}{found[2]}{MASK}"
-
-
-def _each_string(value: Any, change: Callable[[str], str]) -> Any:
-    if isinstance(value, str):
-        return change(value)
-    if isinstance(value, dict):
-        return {change(key): _each_string(entry, change) for key, entry in value.items()}
-    if isinstance(value, list) and not (value and isinstance(value[0], (int, float))):
-        return [_each_string(entry, change) for entry in value]
-    return value

@@ -91,6 +91,17 @@ def test_a_masked_document_is_whole() -> None:
     assert "<!doctype html>" in html.render(shared)
 
 
+def test_source_lines_and_rows_of_evidence_are_masked() -> None:
+    """They begin with a number: a line's, or a count."""
+    document = slow()
+    place, finding = next(iter(document.snippets)), document.findings[0]
+    document.snippets[place].lines = [(7, f"login({HUGGING_FACE})", True)]
+    finding.evidence["files"] = {"columns": ["times", "file"], "rows": [[3, "/home/jdoe/a.png"]]}
+    shared = json.render(redacted(document))
+    assert f"login({MASK})" in shared and HUGGING_FACE not in shared
+    assert "~/a.png" in shared and "jdoe" not in shared
+
+
 def test_what_is_written_is_masked_unless_asked_otherwise(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     publish(slow(), tmp_path / "shared")
     publish(slow(), tmp_path / "own", redact=False)
