@@ -34,20 +34,28 @@ def budget_s(elapsed_s: float, goes_on: bool) -> float:
 
 
 def try_operators(
-    operators: Sequence[Operator], threads: int, cores: int, padded: Sequence[tuple[int, int]], budget: float
+    operators: Sequence[Operator],
+    threads: int,
+    cores: int,
+    padded: Sequence[tuple[int, int]],
+    budget: float,
+    shared: bool = False,
 ) -> dict[str, float]:
     """Run the edits that these operators call for, in about `budget` seconds.
 
-    padded: rows and columns of batches with padding. Values, for each edit (``single``, ``straight``, ``threads``,
-    ``half``, ``quarter``): ``operators.<edit>.all_ms`` (what the edit is about, in the annotated step),
-    ``.of_all`` (of all operators' time), ``.tried_ms`` (the operators that were tried), ``.now_ms`` and ``.edited_ms``
-    (these, after the run).
+    padded: rows and columns of batches with padding. shared: the step had the cores together with processes that are
+    done by now. Values, for each edit (``single``, ``straight``, ``threads``, ``half``, ``quarter``, and if `shared`
+    ``alone``, on one thread): ``operators.<edit>.all_ms`` (what the edit is about, in the annotated step), ``.of_all``
+    (of all operators' time), ``.tried_ms`` (the operators that were tried), ``.now_ms`` and ``.edited_ms`` (these,
+    after the run).
     """
     import torch
 
     edits: dict[str, tuple[Edit, int]] = {"single": (single, threads), "straight": (straight, threads)}
     if threads != cores:
         edits["threads"] = (unchanged, cores)
+    if shared and threads > 1:
+        edits["alone"] = (unchanged, 1)
     edits |= {name: (partial(shorter, padded, part), threads) for name, part in SHORTER.items() if padded}
     total = sum(each.spent_ns for each in operators)
     concerned = {

@@ -110,6 +110,12 @@ class LoaderModel:
         following = self._pauses.without(self.consume, self.waits_s)
         return 0.0 if case == "worst" else float(np.mean(self.consume - following))
 
+    def held_up_s(self, case: Case) -> float:
+        """Of a recorded step, what workers beside it cost it; 0 where the step was not tried alone."""
+        if self._machine.alone is None or not self.loader.num_workers:
+            return 0.0
+        return max(0.0, float(self.consume.mean() - self.alone(case).consume.mean()))
+
     def period_s(
         self,
         plan: Plan,

@@ -163,7 +163,9 @@ class Replay:
         elif threads is None:  # the model's own error must not become a saving
             starts = 1 if loader.persistent_workers else max(1, loader.passes)
             started = (starts_s(loader) + model.forked_s * starts) / max(loader.batches, 1)
-            per_batch = max(per_batch, -waits * (model.waits_s + model.paused_s(case)) - started)
+            per_batch = max(
+                per_batch, -waits * (model.waits_s + model.paused_s(case)) - model.held_up_s(case) - started
+            )
         return per_batch * loader.batches
 
 

@@ -34,12 +34,16 @@ class Cores:
     coupling: 0 where work that shares a core with a parallel region takes only its part of the machine, 1 where it
     holds up all threads of it, because the region ends with its slowest thread. Measured on 2 cores with OpenMP steps:
     anything between, by the hour.
+
+    held: how many times longer than that a parallel region takes on crowded cores, where it was measured: it waits for
+    the time slices of what it shares them with, which may be much longer than the region.
     """
 
     available: float
     step: float
     threads: int = 0
     coupling: float = 0.5
+    held: float = 1.0
     _known: dict[tuple[Doing, int, float], Stretch] = field(default_factory=dict, repr=False)
 
     def stretch(self, doing: Doing, shares: Sequence[float]) -> Stretch:
@@ -61,7 +65,7 @@ class Cores:
         fair = self._shared(threads, making, share)
         crowd = threads + _runnable(making, share, fair) - self.available
         held_up = max(fair, 1 + min(1.0, max(0.0, crowd)))  # a thread that shares its core runs at half speed
-        region = fair + self.coupling * (held_up - fair)
+        region = (fair + self.coupling * (held_up - fair)) * (1 + (self.held - 1) * min(1.0, max(0.0, crowd)))
         loop = (1 - parallel) * serial + parallel * region
         spin = (1 - parallel + parallel * threads * region / fair) / (1 - parallel + parallel * threads)
         return Stretch(loop, ((1 - parallel) * serial * serial + parallel * region * region) / loop, spin)

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from slowprobe.timeline.batch_costs import BatchCosts
 from slowprobe.timeline.pipeline import HandOver, PassTimes, Settings, simulate
 from slowprobe.timeline.sharing import Cores
+from slowprobe.timeline.step_alone import StepAlone
 
 Case = Literal["best", "expected", "worst"]
 CASES: tuple[Case, ...] = ("best", "expected", "worst")
@@ -35,25 +36,36 @@ _TRIED = 9  # steps tried, and two in between
 _FIT_BATCHES = 200
 _SPIN = 4 / 3  # most that spinning adds to the CPU time of a step: one thread at half speed, of two on two cores
 _LEAST = 0.05  # of a recorded time is what it takes alone, at least: no contention is that bad
+TRIED = {"best": 0.85, "expected": 1.0, "worst": 1.25}  # a trial has other things in the caches than the loop
+_HELD_MOST = 40.0  # times: a region of 0.1 ms between time slices of 4 ms
+_HELD_FITTED = 10  # rounds; each closes half of what is missing, or more
 
 
 @dataclass(frozen=True)
 class Machine:
-    """What the run may use: cores of one rank, and of a step its mean use of them and its most threads."""
+    """What the run may use: cores of one rank, and of a step its mean use of them and its most threads.
+
+    alone: what the step takes without workers beside it, where that was tried.
+    """
 
     cores: float
     step_cores: float
     threads: int
+    alone: StepAlone | None = None
 
 
 @dataclass(frozen=True)
 class Alone:
-    """Costs without contention, seconds a batch: CPU work and waiting of making it, and the step; cores of the step."""
+    """Costs without contention, seconds a batch: CPU work and waiting of making it, and the step; cores of the step.
+
+    single: how many times as long its parallel part takes on one thread, where that was tried.
+    """
 
     cpu: Floats
     idle: Floats
     consume: Floats
     cores: Cores
+    single: float | None = None
 
 
 @dataclass(frozen=True)
@@ -78,7 +90,10 @@ def undone(costs: BatchCosts, consume: Floats, machine: Machine, shape: Shape, c
     Of making a batch the CPU time is known; what else it took is waiting, for its data or for a core. Of a step, too:
     alone, it takes that without what its threads spin in less time on more cores, at most one a thread. How much less
     is searched; for each answer, batches wait for their data only as long as contention leaves to be explained.
+    Where the step was tried alone, what workers cost it is searched instead.
     """
+    if machine.alone is not None and machine.threads > 1 and consume.mean() > 0:
+        return _Fit(costs, consume, machine, shape, case).with_trial(machine.alone)
     recorded = float(consume.mean())
     fewest_s = machine.step_cores * recorded / max(min(machine.threads, machine.cores), 1.0) / _SPIN
     fastest = min(recorded, max(fewest_s, _LEAST * recorded))
@@ -115,6 +130,27 @@ class _Fit:
         off = abs(missing) / max(float(made.mean()), 1e-9)
         return off + abs(float(times.consume.mean()) / recorded - 1 if recorded > 0 else 0.0), alone
 
+    def with_trial(self, tried: StepAlone) -> Alone:
+        """The step with its operators as they were tried, on cores where their regions are held up as was recorded."""
+        made = self.costs.fetch + self.costs.collate
+        idle = np.maximum(made - self.costs.cpu, 0.0)
+        recorded = float(self.consume.mean())
+        operators = min(tried.share * recorded, tried.operators_s * TRIED[self.case])
+        rest, waiting, held, turns = (1 - tried.share) * recorded, 0.0, 1.0, 1.0
+        for _ in range(_HELD_FITTED):
+            step = max(rest / turns + operators, _LEAST * recorded)
+            used = 1 + (self.machine.threads - 1) * min(1.0, operators / step)
+            cores = Cores(self.machine.cores, used, self.machine.threads, COUPLING[self.case], held)
+            alone = Alone(self.costs.cpu, idle * waiting, self.consume * (step / recorded), cores, tried.single)
+            times = repeated(alone, self.shape, hand_over(HAND_OVER_S, self.case, False), _FIT_BATCHES)
+            taken = float(times.consume.mean())
+            missing = float(made.mean()) - float(times.make.mean())
+            waiting = min(1.0, max(0.0, waiting + missing / max(float(idle.mean()), 1e-9)))
+            turns = _turns(alone, times, self.shape)
+            parallel = max(taken - rest, 1e-9)
+            held = min(_HELD_MOST, max(1.0, held * max(recorded - rest, 1e-9) / parallel))
+        return alone
+
     def _costs_with(self, idle: Floats, step: float, spin: float) -> Alone:
         recorded = float(self.consume.mean())
         consume = self.consume * (step / recorded) if recorded > 0 else self.consume
@@ -124,6 +160,15 @@ class _Fit:
         return Alone(self.costs.cpu, idle, consume, cores)
 
 
+def _turns(alone: Alone, times: PassTimes, shape: Shape) -> float:
+    """How many times longer one thread of the step takes, beside as many batches as were in the making on average."""
+    making = float(times.make.sum()) / max(times.total_s, 1e-9)
+    busy = min(shape.settings.num_workers, round(making))
+    work = float((alone.cpu + alone.idle).mean())
+    share = float(alone.cpu.mean()) / work if work > 0 else 1.0
+    return alone.cores.stretch("taking", [share] * busy).loop
+
+
 def with_threads(alone: Alone, count: int, case: Case) -> Alone:
     """The step with its parallel regions on fewer threads than it had: each takes longer, by what they shared out."""
     cores = alone.cores
@@ -131,6 +176,9 @@ def with_threads(alone: Alone, count: int, case: Case) -> Alone:
         return alone
     parallel = min(1.0, (cores.step - 1) / (cores.threads - 1))
     region = max(1.0, SCALES[case] * cores.threads / count)
+    if alone.single is not None:  # what shrinks with the threads does so in proportion; the rest does not
+        shrinks = (alone.single - 1) / (1 - 1 / cores.threads)
+        region = 1 + shrinks * (1 / count - 1 / cores.threads)
     longer = 1 - parallel + parallel * region
     used = (1 - parallel + parallel * region * count) / longer
     return replace(alone, consume=alone.consume * longer, cores=replace(cores, step=used, threads=count, _known={}))

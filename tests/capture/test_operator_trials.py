@@ -31,10 +31,14 @@ def recorded() -> list[Operator]:
     def step() -> None:
         nn.functional.softplus(net(x) * weights).square().mean().backward()
 
+    def profiled() -> list[Operator]:
+        with torch.profiler.profile(record_shapes=True) as profiler:
+            step()
+        return step_operators(profiler.profiler.kineto_results.events())
+
     step()  # the first starts threads, which takes longer than all of it
-    with torch.profiler.profile(record_shapes=True) as profiler:
-        step()
-    return step_operators(profiler.profiler.kineto_results.events())
+    # On busy cores one operator may be held up for longer than all the others take.
+    return min((profiled() for _ in range(3)), key=lambda found: sum(each.spent_ns for each in found))
 
 
 def test_operators_are_outermost_and_hold_their_arguments() -> None:
@@ -54,6 +58,19 @@ def test_float64_is_tried_in_float32_and_nothing_is_left_changed() -> None:
     assert 0 < values["operators.single.tried_ms"] <= values["operators.single.all_ms"]
     assert values["operators.threads.of_all"] == 1.0
     assert torch.equal(torch.get_rng_state(), state) and torch.get_num_threads() == threads
+
+
+def test_what_shared_its_cores_is_tried_alone_on_one_thread_too() -> None:
+    operators, threads = recorded(), torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        values = try_operators(operators, 2, 2, [], 0.3, shared=True)
+        assert values["operators.alone.now_ms"] > 0 and values["operators.alone.edited_ms"] > 0
+        assert values["operators.alone.of_all"] == 1.0 and torch.get_num_threads() == 2
+        assert not any("alone" in name for name in try_operators(operators, 2, 2, [], 0.1))
+        assert not any("alone" in name for name in try_operators(operators, 1, 2, [], 0.1, shared=True))
+    finally:
+        torch.set_num_threads(threads)
 
 
 def test_what_draws_random_numbers_or_indexes_is_not_called() -> None:

@@ -51,6 +51,8 @@ class LoaderProbe:
         self._origins = LoaderOrigins(subjects.sites)
         self.without_workers: set[int] = set()
         """The loaders, by subject, whose batches the training process makes."""
+        self.with_workers = False
+        """Whether a loader's batches are made elsewhere."""
         self._iterators: weakref.WeakSet[Any] = weakref.WeakSet()
         self._fetchers: weakref.WeakSet[Any] = weakref.WeakSet()
 
@@ -171,6 +173,8 @@ class LoaderProbe:
             if loader.num_workers == 0:
                 self.without_workers.add(known)
                 self._transforms.items.choose(known, chosen_items(loader))
+            else:
+                self.with_workers = True
         return known
 
     def _mark(self, iterator: Any, loader: Any) -> None:

@@ -17,6 +17,7 @@ from slowprobe.timeline.making_stacks import StackTime, making_stacks
 from slowprobe.timeline.pauses import pauses_of
 from slowprobe.timeline.receiving import collecting, receiving
 from slowprobe.timeline.repeated_items import RepeatedItems, repeated_items
+from slowprobe.timeline.step_alone import step_alone
 from slowprobe.timeline.uncontended import Machine
 from slowprobe.timeline.worker_memory import PrivateGrowth, private_growth
 
@@ -64,7 +65,8 @@ class PipelineEvidence(SpanEvidence):
     def loader_models(self) -> dict[int, LoaderModel]:
         """The loaders as models, by loader; without those whose batches were not seen being made."""
         threads = self.operator_threads or round(self.cores)
-        machine = Machine(self.cores_per_rank, step_cores(self.recording, self.roles.primary), threads)
+        alone = step_alone(self.recording, self.costs, self.steps.batches_per_step)
+        machine = Machine(self.cores_per_rank, step_cores(self.recording, self.roles.primary), threads, alone)
         models = {}
         for loader in self.loaders:
             if loader.make_s is None or not len(loader.wait) or loader.watched:
