@@ -42,11 +42,13 @@ def calibrate(
     threads: int,
     cores: int,
     budget: float = MAX_BUDGET_S,
+    pages: bool = False,
 ) -> dict[str, float]:
     """Run the experiments that this run calls for, in about `budget` seconds.
 
-    optimizers: description (as `probes.optimizer.describe` gives it) and share of the run, by subject. loaders: tensors
-    in a batch and share of the run spent on waiting, by subject, of loaders without workers. Values:
+    pages: whether the run's page faults were counted. optimizers: description (as `probes.optimizer.describe` gives
+    it) and share of the run, by subject. loaders: tensors in a batch and share of the run spent on waiting, by subject,
+    of loaders without workers. Values:
     ``loader.<subject>.hand_over_ms`` (what the training thread pays for a batch that comes from another process),
     ``optimizer.<subject>.default_ms``, ``.fused_ms`` (one step), of one of the user's own ``.adam_fused_ms`` (a step of
     torch's), ``foreach.loop_ms``, ``foreach.foreach_ms`` (one moving-average update of the largest optimizer's
@@ -60,7 +62,7 @@ def calibrate(
 
     deadline = time.perf_counter() + budget
     values: dict[str, float] = {}
-    waiting = _called_for(torch, optimizers, loaders, threads, cores)
+    waiting = _called_for(torch, optimizers, loaders, threads, cores, pages)
     while waiting and (now := time.perf_counter()) < deadline:
         values.update(waiting[0](now + (deadline - now) / len(waiting)))
         del waiting[0]
@@ -73,6 +75,7 @@ def _called_for(
     loaders: dict[int, tuple[int, float]],
     threads: int,
     cores: int,
+    pages: bool,
 ) -> list[Experiment]:
     """The experiments, those for the largest shares of the run first."""
     shared: list[tuple[float, Experiment]] = [
@@ -91,7 +94,7 @@ def _called_for(
         if share >= MIN_SHARE and is_own(torch, described)
     ]
     found = [experiment for _, experiment in sorted(shared, key=lambda entry: -entry[0])]
-    if any(share >= MIN_SHARE for _, share in loaders.values()):
+    if pages or any(share >= MIN_SHARE for _, share in loaders.values()):
         found.append(_pages)
     if torch.is_anomaly_enabled():
         found.append(partial(_anomaly, torch))

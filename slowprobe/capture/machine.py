@@ -11,6 +11,11 @@ from typing import Any
 
 import psutil
 
+try:
+    import resource
+except ImportError:  # Windows
+    resource = None  # type: ignore[assignment]
+
 from slowprobe.run.schema import Resources, State
 
 # Where one of these is imported, a model in eval mode may be acting, which is no evaluation.
@@ -49,6 +54,11 @@ def quota_cores() -> float | None:
         except (OSError, ValueError):
             continue
     return None
+
+
+def minor_faults() -> int:
+    """First touches of memory by this process, in pages; 0 where that is not counted."""
+    return 0 if resource is None else resource.getrusage(resource.RUSAGE_SELF).ru_minflt
 
 
 def describe_host() -> dict[str, int | float | str | None]:

@@ -26,7 +26,7 @@ from slowprobe.capture.probes.requests import Requests
 from slowprobe.capture.read_trial import try_reading
 from slowprobe.capture.recorder import KIND, Recorder
 from slowprobe.capture.replicas import ReplicaWatch
-from slowprobe.capture.span_key import span_key
+from slowprobe.capture.span_key import span_key, subject_of
 from slowprobe.capture.step_operators import Operator
 from slowprobe.capture.subjects import Subjects
 from slowprobe.capture.subnormals import SubnormalWatch
@@ -92,7 +92,13 @@ class TorchProbes:
         making = [subject for subject in loader_cpu.layouts if share(KIND["data_wait"], subject) >= MIN_MAKING]
         tried = self._try_input(loader_cpu, making, 0.5 if self._events.ends_in_training else 1.0)
         seen = self.subnormals.values(min(budget, SUBNORMALS_S))
-        return {**tried, **seen, **calibrate(optimizers, loaders, torch.get_num_threads(), usable_cores(), budget)}
+        faults = {
+            f"forward.{subject_of(key)}.page_faults": float(count)
+            for key, count in self.forward.page_faults.items()
+            if count
+        }
+        threads, cores = torch.get_num_threads(), usable_cores()
+        return {**tried, **seen, **faults, **calibrate(optimizers, loaders, threads, cores, budget, bool(faults))}
 
     def _try_input(self, loader_cpu: LoaderCpuMeter, making: list[int], part: float) -> dict[str, float]:
         """What the batches of these loaders would take in one piece, and what steps lose by the pauses between them."""

@@ -35,6 +35,7 @@ class SpanFacts:
     longest_s: float
     scopes: dict[str, float]
     evaluation_s: float
+    subject: int = 0
     occasions: int = 0
     """Calls that follow each other without a training step in between count once; 0 where that was not asked for."""
 
@@ -88,6 +89,7 @@ def _facts(recording: Recording, split: Partition, key: Key, kind: SpanKind) -> 
         longest_s=total.longest_ns / 1e9,
         scopes=scopes,
         evaluation_s=evaluation,
+        subject=key[1],
     )
 
 

@@ -5,13 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import numpy as np
-
-from slowprobe.run.schema import Window
-from slowprobe.timeline.recording import KIND, Recording
+from slowprobe.timeline.op_bound import StepShares
 from slowprobe.timeline.tried_edits import MIN_TRIED
-
-_WAITS = (KIND["data_wait"], KIND["slowprobe"])
 
 
 @dataclass(frozen=True)
@@ -26,22 +21,15 @@ class StepAlone:
     """Times as long on one thread, alone."""
 
 
-def step_alone(recording: Recording, costs: Mapping[str, float], batches_per_step: float) -> StepAlone | None:
-    """None where operators were not tried alone, or too few of them."""
+def step_alone(costs: Mapping[str, float], shares: StepShares) -> StepAlone | None:
+    """None where operators were not tried alone, or too few of them.
+
+    The trials are of the annotated step, from one request for a batch to the next. What share of a step operators take
+    beside workers differs from one to the next: it is that of the clean ones.
+    """
     now, single, tried, every = (costs.get(f"operators.alone.{name}_ms") for name in ("now", "edited", "tried", "all"))
-    work_s = _annotated_work_s(recording)
-    if not now or not single or not tried or not every or work_s <= 0 or tried < MIN_TRIED * every:
+    working = 1 - shares.data
+    if not now or not single or not tried or not every or working <= 0 or tried < MIN_TRIED * every:
         return None
-    share = min(1.0, every / 1e3 / work_s)
-    return StepAlone(share, now / 1e3 * every / tried / max(batches_per_step, 1e-9), single / now)
-
-
-def _annotated_work_s(recording: Recording) -> float:
-    """The annotated step without its waits for batches."""
-    for window in recording.run.of(Window):
-        if window.role == "annotated":
-            spans = recording.spans
-            begin, end = spans.start.clip(min=window.start_ns), spans.end.clip(max=window.end_ns)
-            waits = np.isin(spans.kind, _WAITS) & (end > begin)
-            return (window.end_ns - window.start_ns - int((end - begin)[waits].sum())) / 1e9
-    return 0.0
+    share = min(1.0, (shares.work + shares.dispatch + shares.engine) / working)
+    return StepAlone(share, now / 1e3 * every / tried, single / now)

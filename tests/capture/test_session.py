@@ -6,6 +6,7 @@ import builtins
 import gc
 import json
 import logging
+import mmap
 import os
 import subprocess
 import sys
@@ -25,9 +26,10 @@ from torch.utils.data import DataLoader, Dataset, TensorDataset, dataloader
 
 from slowprobe.capture import batch_log, window
 from slowprobe.capture import session as sessions
+from slowprobe.capture.machine import minor_faults
 from slowprobe.capture.session import Options, Session
 from slowprobe.run.reader import load_run
-from slowprobe.run.schema import Chunk, End, Note, Window
+from slowprobe.run.schema import Calibration, Chunk, End, Note, Window
 
 
 class Net(nn.Module):
@@ -512,3 +514,25 @@ def test_numpy_is_left_to_the_script_to_import():
         "session.stop()\n"
     )
     subprocess.run([sys.executable, "-c", program], check=True, timeout=120)
+
+
+@pytest.mark.skipif(minor_faults() == 0, reason="page faults are not counted here")
+def test_pages_that_a_kept_graph_takes_are_counted(record: Callable[..., Session], folder: Path) -> None:
+    """In eval mode with gradients; without them, nothing is counted."""
+    model = nn.Sequential(*[nn.Sequential(nn.Linear(64, 64), nn.GELU()) for _ in range(6)])
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
+    points = torch.randn(4_096, 64)
+    with_grad, session = [], record()
+    for _ in range(6):
+        model(points[:8]).sum().backward()
+        optimizer.step()
+        model.eval()
+        with_grad += [model(points) for _ in range(4)]
+        with torch.no_grad():
+            model(points)
+        model.train()
+    session.stop()
+    values = {name: value for each in load_run(folder).of(Calibration) for name, value in each.values.items()}
+    (pages,) = (value for name, value in values.items() if name.endswith(".page_faults"))
+    kept = 24 * 11 * points.nbytes / mmap.PAGESIZE  # inputs of the layers but the first, and of the activations
+    assert 0.5 * kept < pages < 3 * kept and values["page_us"] > 0

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
-from slowprobe.run.reader import RunRecords
-from slowprobe.run.schema import Spans, Window
 from slowprobe.timeline.batch_costs import BatchCosts
+from slowprobe.timeline.op_bound import StepShares
 from slowprobe.timeline.pipeline import HandOver, PassTimes, Settings, simulate
-from slowprobe.timeline.recording import KIND, Recording
 from slowprobe.timeline.sharing import Cores
 from slowprobe.timeline.step_alone import StepAlone, step_alone
 from slowprobe.timeline.uncontended import Machine, Shape, undone, with_threads
@@ -51,44 +47,23 @@ def test_one_thread_takes_what_was_tried_and_is_not_held_up() -> None:
     assert crowded.loop == pytest.approx(1.0) and free.loop > 3
 
 
-MS = 1_000_000
 TRIED = {"now": 2.0, "edited": 3.0, "tried": 12.0, "all": 18.0}
+SHARES = StepShares(work=0.25, dispatch=0.05, launch_gap=0.1, python=0.1, data=0.4, engine=0.1)
 
 
-def annotated(*spans: tuple[str, int, int]) -> Recording:
-    """An annotated step from 100 to 140 ms, with these spans: kind, start and end in ms."""
-    window = Window(
-        role="annotated",
-        opened_ns=90 * MS,
-        start_ns=100 * MS,
-        end_ns=140 * MS,
-        resumed_ns=150 * MS,
-        steps=1,
-        events=9,
-        path=None,
-    )
-    kinds, begins, lengths = zip(*((KIND[kind], b * MS, (e - b) * MS) for kind, b, e in spans), strict=True)
-    rows = Spans(0, 0, [*kinds], [1] * len(spans), [*begins], [*lengths], [*lengths], [0] * len(spans))
-    return Recording(RunRecords(Path("/nowhere"), None, [window, rows]))
-
-
-def tried(**changed: float | None) -> dict[str, float]:
-    values = {**TRIED, **changed}
-    return {f"operators.alone.{name}_ms": value for name, value in values.items() if value is not None}
+def tried(**changed: float) -> dict[str, float]:
+    return {f"operators.alone.{name}_ms": value for name, value in {**TRIED, **changed}.items()}
 
 
 def test_operators_are_held_against_the_work_of_the_step() -> None:
-    """Of 40 ms 16 were a wait, the end of another before them."""
-    recording = annotated(("data_wait", 95, 110), ("forward", 110, 130), ("data_wait", 134, 145))
-    alone = step_alone(recording, tried(), 2.0)
+    """Four tenths of the steps were waits for batches."""
+    alone = step_alone(tried(), SHARES)
     assert alone is not None
-    assert alone.share == pytest.approx(18 / 24)
-    assert alone.operators_s == pytest.approx(0.002 * 18 / 12 / 2)
+    assert alone.share == pytest.approx(0.4 / 0.6)
+    assert alone.operators_s == pytest.approx(0.002 * 18 / 12)
     assert alone.single == pytest.approx(1.5)
 
 
 def test_without_a_trial_nothing_is_known() -> None:
-    recording = annotated(("forward", 110, 130))
-    assert step_alone(recording, {}, 1.0) is None
-    assert step_alone(recording, tried(tried=1.0), 1.0) is None
-    assert step_alone(Recording(RunRecords(Path("/nowhere"), None, [])), tried(), 1.0) is None
+    assert step_alone({}, SHARES) is None
+    assert step_alone(tried(tried=1.0), SHARES) is None

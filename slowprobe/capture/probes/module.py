@@ -12,6 +12,7 @@ from collections.abc import Callable
 from threading import get_ident
 from typing import Any
 
+from slowprobe.capture.machine import minor_faults
 from slowprobe.capture.patches import Patches
 from slowprobe.capture.probes.wrapping import like
 from slowprobe.capture.recorder import KIND, Recorder
@@ -19,6 +20,7 @@ from slowprobe.capture.span_key import span_key, subject_of
 from slowprobe.capture.subjects import Attributes, Subjects
 
 FORWARD = KIND["forward"]
+_EVALUATED = (False, True)  # not training, with gradients
 LEARNING_REQUESTS = 4  # batches looked at after the start and after each new pass over a loader
 
 
@@ -40,6 +42,8 @@ class ForwardProbe:
         """Called with the subject and the arguments of what trains, until it answers that it has seen enough."""
         self.inside = False
         """Whether the recorded thread is in a forward pass: modules called now are not outermost."""
+        self.page_faults: dict[int, int] = {}
+        """Of passes with gradients in eval mode, by key: a graph that is kept needs memory that was not in use."""
 
     def attach(self, patches: Patches) -> None:
         """Begin to learn."""
@@ -105,12 +109,15 @@ class ForwardProbe:
             if self.look is not None and module.training:
                 self._show(key, args, kwargs)
             self.inside = True
+            before = minor_faults() if key in self.page_faults else 0
             recorder.open(key)
             try:
                 return original(module, *args, **kwargs)
             finally:
                 self.inside = False
                 recorder.close(key)
+                if key in self.page_faults:
+                    self.page_faults[key] += minor_faults() - before
 
         wrapper = like(__call__, original)
         wrapper._slowprobe = True  # type: ignore[attr-defined]
@@ -137,6 +144,8 @@ class ForwardProbe:
                     "forward", object(), type(module).__name__, lambda: describe(module, *flags), depth=2
                 )
                 key = entry[1][flags] = span_key(FORWARD, number)
+                if flags == _EVALUATED and minor_faults():
+                    self.page_faults[key] = 0
             return key
         except Exception as error:
             self._recorder.fail(error)

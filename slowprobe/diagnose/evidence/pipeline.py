@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from functools import cached_property
 
+from slowprobe.diagnose.evidence.missing import EvidenceMissing
 from slowprobe.diagnose.evidence.spans import SpanEvidence
+from slowprobe.diagnose.evidence.windows import WindowEvidence
 from slowprobe.run.worker_records import WorkerHello
 from slowprobe.timeline.after_fork import PAGE_S, copied_s
 from slowprobe.timeline.batch_costs import batch_costs
@@ -17,12 +19,12 @@ from slowprobe.timeline.making_stacks import StackTime, making_stacks
 from slowprobe.timeline.pauses import pauses_of
 from slowprobe.timeline.receiving import collecting, receiving
 from slowprobe.timeline.repeated_items import RepeatedItems, repeated_items
-from slowprobe.timeline.step_alone import step_alone
+from slowprobe.timeline.step_alone import StepAlone, step_alone
 from slowprobe.timeline.uncontended import Machine
 from slowprobe.timeline.worker_memory import PrivateGrowth, private_growth
 
 
-class PipelineEvidence(SpanEvidence):
+class PipelineEvidence(SpanEvidence, WindowEvidence):
     """How batches are made and handed over."""
 
     @cached_property
@@ -65,8 +67,8 @@ class PipelineEvidence(SpanEvidence):
     def loader_models(self) -> dict[int, LoaderModel]:
         """The loaders as models, by loader; without those whose batches were not seen being made."""
         threads = self.operator_threads or round(self.cores)
-        alone = step_alone(self.recording, self.costs, self.steps.batches_per_step)
-        machine = Machine(self.cores_per_rank, step_cores(self.recording, self.roles.primary), threads, alone)
+        used = step_cores(self.recording, self.roles.primary)
+        machine = Machine(self.cores_per_rank, used, threads, self._step_alone)
         models = {}
         for loader in self.loaders:
             if loader.make_s is None or not len(loader.wait) or loader.watched:
@@ -82,6 +84,13 @@ class PipelineEvidence(SpanEvidence):
                 pauses_of(self.costs),
             )
         return models
+
+    @cached_property
+    def _step_alone(self) -> StepAlone | None:
+        try:
+            return step_alone(self.costs, self.ops.shares)
+        except EvidenceMissing:
+            return None
 
     @cached_property
     def input_curves(self) -> dict[int, InputCurve]:

@@ -10,8 +10,12 @@ batches keeps the graphs of the whole evaluation alive.
 How it is seen: the grad mode at the entry of each outermost module call, and which calls belong to an evaluation (fed
 by a loader that no backward pass follows, or in eval mode outside a training step).
 
-Saving: a stated range, because it depends on the model. What is saved, as a share of the forward time with gradients;
-CPU time, one thread, torch 2.13, interleaved medians (first: each graph dropped at once; second: losses summed):
+Saving: what a kept graph costs most is memory that was not in use: its pages are counted while the model is called in
+eval mode, and what the first touch of a page takes is measured after the run. They go, but for what the operators need
+without a graph, too (half in the worst case: each tensor beyond 32 MB is new memory either way). Of the rest, and where
+pages are not counted (model.eval() forgotten, Windows), a stated range. What was saved, as a share of the forward time
+with gradients; CPU time, one thread, torch 2.13, interleaved medians (first: each graph dropped at once; second: losses
+summed):
 
     Linear+LayerNorm+GELU blocks  16 wide, 64k points 0.28, 0.59   64 wide 0.22, 0.30   256 wide 0.07, 0.12
     wide MLP (1024)               0.00, 0.00
@@ -20,8 +24,8 @@ CPU time, one thread, torch 2.13, interleaved medians (first: each graph dropped
     LSTM (128)                    0.22, 0.37
 
 Where matrix products dominate nothing is gained but memory; many small or elementwise operations gain most. Expected
-are the medians: 0.12 (from 0 to 0.3), and 0.3 (from 0 to 0.6) where the source shows losses summed without item() or
-detach().
+are the medians: 0.12 (from 0 to 0.3), and, where pages are not counted, 0.3 (from 0 to 0.6) if the source shows losses
+summed without item() or detach().
 
 Stays quiet when: evaluation runs under no_grad or inference_mode, no parameter wants a gradient (no graph is built),
 the eval-mode call is a part of the training step (a frozen teacher), or such passes take less than 3 % of loop time.
@@ -42,10 +46,13 @@ from slowprobe.diagnose.hot_lines import in_trainer, shares
 from slowprobe.diagnose.rule import Answer, Diagnosis, NotApplicable, Passed, Rule
 from slowprobe.diagnose.syntax import called_name, has_line
 from slowprobe.run.record import Site
+from slowprobe.timeline.after_fork import PAGE_S
+from slowprobe.timeline.facts import SpanFacts
 from slowprobe.timeline.loop_changes import Factor, Scale
 
 DROPPED = Factor(0.7, 0.88, 1.0)  # of forward time; measured, see "Saving" above
 SUMMED = Factor(0.4, 0.7, 1.0)
+PAGES_LEFT = Factor(0.0, 0.05, 0.5)  # of the time for pages that were not in use; see "Saving" above
 _LEAVES_GRAPH = (
     ".item(",
     ".detach(",
@@ -63,7 +70,7 @@ MIN_SHARE = 0.03  # of loop time in such passes; below, even the best case saves
 RULE = Rule(
     title="Evaluation runs with gradients on",
     bottleneck="evaluation",
-    needs=("evaluation", "backwards", "partition", "source"),
+    needs=("evaluation", "backwards", "partition", "source", "costs"),
 )
 
 
@@ -85,6 +92,14 @@ def check(run: Evidence) -> Answer:
         )
     first = with_grad[0].where
     summed = first is not None and _sums_losses(run, first)
+    pages_s = _pages_s(run, with_grad)
+    changes = [Scale("evaluation", "off_step", seconds, SUMMED if summed else DROPPED)]
+    if pages_s is not None:
+        pages_s = min(pages_s, seconds)
+        changes = [
+            Scale("evaluation", "off_step", pages_s, PAGES_LEFT),
+            Scale("evaluation", "off_step", seconds - pages_s, DROPPED),
+        ]
     return Diagnosis(
         summary=(
             f"Evaluation calls the model with gradients on: {seconds:.2f} s of forward passes, {seconds / loop_s:.0%} "
@@ -95,16 +110,27 @@ def check(run: Evidence) -> Answer:
             text="Evaluate under torch.inference_mode(): around the call, or as a decorator of the function.",
             diff="" if in_trainer(run, first) else wrap_statement(run.source, first, "with torch.inference_mode():"),
         ),
-        changes=[Scale("evaluation", "off_step", seconds, SUMMED if summed else DROPPED)],
-        basis="stated range",
+        changes=changes,
+        basis="stated range" if pages_s is None else "calibrated replay",
         evidence={
             "evaluation, share of loop time": round(evaluation.total_s / loop_s, 4),
             "forward passes with gradients, s": round(seconds, 3),
             "calls": sum(facts.calls for facts in with_grad),
             "graphs kept by summed losses": summed,
+            "memory that was not in use before, s": None if pages_s is None else round(pages_s, 3),
             "model in eval mode": all(facts.attrs.get("training") is False for facts in with_grad),
         },
     )
+
+
+def _pages_s(run: Evidence, passes: list[SpanFacts]) -> float | None:
+    """Seconds for the first touch of the pages that these passes took in evaluations; None where nobody counted."""
+    pages = [run.costs.get(f"forward.{facts.subject}.page_faults") for facts in passes]
+    if None in pages:
+        return None
+    shares = [facts.evaluation_s / facts.seconds if facts.seconds else 0.0 for facts in passes]
+    counted = sum(count * share for count, share in zip(pages, shares, strict=True) if count is not None)
+    return counted * run.costs.get("page_us", PAGE_S * 1e6) / 1e6
 
 
 def _sums_losses(run: Evidence, call: Site) -> bool:
