@@ -12,7 +12,6 @@ from collections.abc import Iterator, Sequence
 from slowprobe.diagnose.finding import Where
 from slowprobe.diagnose.loop_syntax import (
     MAX_CALLERS,
-    Function,
     Loop,
     innermost_function,
     statements_around,
@@ -21,7 +20,7 @@ from slowprobe.diagnose.loop_syntax import (
 from slowprobe.diagnose.observing import changes_tensors
 from slowprobe.diagnose.syntax import called_name, end_of, last_name
 from slowprobe.run.record import Site
-from slowprobe.timeline.sources import SourceText
+from slowprobe.timeline.sources import Function, SourceText
 
 NEVER_CALLED_BY_NAME = ("forward", "__getitem__", "__iter__", "__next__", "__enter__", "__exit__")
 
@@ -62,8 +61,8 @@ def _climb(source: SourceText, site: Site, callers: int, droppable: bool) -> Sit
     owner = next((node for node in reversed(around) if isinstance(node, ast.ClassDef)), None)
     owner = owner if owner is not None and scope in owner.body else None
     for file in [site.file, *(file for file in source.files if file != site.file)]:
-        if file != site.file and not _is_only_one(source, scope.name):
-            continue
+        if file != site.file and source.only_function(scope.name) is None:
+            continue  # a call in another file is no proof that it is meant
         for call in _calls(source.tree(file), scope, owner):
             if file == site.file and scope.lineno <= call.lineno <= end_of(scope):
                 continue
@@ -90,12 +89,6 @@ def _calls(tree: ast.Module, scope: Function, owner: ast.ClassDef | None) -> Ite
             is_method = isinstance(node.func, ast.Attribute)
             if is_method or owner is None or scope.name == "__call__":
                 yield node
-
-
-def _is_only_one(source: SourceText, name: str) -> bool:
-    """Whether the user's files have one function of that name: a call in another file is no proof that it is meant."""
-    functions = [node for file in source.files for node in ast.walk(source.tree(file)) if isinstance(node, Function)]
-    return sum(node.name == name for node in functions) == 1
 
 
 def _named(source: SourceText, file: str, line: int) -> Site:

@@ -90,9 +90,10 @@ def _is_arithmetic(source: SourceText, applied: ast.expr, mapped: bool) -> bool:
         return _last(applied.value) in _NUMPY
     body: ast.AST | None = applied if isinstance(applied, ast.Lambda) else None
     if isinstance(applied, ast.Name):
-        body = source.find_function(applied.id)
-        if body is None:
+        found = source.only_function(applied.id)
+        if found is None:
             return not mapped and applied.id in PLAIN
+        body = found[1]
     if body is None:
         return False
     parts = (

@@ -6,10 +6,9 @@ import ast
 import builtins
 from collections.abc import Sequence
 
-from slowprobe.diagnose.loop_syntax import Function
 from slowprobe.diagnose.syntax import called_name, has_line
 from slowprobe.run.record import Site
-from slowprobe.timeline.sources import SourceText
+from slowprobe.timeline.sources import Function, SourceText
 
 _SAME_GRAPH = (  # methods of a tensor whose result has its graph; any other call is taken to cut it off
     "clone", "contiguous", "cpu", "cuda", "double", "flatten", "float", "half", "mean", "reshape", "squeeze", "sum",
@@ -63,7 +62,7 @@ class GraphNames:
         root = root_of(call.func)
         if root in self._imported or root in self._given or root in self._assigned or hasattr(builtins, root):
             return False
-        found = only_function(self._source, called_name(call))
+        found = self._source.only_function(called_name(call))
         if found is not None:
             handed = _parameters(found[1])
             return any(root_of(part.func) in handed and _depth(part.func) <= 1 for part in calls_in(found[1]))
@@ -109,17 +108,6 @@ def with_graph(node: ast.expr, graph: set[str]) -> list[ast.expr]:
 def calls_in(node: ast.AST) -> list[ast.Call]:
     """All calls in a statement or an expression."""
     return [part for part in ast.walk(node) if isinstance(part, ast.Call)]
-
-
-def only_function(source: SourceText, name: str) -> tuple[str, Function] | None:
-    """The only function or method of that name, and its file."""
-    found = [
-        (file, node)
-        for file in source.files
-        for node in ast.walk(source.tree(file))
-        if isinstance(node, Function) and node.name == name
-    ]
-    return found[0] if len(found) == 1 else None
 
 
 def assigned(scope: ast.stmt) -> dict[str, list[ast.expr]]:

@@ -11,15 +11,13 @@ from slowprobe.diagnose.graph_names import (
     GraphNames,
     assigned,
     calls_in,
-    only_function,
     parts_of,
     root_of,
     with_graph,
 )
-from slowprobe.diagnose.loop_syntax import Function
 from slowprobe.diagnose.syntax import called_name, end_of, has_line
 from slowprobe.run.record import Site
-from slowprobe.timeline.sources import SourceText
+from slowprobe.timeline.sources import Function, SourceText
 
 MAX_CALLS = 2  # from the loop down to the line that keeps
 _COLLECTS = ("append", "extend", "add", "appendleft", "insert")
@@ -72,7 +70,7 @@ class _Kept:
                 yield from self._handed_over(call, site, graph)
 
     def _handed_over(self, call: ast.Call, site: Site, graph: set[str]) -> Iterator[KeptGraph]:
-        found = only_function(self._source, called_name(call))
+        found = self._source.only_function(called_name(call))
         if found is None:
             return
         for parameter, argument in _passed(found[1], call):
@@ -131,7 +129,7 @@ def _kept_in(source: SourceText, file: str, function: Function, parameter: str, 
             if lasting and root_of(owner) not in graph and with_graph(value, graph):
                 return Site(file, node.lineno, function.name)
         for call in calls_in(node) if calls > 1 else ():
-            found = only_function(source, called_name(call))
+            found = source.only_function(called_name(call))
             for name, argument in _passed(found[1], call) if found is not None else ():
                 if with_graph(argument, graph) and found is not None:
                     inner = _kept_in(source, *found, name, calls - 1)

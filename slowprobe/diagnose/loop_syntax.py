@@ -8,9 +8,9 @@ from collections.abc import Iterator, Sequence
 from functools import lru_cache
 
 from slowprobe.diagnose.syntax import called_name, end_of, has_line
+from slowprobe.timeline.sources import Function
 
 Loop = ast.For | ast.AsyncFor | ast.While
-Function = ast.FunctionDef | ast.AsyncFunctionDef
 MAX_CALLERS = 3  # from a helper up to the loop
 _TRAINS = re.compile(r"\.backward\(|(?<!\benv)(?<!\benvs)\.step\(")  # env.step() is a simulator's
 

@@ -7,7 +7,7 @@ import textwrap
 from collections.abc import Sequence
 
 from slowprobe.diagnose.item_calls import called, names_match
-from slowprobe.diagnose.syntax import called_name, has_line, last_name
+from slowprobe.diagnose.syntax import called_name, has_line, last_name, names_in
 from slowprobe.run.record import Site
 from slowprobe.timeline.sources import SourceText
 
@@ -91,7 +91,7 @@ def varies(source: SourceText, sites: Sequence[Site], node: ast.expr, seen: froz
     if function is None:
         return True
     parameters, assigned = _parameters(function), _assigned(function)
-    for name in {part.id for part in ast.walk(node) if isinstance(part, ast.Name)}:
+    for name in names_in(node):
         if name in assigned:
             values = assigned[name]
             if name in parameters or name in seen:

@@ -25,6 +25,11 @@ def last_name(node: ast.expr) -> str:
     return node.attr if isinstance(node, ast.Attribute) else getattr(node, "id", "")
 
 
+def names_in(*nodes: ast.AST) -> set[str]:
+    """All plain names in the nodes, read or assigned to."""
+    return {part.id for node in nodes for part in ast.walk(node) if isinstance(part, ast.Name)}
+
+
 def called_name(call: ast.Call) -> str:
     """The last part of the name of what is called; empty where it has none."""
     return last_name(call.func)

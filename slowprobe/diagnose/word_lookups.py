@@ -6,7 +6,7 @@ import ast
 import re
 from collections.abc import Iterator
 
-from slowprobe.diagnose.syntax import called_name
+from slowprobe.diagnose.syntax import called_name, names_in
 from slowprobe.run.record import Site
 from slowprobe.timeline.sources import SourceText
 
@@ -45,10 +45,9 @@ def _lookups(source: SourceText, function: ast.AST) -> Iterator[ast.AST]:
             else [(each.target, each.iter) for each in loop.generators]
         )
         for target, values in pairs:
-            names = {node.id for node in ast.walk(target) if isinstance(node, ast.Name)}
+            names = names_in(target)
             for table, word in _looked_up(loop):
-                used = {node.id for node in ast.walk(word) if isinstance(node, ast.Name)}
-                if not used & names:
+                if not names_in(word) & names:
                     continue
                 if _from_text(source, function, values) or (
                     _VOCABULARY.search(table) and any(_OF_WORDS.search(name) for name in (*names, *_names(values)))
@@ -70,12 +69,11 @@ def _from_text(source: SourceText, function: ast.AST, values: ast.expr, seen: fr
     """Whether an expression holds the pieces of a text: of a call that splits, or of a name that was given them."""
     if _splits(source, values):
         return True
-    names = {node.id for node in ast.walk(values) if isinstance(node, ast.Name)} - seen
+    names = names_in(values) - seen
     return any(
         _from_text(source, function, node.value, seen | names)
         for node in ast.walk(function)
-        if isinstance(node, ast.Assign)
-        and any(isinstance(part, ast.Name) and part.id in names for target in node.targets for part in ast.walk(target))
+        if isinstance(node, ast.Assign) and names_in(*node.targets) & names
     )
 
 
@@ -85,8 +83,8 @@ def _splits(source: SourceText, node: ast.AST, levels: int = LEVELS) -> bool:
         if _is_split(call):
             return True
         name = called_name(call)
-        function = source.find_function(name) if levels and name and not name.startswith("__") else None
-        if function is not None and function is not node and _splits(source, function, levels - 1):
+        found = source.only_function(name) if levels and name and not name.startswith("__") else None
+        if found is not None and found[1] is not node and _splits(source, found[1], levels - 1):
             return True
     return False
 

@@ -10,6 +10,8 @@ from slowprobe.run.reader import RunRecords
 from slowprobe.run.record import Site
 from slowprobe.run.schema import Source
 
+Function = ast.FunctionDef | ast.AsyncFunctionDef
+
 
 class SourceText:
     """Lines and statements of recorded files; falls back to the file on disk for what a killed run did not keep."""
@@ -80,23 +82,22 @@ class SourceText:
         ]
         return found[0] if len(found) == 1 else None
 
-    def find_function(self, name: str) -> ast.FunctionDef | None:
-        """The definition of a function of that name; None where it is no user's function, or there are two."""
+    def only_function(self, name: str) -> tuple[str, Function] | None:
+        """The function or method of that name, and its file; None where it is no user's, or there are two."""
         found = [
-            node
+            (file, node)
             for file in sorted(self._texts)
             for node in ast.walk(self.tree(file))
-            if isinstance(node, ast.FunctionDef) and node.name == name
+            if isinstance(node, Function) and node.name == name
         ]
         return found[0] if len(found) == 1 else None
 
-    def function_around(self, file: str, line: int) -> ast.FunctionDef | ast.AsyncFunctionDef | None:
+    def function_around(self, file: str, line: int) -> Function | None:
         """The innermost function around a line; None where there is none."""
         functions = [
             node
             for node in ast.walk(self.tree(file))
-            if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
-            and node.lineno <= line <= (node.end_lineno or node.lineno)
+            if isinstance(node, Function) and node.lineno <= line <= (node.end_lineno or node.lineno)
         ]
         return max(functions, key=lambda node: node.lineno, default=None)
 

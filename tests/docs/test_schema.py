@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
-from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import jsonschema
@@ -12,17 +9,8 @@ import msgspec
 import pytest
 from report import samples
 
+from docs.builders import DOCS, builder
 from slowprobe.report import json
-
-DOCS = Path(__file__).resolve().parents[2] / "docs"
-
-
-def _builder() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("build_schema", DOCS / "build_schema.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +20,7 @@ def schema() -> dict[str, Any]:
 
 
 def test_the_schema_is_up_to_date() -> None:
-    assert (DOCS / "report.schema.json").read_text() == _builder().text(), "run `make docs`"
+    assert (DOCS / "report.schema.json").read_text() == builder("build_schema").text(), "run `make docs`"
 
 
 @pytest.mark.parametrize("name", samples.EVERY)

@@ -54,9 +54,9 @@ def ways(run: Evidence, loader: LoaderFacts, lines: Sequence[LineTime]) -> list[
     Too short for samples, and without a loop, it is one copy.
     """
     if not lines:
-        function = run.source.find_function(loader.collate_name)
+        function = run.source.only_function(loader.collate_name)
         loops = (ast.For, ast.While, *_COMPREHENSIONS)
-        is_copy = function is not None and not any(isinstance(node, loops) for node in ast.walk(function))
+        is_copy = function is not None and not any(isinstance(node, loops) for node in ast.walk(function[1]))
         kind: Kind = "copy" if is_copy else "other"
         return [Way(kind, 1.0, _left(run, loader, kind, 1.0))]
     whole = sum(line.seconds for line in lines)

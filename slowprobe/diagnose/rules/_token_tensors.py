@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from slowprobe.diagnose.edits import statement_lines
 from slowprobe.diagnose.item_calls import called, names_match
-from slowprobe.diagnose.syntax import end_of
+from slowprobe.diagnose.syntax import end_of, names_in
 from slowprobe.run.record import Site
 from slowprobe.timeline.sources import SourceText
 
@@ -31,8 +31,7 @@ def converting(source: SourceText, tokenizing: Iterable[Site]) -> set[tuple[str,
             continue
         for call in (node for node in ast.walk(function) if isinstance(node, ast.Call)):
             name = next((name for name, _ in called(ast.unparse(call))), "")
-            used = {part.id for value in call.args for part in ast.walk(value) if isinstance(part, ast.Name)}
-            if names_match(name, CONVERSIONS) and used & names:
+            if names_match(name, CONVERSIONS) and names_in(*call.args) & names:
                 found |= {(site.file, line) for line in range(call.lineno, end_of(call) + 1)}
     return found
 
@@ -43,4 +42,4 @@ def _assigned(lines: list[str]) -> set[str]:
     except (SyntaxError, ValueError):
         return set()
     targets = [target for node in ast.walk(tree) if isinstance(node, ast.Assign) for target in node.targets]
-    return {part.id for target in targets for part in ast.walk(target) if isinstance(part, ast.Name)}
+    return names_in(*targets)

@@ -44,7 +44,7 @@ from slowprobe.diagnose.evidence import Evidence
 from slowprobe.diagnose.finding import Fix
 from slowprobe.diagnose.hot_lines import in_trainer, shares
 from slowprobe.diagnose.rule import Answer, Diagnosis, NotApplicable, Passed, Rule
-from slowprobe.diagnose.syntax import called_name, has_line
+from slowprobe.diagnose.syntax import called_name, has_line, names_in
 from slowprobe.run.record import Site
 from slowprobe.timeline.after_fork import PAGE_S
 from slowprobe.timeline.facts import SpanFacts
@@ -148,18 +148,14 @@ def _sums_losses(run: Evidence, call: Site) -> bool:
         value = getattr(node, "value", None)
         if not isinstance(value, ast.expr) or any(word in ast.unparse(value) for word in _LEAVES_GRAPH):
             continue
-        reads = _names(value)
+        reads = names_in(value)
         if not has_line(node, call.line) and not made & reads:
             continue
         if isinstance(node, ast.AugAssign) or (isinstance(value, ast.Call) and called_name(value) == "append"):
             return True
         if isinstance(node, ast.Assign):
-            targets = {name for target in node.targets for name in _names(target)}
+            targets = names_in(*node.targets)
             if targets & reads and isinstance(value, ast.BinOp):  # total = total + loss
                 return True
             made |= targets
     return False
-
-
-def _names(node: ast.expr) -> set[str]:
-    return {each.id for each in ast.walk(node) if isinstance(each, ast.Name)}

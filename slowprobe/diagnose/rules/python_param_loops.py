@@ -36,7 +36,7 @@ from slowprobe.diagnose.finding import Fix, Where
 from slowprobe.diagnose.hot_lines import sampled_lines, scale_lines
 from slowprobe.diagnose.op_loops import OpLoop, in_libraries, is_over_parameters, op_loops
 from slowprobe.diagnose.rule import Answer, Diagnosis, Passed, Rule
-from slowprobe.diagnose.syntax import called_name, end_of, has_line
+from slowprobe.diagnose.syntax import called_name, end_of, has_line, names_in
 from slowprobe.diagnose.turns import turn_of
 from slowprobe.run.record import Site
 from slowprobe.timeline.hotspots import LineTime
@@ -141,10 +141,10 @@ def _around(run: Evidence, loop: OpLoop) -> list[LineTime]:
     read: set[str] = set()
     for statement in function.body:
         if isinstance(statement, (ast.For, ast.AsyncFor)) and statement.lineno == loop.header:
-            read = {node.id for node in ast.walk(statement) if isinstance(node, ast.Name)}
+            read = names_in(statement)
     for statement in function.body:
         calls = {called_name(node) for node in ast.walk(statement) if isinstance(node, ast.Call)}
-        names = {node.id for node in ast.walk(statement) if isinstance(node, ast.Name)}
+        names = names_in(statement)
         is_loop = has_line(statement, loop.header)
         makes = isinstance(statement, ast.Assign) and bool(calls & set(_MAKES))
         loads = isinstance(statement, ast.Expr) and "load_state_dict" in calls
