@@ -12,6 +12,7 @@ from slowprobe.diagnose.evidence import Evidence, EvidenceMissing
 from slowprobe.report import document as doc
 from slowprobe.report.device_document import Device
 from slowprobe.report.device_section import device_section
+from slowprobe.report.flame_rows import flame_rows
 from slowprobe.report.headline import advice, notes, overhead, verdict
 from slowprobe.report.loaders import loader_rows
 from slowprobe.report.paths import with_relative_paths
@@ -51,6 +52,7 @@ def build_document(run: RunRecords) -> doc.Document:
         overhead=overhead(evidence),
         series=step_series(evidence.steps),
         hotspots=_hotspots(evidence),
+        flame=flame_rows(evidence),
         window=shown,
         snippets=_snippets(evidence, examined),
         notes=notes(evidence),

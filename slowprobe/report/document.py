@@ -114,6 +114,23 @@ class Hotspot(msgspec.Struct, kw_only=True):
     bucket: str
 
 
+class Flame(msgspec.Struct, kw_only=True):
+    """Stack samples of the loop as a tree, one row a line of code; the first is the loop, callers before calls.
+
+    parent: a row, −1 for the first. seconds: in the line and what it calls. text: of the user's lines. bucket: the part
+    of the step that most of it belongs to. What takes less than 0.3 % of the loop is left out.
+    """
+
+    function: list[str]
+    file: list[str]
+    line: list[int]
+    text: list[str]
+    users: list[bool]
+    parent: list[int]
+    seconds: list[float]
+    bucket: list[str]
+
+
 class OpClass(msgspec.Struct, kw_only=True):
     """CPU operators of one kind in the window: self time a step."""
 
@@ -196,6 +213,7 @@ class Document(msgspec.Struct, kw_only=True):
     overhead: Overhead
     series: StepSeries | None = None
     hotspots: list[Hotspot] = []
+    flame: Flame | None = None
     window: Window | None = None
     snippets: dict[str, Snippet] = {}
     """Keyed ``file:line``, for every place a finding names."""

@@ -6,6 +6,7 @@ from typing import Any
 
 from slowprobe.report.device_figures import device_figures
 from slowprobe.report.document import Document, Time, Window
+from slowprobe.report.flame_rows import flame_chart
 from slowprobe.report.palette import ink_variable, variable
 from slowprobe.report.partition import labels, parts
 from slowprobe.report.pipeline_figures import loader_figures
@@ -30,6 +31,8 @@ def figures(document: Document) -> dict[str, Figure]:
         drawn["steps"] = steps(document)
     if document.window is not None and document.window.classes:
         drawn["ops"] = op_classes(document.window)
+    if document.flame is not None and len(document.flame.parent) > 1:
+        drawn["flame"] = flame_chart(document.flame)
     return drawn | loader_figures(open_loaders(document)) | device_figures(document.device)
 
 

@@ -13,6 +13,7 @@ LIMIT = 4_000  # characters of any one string; a renderer may cut further
 _DIRECTION = "\u061c\u200b\u200e\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff\ufff9-\ufffb"
 _UNSAFE = re.compile(f"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff{_DIRECTION}]")
 
+_NUMBERS = {int, float, bool}
 T = TypeVar("T")
 
 
@@ -42,7 +43,7 @@ def _cleaned(value: Any) -> Any:
         return clean(value)
     if isinstance(value, list | tuple):
         # Long columns of numbers (the step series) are not worth a call each.
-        if value and isinstance(value[0], int | float):
+        if value and set(map(type, value)) <= _NUMBERS:
             return list(value)
         return [_cleaned(item) for item in value]
     if isinstance(value, dict):

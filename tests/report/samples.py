@@ -11,6 +11,7 @@ from slowprobe.report.document import (
     SCHEMA,
     Bucket,
     Document,
+    Flame,
     Hotspot,
     Loader,
     OpClass,
@@ -373,6 +374,31 @@ def hotspots() -> list[Hotspot]:
     ]
 
 
+def flame() -> Flame:
+    calls = [
+        ("main", 60, -1, 28.6, "data_wait"),
+        ("train", 44, 1, 18.0, "data_wait"),
+        ("train", 47, 1, 6.2, "backward"),
+    ]
+    calls += [
+        ("train", 45, 1, 4.4, "forward"),
+        ("Queue.get", 113, 2, 17.1, "data_wait"),
+        ("run_backward", 9, 3, 6.1, ""),
+    ]
+    rows = [("", 0, -1, 28.6, "data_wait"), *((*call[:2], max(call[2], 0), *call[3:]) for call in calls)]
+    users = [name in ("", "main", "train") for name, *_ in rows]
+    return Flame(
+        function=[name for name, *_ in rows],
+        file=[SCRIPT if own else "/env/torch/queues.py" for own in users],
+        line=[row[1] for row in rows],
+        text=["for batch in loader:" if own else "" for own in users],
+        users=users,
+        parent=[-1, 0, 1, 1, 1, 2, 3],
+        seconds=[row[3] for row in rows],
+        bucket=[row[4] for row in rows],
+    )
+
+
 def overhead() -> Overhead:
     return Overhead(
         share=0.0049,
@@ -412,6 +438,7 @@ def input_bound(count: int = 606, verified: bool = False) -> Document:
         overhead=overhead(),
         series=series(count),
         hotspots=hotspots(),
+        flame=flame(),
         window=window(),
         snippets={f"{SCRIPT}:42": snippet(42), f"{SCRIPT}:50": snippet(50)},
         notes=["The machine was busy: other processes used 22 % of its cores.", "The annotated window was skipped."],
@@ -449,7 +476,7 @@ def no_steps() -> Document:
         speedup=Range(1.0, 1.0, 1.0),
     )
     document.run = run_info(exit="exited with 1 (FileNotFoundError: data/train)", exit_code=1, duration_s=5.1)
-    document.steps = document.series = document.window = None
+    document.steps = document.series = document.window = document.flame = None
     document.loaders, document.findings, document.hotspots, document.snippets = [], [], [], {}
     buckets = [bucket for bucket in document.time.buckets if bucket.scope == "startup"]
     for bucket in buckets:
@@ -572,6 +599,17 @@ def hostile() -> Document:
         )
         for attack in ATTACKS
     ]
+    rows = len(ATTACKS)
+    document.flame = Flame(
+        function=ATTACKS,
+        file=ATTACKS,
+        line=[-1] * rows,
+        text=ATTACKS,
+        users=[True] * rows,
+        parent=[-1, 0, 1, 99, -7, 5, *[2] * (rows - 6)],
+        seconds=[nan, inf, -1.0, *[2.0] * (rows - 3)],
+        bucket=ATTACKS,
+    )
     document.series.parts = dict.fromkeys(ATTACKS, document.series.parts["fetch"])
     document.series.wall_ms[3:5] = [nan, inf]
     document.window.bound = bad()

@@ -80,6 +80,22 @@ def test_every_part_of_the_run_is_drawn(browser: Any, files: dict[str, Path]) ->
         assert visit.page.locator(".chart-time g.slice").count() == 1 + 4 + len(samples.BUCKETS)
         assert visit.page.locator(".chart-steps .scatterlayer .trace").count() >= 6
         assert visit.page.locator(".chart-ops .point").count() == 5
+        assert visit.page.locator(".chart-flame g.slice").count() == len(samples.flame().parent)
+
+
+def test_flame_graph_looks_closer_and_comes_back(browser: Any, files: dict[str, Path]) -> None:
+    with Visit(browser, files["input_bound"]) as visit:
+        chart = visit.page.locator(".chart-flame")
+        wide = "boxes => boxes.map(box => box.getBoundingClientRect().width)"
+        forward = chart.locator("g.slice", has_text="train.py:45").locator("path.surface")
+        before = forward.evaluate_all(wide)[0]
+        forward.click(force=True)
+        visit.page.wait_for_timeout(1200)
+        assert forward.evaluate_all(wide)[0] > 3 * before
+        chart.locator("g.pathbar", has_text="Training loop").locator("path.surface").click(force=True)
+        visit.page.wait_for_timeout(1200)
+        assert forward.evaluate_all(wide)[0] < 1.5 * before
+        assert visit.complaints == []
 
 
 def test_input_pipeline_is_drawn(browser: Any, files: dict[str, Path]) -> None:

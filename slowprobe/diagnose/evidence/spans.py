@@ -10,7 +10,8 @@ from slowprobe.run.record import Site
 from slowprobe.timeline.contention import OtherWork, other_work
 from slowprobe.timeline.evaluation_stacks import evaluation_stacks
 from slowprobe.timeline.facts import EvaluationFacts, SpanFacts, call_facts, evaluation_facts, span_facts
-from slowprobe.timeline.hotspots import LineTime, UserCode, line_times
+from slowprobe.timeline.flame import Call, flame
+from slowprobe.timeline.hotspots import LineTime, UserCode, label_contexts, line_times
 
 
 class SpanEvidence(RecordedRun):
@@ -85,6 +86,12 @@ class SpanEvidence(RecordedRun):
     def other_threads(self) -> OtherWork | None:
         """What other Python threads of the process did while the loop ran; None where none was at work."""
         return other_work(self.recording, self.labels, UserCode(self.run.manifest))
+
+    @cached_property
+    def flame(self) -> Call:
+        """The lines of the loop by what called them, from stack samples of the training thread."""
+        label_of = label_contexts(self.recording, self.labels, self.partition)
+        return flame(self.recording, label_of, self.partition.seconds, UserCode(self.run.manifest))
 
     @cached_property
     def lines(self) -> list[LineTime]:
