@@ -83,7 +83,7 @@ def flame_chart(rows: Flame) -> dict[str, Any]:
     }
     layout = {
         "height": min(_MOST_PX, (max(levels) + 2) * _ROW_PX + 10),
-        "margin": {"l": 0, "r": 0, "t": 0, "b": 0},
+        "margin": {"l": 0, "r": 0, "t": _ROW_PX + 3, "b": 0},  # the way back from a closer look is drawn there
         "uniformtext": {"minsize": 10, "mode": "hide"},
     }
     return {"data": [trace], "layout": layout}
