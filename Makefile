@@ -76,7 +76,7 @@ gallery: $(GALLERY)
 $(GALLERY): gallery/%: setup
 	rm -rf reports/$*
 	$(BIN)/slowprobe profile --out reports/$* examples/$*.py
-	find reports/$* -mindepth 1 -maxdepth 1 ! -name report.html ! -name report.json -exec rm -rf {} +
+	find reports/$* -mindepth 1 -maxdepth 1 ! -name report.html ! -name report.json ! -name report.md -exec rm -rf {} +
 
 lock: setup
 	{ sed '/^[^#]/,$$d' requirements.lock; \

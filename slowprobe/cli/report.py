@@ -24,7 +24,7 @@ def command(run: Path, open_report: bool, no_redact: bool) -> None:
 
 
 def write_report(folder: Path, open_report: bool = False, *, redact: bool = True) -> None:
-    """Write report.html and report.json into the run folder `folder` and the summary to stderr.
+    """Write report.html, report.json and report.md into the run folder `folder` and the summary to stderr.
 
     Raises RunFolderError when the folder holds no run that can be read, BadInputError when it cannot be written.
     """
@@ -35,13 +35,13 @@ def write_report(folder: Path, open_report: bool = False, *, redact: bool = True
 
 
 def publish(document: Document, folder: Path, open_report: bool = False, *, redact: bool = True) -> None:
-    """Write a document as report.html and report.json into `folder` and its summary to stderr.
+    """Write a document as report.html, report.json and report.md into `folder` and its summary to stderr.
 
     redact: without names of users and machines, home folders and secrets, in what may be shared; the summary has them.
     Raises BadInputError when the folder cannot be written.
     """
     from slowprobe.errors import BadInputError
-    from slowprobe.report import html, json, text
+    from slowprobe.report import html, json, markdown, text
     from slowprobe.report.redact import redacted
 
     shared = redacted(document) if redact else document
@@ -50,6 +50,7 @@ def publish(document: Document, folder: Path, open_report: bool = False, *, reda
         folder.mkdir(parents=True, exist_ok=True)
         page.write_text(html.render(shared), encoding="utf-8")
         (folder / "report.json").write_text(json.render(shared), encoding="utf-8")
+        (folder / "report.md").write_text(markdown.render(shared), encoding="utf-8")
     except OSError as error:
         raise BadInputError(f"cannot write the report to {folder}: {error.strerror or error}.") from None
     print(text.render(document), file=sys.stderr)

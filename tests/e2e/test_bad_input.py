@@ -408,7 +408,7 @@ def report(folder: Path) -> subprocess.CompletedProcess[bytes]:
 
 
 def test_report_is_the_same_byte_for_byte(recorded: Path) -> None:
-    first = {name: (recorded / name).read_bytes() for name in ("report.html", "report.json")}
+    first = {name: (recorded / name).read_bytes() for name in ("report.html", "report.json", "report.md")}
     for name in first:
         (recorded / name).unlink()
     assert report(recorded).returncode == 0
@@ -474,7 +474,7 @@ def test_missing_parts(copy: Path) -> None:
 
 
 def test_report_into_a_folder_that_cannot_be_written(copy: Path) -> None:
-    for name in ("report.html", "report.json"):
+    for name in ("report.html", "report.json", "report.md"):
         (copy / name).unlink()
         (copy / name).mkdir()
     done = report(copy)

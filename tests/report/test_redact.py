@@ -105,7 +105,7 @@ def test_source_lines_and_rows_of_evidence_are_masked() -> None:
 def test_what_is_written_is_masked_unless_asked_otherwise(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     publish(slow(), tmp_path / "shared")
     publish(slow(), tmp_path / "own", redact=False)
-    for name in ("report.html", "report.json"):
+    for name in ("report.html", "report.json", "report.md"):
         assert "/home/ada" not in (tmp_path / "shared" / name).read_text()
         assert "/home/ada" in (tmp_path / "own" / name).read_text()
     assert "/home/ada" in capsys.readouterr().err, "the summary in the terminal is the user's own"
