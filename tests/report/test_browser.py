@@ -74,6 +74,18 @@ def test_page_draws_quietly_and_asks_for_nothing(browser: Any, files: dict[str, 
         assert visit.page.evaluate("window.pwned === undefined")
 
 
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("name", ["input_bound", "with_workers", "on_device", "no_steps"])
+def test_axe_finds_nothing_serious(browser: Any, files: dict[str, Path], name: str, scheme: str) -> None:
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
+    with Visit(browser, files[name], color_scheme=scheme) as visit:
+        answer = axe.run(visit.page).response
+    assert len(answer["passes"]) > 20
+    found = answer["violations"]
+    serious = [each for each in found if each["impact"] in ("serious", "critical")]
+    assert [(each["id"], [node["target"] for node in each["nodes"][:4]]) for each in serious] == []
+
+
 def test_every_part_of_the_run_is_drawn(browser: Any, files: dict[str, Path]) -> None:
     with Visit(browser, files["input_bound"]) as visit:
         # the run, four scopes, and the buckets
