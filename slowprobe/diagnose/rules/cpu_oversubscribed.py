@@ -5,8 +5,8 @@ What it is: num_workers processes that compute, beside operators on as many thre
 Why it is slow: a parallel operator ends with its slowest thread. A thread that shares its core with a worker makes all
 the others wait, spinning, on cores that the workers could use.
 
-How it is seen: the CPU time of workers and step against the cores of this rank; the time in which workers were ready
-to run and had no core, as the kernel counts it. After the run the step's dearest operators are called again, alone, on the
+How it is seen: the CPU time of workers and step against the cores of this rank; the time in which workers were ready to
+run and had no core, as the kernel counts it. After the run the step's dearest operators are called again, alone, on the
 run's threads and on one: what they took beside the workers, over that, is how much a parallel region is held up (a
 range stands for it where nothing could be tried). The recorded batches and steps are replayed with fewer threads, with
 fewer workers, and with both; the best is recommended.
