@@ -6,7 +6,8 @@ from typing import Any
 
 from slowprobe.report.device_figures import device_figures
 from slowprobe.report.document import Document, Time, Window
-from slowprobe.report.flame_rows import flame_chart
+from slowprobe.report.flame_figure import flame_chart
+from slowprobe.report.icicle import Boxes, icicle
 from slowprobe.report.palette import ink_variable, variable
 from slowprobe.report.partition import labels, parts
 from slowprobe.report.pipeline_figures import loader_figures
@@ -38,51 +39,26 @@ def figures(document: Document) -> dict[str, Figure]:
 
 def partition(time: Time) -> Figure:
     """run → scopes → buckets: every row is the whole wall clock."""
-    ids, names, parents, values, colours, texts = ["run"], ["Whole run"], [""], [0.0], ["var(--chart-root)"], [""]
-    texts[0] = f"{seconds(time.wall_s)} · 100 %"
-    inks = ["var(--ink)"]
+    boxes = Boxes()
+    boxes.add("run", "Whole run", "", 0.0, f"{seconds(time.wall_s)} · 100 %", "var(--chart-root)", "var(--ink)")
     for part in parts(time):
         if part.seconds <= 0:
             continue
-        ids.append(part.scope)
-        names.append(part.label)
-        parents.append("run")
-        values.append(0.0)
-        colours.append("var(--chart-scope)")
-        texts.append(f"{seconds(part.seconds)} · {percent(part.share)}")
-        inks.append("var(--ink)")
+        text = f"{seconds(part.seconds)} · {percent(part.share)}"
+        boxes.add(part.scope, part.label, "run", 0.0, text, "var(--chart-scope)", "var(--ink)")
         for number, bucket in enumerate(part.buckets):
             if bucket.seconds > 0:
-                ids.append(f"{part.scope}/{number}")
-                names.append(plain(bucket.label, 40))
-                parents.append(part.scope)
-                values.append(bucket.seconds)
-                colours.append(variable(bucket.id))
-                texts.append(f"{seconds(bucket.seconds)} · {percent(bucket.share)}")
-                inks.append(ink_variable(bucket.id))
-    trace = {
-        "type": "icicle",
-        "ids": ids,
-        "labels": names,
-        "parents": parents,
-        "values": values,
-        "customdata": texts,
-        # With "remainder" a parent is the sum of its children, so rounding can never leave the chart empty.
-        "branchvalues": "remainder",
-        "sort": False,
-        "tiling": {"orientation": "v", "pad": 2},
-        "pathbar": {"visible": False},
-        "marker": {"colors": colours, "line": {"width": 0}},
-        "texttemplate": "%{label}<br>%{customdata}",
-        "hovertemplate": "<b>%{label}</b><br>%{customdata}<extra></extra>",
-        "textposition": "middle center",
-        "textfont": {"size": 13, "color": inks},
-        "leaf": {"opacity": 1},
-    }
-    return {
-        "data": [trace],
-        "layout": {"margin": {"l": 0, "r": 0, "t": 0, "b": 0}, "uniformtext": {"minsize": 10, "mode": "hide"}},
-    }
+                text = f"{seconds(bucket.seconds)} · {percent(bucket.share)}"
+                id, label = f"{part.scope}/{number}", plain(bucket.label, 40)
+                boxes.add(id, label, part.scope, bucket.seconds, text, variable(bucket.id), ink_variable(bucket.id))
+    return icicle(
+        boxes,
+        letters=13,
+        pad=2,
+        texttemplate="%{label}<br>%{customdata}",
+        textposition="middle center",
+        pathbar={"visible": False},
+    )
 
 
 def steps(document: Document) -> Figure:

@@ -8,7 +8,8 @@ import pytest
 from synthetic import SyntheticRun
 
 from report import samples
-from slowprobe.report.flame_rows import flame_chart, flame_rows
+from slowprobe.report.flame_figure import flame_chart
+from slowprobe.report.flame_rows import flame_rows
 from slowprobe.report.palette import variable
 
 SOURCE = """\
