@@ -10,7 +10,8 @@ away. Besides, batches are then drawn with replacement: some samples come up oft
 How it is seen: passes over the loader that have more batches and end after one. What they cost is the time of
 DataLoader.__iter__, the wait outside the dataset (with workers: all of the wait, for nothing can be prefetched), and
 the sampled time in which iterators are ended. The fix is replayed: a pass is started only when the one before is used
-up; with workers the wait is simulated with a queue that is kept.
+up; with workers the wait is simulated with a queue that is kept. Without workers the step itself is shorter, too, as
+far as a stand-in measured after the run takes longer after a pause of that length: its data is still in the caches.
 
 Stays quiet when: there were fewer than ten such passes (a batch to look at, sanity checks), the loader has a single
 batch, or all this takes less than 1 % of loop time.
@@ -38,7 +39,8 @@ from slowprobe.diagnose.rules._supply import given_up, ratio, scaled
 from slowprobe.run.record import Site
 from slowprobe.timeline.hotspots import LineTime
 from slowprobe.timeline.loaders import LoaderFacts
-from slowprobe.timeline.loop_changes import GONE, Change
+from slowprobe.timeline.loop_changes import GONE, Change, Scale
+from slowprobe.timeline.pauses import pauses_of
 from slowprobe.timeline.pipeline import Settings, simulate
 from slowprobe.timeline.sharing import Cores
 from slowprobe.timeline.uncontended import CASES, HAND_OVER_S, SIMULATED, Case, hand_over
@@ -46,12 +48,13 @@ from slowprobe.timeline.uncontended import CASES, HAND_OVER_S, SIMULATED, Case, 
 MIN_SHARE = 0.01  # of loop time; below, it is within the noise of the steps
 REQUEST_S = {"best": 0.00001, "expected": 0.00003, "worst": 0.0002}  # measured 20-50 µs: the sampler, and Python
 _ENDS = ("__del__", "_remove", "_shutdown_workers")  # of iterators and their sets: below a line that drops one
+_RESUMED = ("forward", "backward", "optimizer", "zero_grad")
 _STARTS = ("DataLoader.__iter__", "_BaseDataLoaderIter.__next__", "DataLoader.__init__", "__iter__", "__next__")
 
 RULE = Rule(
     title="A new iterator is made for every batch",
     bottleneck="input",
-    needs=("loaders", "partition", "lines", "source", "cores_per_rank"),
+    needs=("loaders", "partition", "lines", "source", "cores_per_rank", "costs"),
     closer_than=("python-bound",),  # what ends an iterator is no span: Python code on the same line
 )
 
@@ -81,6 +84,8 @@ def _judge(run: Evidence, loader: LoaderFacts) -> Diagnosis | None:
     asking = scaled(split, "data_wait", loader, per_batch)
     changes: list[Change] = [*starting, *asking, *scale_lines(ending, _kept(loader))]
     starting_s = sum(change.seconds for change in starting)
+    if not loader.num_workers:
+        changes += _resumed(run, (starting_s + asking_s + ending_s) / max(loader.batches, 1), loader, ending_s)
     spent = starting_s + asking_s * (1 - per_batch.expected) + ending_s
     if spent < MIN_SHARE * split.loop_s:
         return None
@@ -135,6 +140,17 @@ def _wait_s(run: Evidence, loader: LoaderFacts, case: Case, ending_s: float) -> 
         hand_over(HAND_OVER_S, case, True),
     )
     return float(times.wait.mean())
+
+
+def _resumed(run: Evidence, pause_s: float, loader: LoaderFacts, ending_s: float) -> list[Change]:
+    """Steps that follow one another instead of pauses of `pause_s`."""
+    step_s = max(0.0, _step_s(run, loader) - ending_s / max(loader.batches, 1))
+    after_s = float(pauses_of(run.costs).without(np.array([step_s]), pause_s)[0])
+    if step_s <= 0 or after_s >= step_s:
+        return []
+    factor = ratio([after_s, after_s, step_s], step_s)
+    parts = ((bucket, run.partition.bucket_s(bucket, "step")) for bucket in _RESUMED)
+    return [Scale(bucket, "step", seconds, factor) for bucket, seconds in parts if seconds > 0]
 
 
 def _step_s(run: Evidence, loader: LoaderFacts) -> float:
