@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from slowprobe.capture import kernel_trials, operator_trials
@@ -58,6 +59,7 @@ class TorchProbes:
         is_compiling = torch.compiler.is_compiling
         self.forward = events.forward = ForwardProbe(recorder, subjects, is_compiling)
         self.forward.look = lambda model, inputs: not events.has_loader and requests.meter.inputs(model, inputs)
+        self.forward.listen = partial(setattr, events, "listening", True)
         self.loaders = LoaderProbe(requests, subjects, enter_worker, requests.meter.transforms)
         self.optimizers = OptimizerProbe(recorder, subjects, is_compiling, events)
         own = span_key(KIND["slowprobe"], subjects.number("slowprobe", "slowprobe", "slowprobe"))

@@ -29,7 +29,7 @@ from slowprobe.capture import session as sessions
 from slowprobe.capture.machine import minor_faults
 from slowprobe.capture.session import Options, Session
 from slowprobe.run.reader import load_run
-from slowprobe.run.schema import Calibration, Chunk, End, Note, Window
+from slowprobe.run.schema import Calibration, Chunk, End, Note, Subject, Window
 
 
 class Net(nn.Module):
@@ -100,6 +100,7 @@ def world() -> dict[str, Any]:
         (torch.optim.Optimizer, "zero_grad"),
         (nn.Module, "zero_grad"),
         (nn.Module, "__call__"),
+        (nn.Module, "eval"),
         (Net, "__call__"),
         (nn.Linear, "__call__"),
         (torch.autograd, "backward"),
@@ -536,3 +537,40 @@ def test_pages_that_a_kept_graph_takes_are_counted(record: Callable[..., Session
     (pages,) = (value for name, value in values.items() if name.endswith(".page_faults"))
     kept = 24 * 11 * points.nbytes / mmap.PAGESIZE  # inputs of the layers but the first, and of the activations
     assert 0.5 * kept < pages < 3 * kept and values["page_us"] > 0
+
+
+class Towers(nn.Module):
+    """Trained as a whole; scores with its parts."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.left, self.right = nn.Linear(8, 8), nn.Sequential(nn.Linear(8, 8), nn.ReLU())
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return (self.left(x) - self.right(x)).square().mean()
+
+    @torch.no_grad()
+    def score(self, x: torch.Tensor) -> torch.Tensor:
+        self.eval()
+        found = (self.left(x) @ self.right(x).T).argmax(1)
+        self.train()
+        return found
+
+
+def test_an_evaluation_may_call_what_training_does_not(record: Callable[..., Session], folder: Path) -> None:
+    """First evaluated long after the training's own modules were learned; parts called in training stay inside it."""
+    model, x = Towers(), torch.randn(16, 8)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
+    session = record()
+    for step in range(60):
+        optimizer.zero_grad()
+        model(x).backward()
+        optimizer.step()
+        if step % 20 == 19:
+            model.score(x)
+    session.stop()
+    run = load_run(folder)
+    forwards = [subject for subject in run.of(Subject) if subject.kind == "forward"]
+    modes = sorted((subject.name, bool(subject.attrs["training"])) for subject in forwards)
+    assert modes == [("Linear", False), ("Sequential", False), ("Towers", True)]
+    assert "_slowprobe" not in str(vars(nn.Linear)) and "__call__" not in vars(nn.Linear)

@@ -2,7 +2,8 @@
 
 Which modules those are is learned: for a few batches every nn.Module call is looked at, then only the classes that were
 seen outermost stay wrapped. Instance hooks would travel with a pickled or copied model, and global hooks make
-torch.compile warn and recompile; a class attribute does neither.
+torch.compile warn and recompile; a class attribute does neither. What an evaluation calls need not be called in
+training (a part of the model, from a method of the user's): it is learned anew when a model is put in eval mode.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from slowprobe.capture.subjects import Attributes, Subjects
 FORWARD = KIND["forward"]
 _EVALUATED = (False, True)  # not training, with gradients
 LEARNING_REQUESTS = 4  # batches looked at after the start and after each new pass over a loader
+LEARNING_EVALUATIONS = 3  # of the first; one may be a sanity check
 
 
 class ForwardProbe:
@@ -36,6 +38,9 @@ class ForwardProbe:
         self.learning = False
         self._suspended = False
         self._left = 0
+        self._evaluations = LEARNING_EVALUATIONS
+        self.listen: Callable[[], None] = lambda: None
+        """Called when it begins to learn again: `on_request` must be called then."""
         self._classes: set[type] = set()
         self._keys: dict[int, tuple[weakref.ref[Any], dict[tuple[bool, bool], int]]] = {}
         self.look: Callable[[int, Any], bool] | None = None
@@ -52,6 +57,7 @@ class ForwardProbe:
         self._patches = patches
         self._module = torch.nn.Module
         self._grad_enabled = torch.is_grad_enabled
+        patches.replace(torch.nn.Module, "eval", self._wrap_eval)
         self.learn()
 
     def models(self) -> list[Any]:
@@ -122,6 +128,18 @@ class ForwardProbe:
         wrapper = like(__call__, original)
         wrapper._slowprobe = True  # type: ignore[attr-defined]
         return wrapper
+
+    def _wrap_eval(self, original: Callable[..., Any]) -> Callable[..., Any]:
+        recorder, is_compiling = self._recorder, self._is_compiling
+
+        def eval(module: Any) -> Any:
+            if self._evaluations and recorder.here() and not self.inside and not is_compiling():
+                self._evaluations -= 1
+                self.learn()
+                self.listen()
+            return original(module)
+
+        return like(eval, original)
 
     def _show(self, key: int, args: Any, kwargs: Any) -> None:
         try:
