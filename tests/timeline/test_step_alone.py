@@ -10,7 +10,7 @@ from slowprobe.timeline.op_bound import StepShares
 from slowprobe.timeline.pipeline import HandOver, PassTimes, Settings, simulate
 from slowprobe.timeline.sharing import Cores
 from slowprobe.timeline.step_alone import StepAlone, step_alone
-from slowprobe.timeline.uncontended import Machine, Shape, undone, with_threads
+from slowprobe.timeline.uncontended import TRIED, Machine, Shape, undone, with_threads
 
 BATCHES, MAKE_S, STEP_S, OPERATORS = 200, 0.2, 0.004, 0.75
 
@@ -25,7 +25,7 @@ def recorded(held: float, workers: int = 4) -> PassTimes:
 def found(times: PassTimes, share: float, workers: int = 4):
     made = times.make
     costs = BatchCosts(made, np.zeros(BATCHES), np.full(BATCHES, MAKE_S))
-    machine = Machine(2, 1.0, 2, StepAlone(share, OPERATORS * STEP_S, 1.2))
+    machine = Machine(2, 1.0, 2, StepAlone(share, OPERATORS * STEP_S / TRIED["expected"], 1.2))
     return undone(costs, times.consume, machine, Shape(Settings(workers), BATCHES, 1), "expected")
 
 
@@ -47,12 +47,12 @@ def test_one_thread_takes_what_was_tried_and_is_not_held_up() -> None:
     assert crowded.loop == pytest.approx(1.0) and free.loop > 3
 
 
-TRIED = {"now": 2.0, "edited": 3.0, "tried": 12.0, "all": 18.0}
+MEASURED = {"now": 2.0, "edited": 3.0, "tried": 12.0, "all": 18.0}
 SHARES = StepShares(work=0.25, dispatch=0.05, launch_gap=0.1, python=0.1, data=0.4, engine=0.1)
 
 
 def tried(**changed: float) -> dict[str, float]:
-    return {f"operators.alone.{name}_ms": value for name, value in {**TRIED, **changed}.items()}
+    return {f"operators.alone.{name}_ms": value for name, value in {**MEASURED, **changed}.items()}
 
 
 def test_operators_are_held_against_the_work_of_the_step() -> None:
