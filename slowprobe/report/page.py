@@ -82,13 +82,29 @@ class Change(msgspec.Struct, frozen=True):
 
 
 def places(finding: Finding, document: Document) -> list[Place]:
-    """Where the finding is, the first few with their source."""
-    shown = []
+    """Where the finding is, the first few with their source; a line that stands in a snippet before is marked there."""
+    shown: list[Place] = []
+    files: dict[int, str] = {}  # of the snippets, by place
     for number, where in enumerate(finding.where[:12]):
         folder, slash, name = where.file.rpartition("/")
         snippet = document.snippets.get(f"{where.file}:{where.line}") if number < _SNIPPETS else None
-        shown.append(Place(folder + slash, name, where.line, where.function, where.share, _around(snippet)))
+        for at in (at for at, file in files.items() if file == where.file):
+            marked = _marked(shown[at].snippet, where.line)
+            if marked is not None:
+                shown[at], snippet = msgspec.structs.replace(shown[at], snippet=marked), None
+        snippet = _around(snippet)
+        if snippet is not None:
+            files[number] = where.file
+        shown.append(Place(folder + slash, name, where.line, where.function, where.share, snippet))
     return shown
+
+
+def _marked(snippet: Snippet | None, line: int) -> Snippet | None:
+    """The snippet with one more line marked; None where it is not among them."""
+    if snippet is None or all(number != line for number, _, _ in snippet.lines):
+        return None
+    lines = [(number, text, hit or number == line) for number, text, hit in snippet.lines]
+    return msgspec.structs.replace(snippet, lines=lines)
 
 
 def _around(snippet: Snippet | None) -> Snippet | None:

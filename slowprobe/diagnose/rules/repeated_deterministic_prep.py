@@ -175,7 +175,7 @@ def _fits(run: Evidence, loader: LoaderFacts) -> bool:
 
 def _advice(run: Evidence, loader: LoaderFacts, whole: bool, names: list[str]) -> str:
     size = _all_bytes(loader)
-    amount = f" ({size / 1e9:.2g} GB in all)" if size and whole else ""
+    amount = f" ({_amount(size)} in all)" if size and whole else ""
     what = "each prepared item" if whole else f"what {' and '.join(names)} made of each item"
     if not _fits(run, loader):
         return (
@@ -188,3 +188,7 @@ def _advice(run: Evidence, loader: LoaderFacts, whole: bool, names: list[str]) -
             "what one worker keeps for itself the others do not see."
         )
     return f"Keep {what}{amount}: then only the first epoch pays for it."
+
+
+def _amount(size: float) -> str:
+    return f"{size / 1e9:.2g} GB" if size >= 1e8 else f"{size / 1e6:.2g} MB"
