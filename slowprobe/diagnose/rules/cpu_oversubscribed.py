@@ -122,9 +122,8 @@ def _diagnosis(
     site = run.source.find("set_num_threads(")
     texts, edits = [], []
     if count != threads:
-        texts.append(
-            f"{count} thread{'s' if count > 1 else ''} for operators (torch.set_num_threads({count}), once before the loop)"
-        )
+        call = f"torch.set_num_threads({count}), once before the loop"
+        texts.append(f"{count} thread{'s' if count > 1 else ''} for operators ({call})")
         edits.append(diff([run.source.line(site.file, site.line)] if site else [], [f"torch.set_num_threads({count})"]))
     if workers != loader.num_workers:
         texts.append(f"{workers} worker{'s' if workers > 1 else ''} instead of {loader.num_workers}")
