@@ -38,6 +38,8 @@ class LoopEvents:
         """Whether requests and steps still lead to anything; once they do not, probes keep them to themselves."""
         self._turns = Turns(self._on_turn)
         self.backwards = 0
+        self.ranks = 1
+        """Processes that train together, as known once the loop runs."""
         self.forward: ForwardProbe | None = None
         self.window: WindowProbe | None = None
         self.watch: GradientWatch | None = None
@@ -90,13 +92,19 @@ class LoopEvents:
         if self._recorder.crowded:
             self._recorder.fail(MemoryError("the disk is too slow for what is recorded"))
 
+    def _read_state(self) -> None:
+        state = read_state(self._recorder.origin_ns)
+        ranks = state.values.get("ranks")
+        self.ranks = ranks if isinstance(ranks, int) else 1
+        self._write(state)
+
     @property
     def _watching(self) -> bool:
         return self.watch is not None and self.watch.active
 
     def _on_turn(self) -> None:
         if self._turns.count == self._turns.first_count + _STATE_TURNS:
-            self._guard("state", lambda: self._write(read_state(self._recorder.origin_ns)))
+            self._guard("state", self._read_state)
         if self._recorder.stack:
             return  # a closure inside optimizer.step: not between two steps
         self._check_log()

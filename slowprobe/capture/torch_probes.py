@@ -137,12 +137,12 @@ class TorchProbes:
     ) -> dict[str, float]:
         """What the annotated step's operators would take with other types, layouts, threads or fewer columns, or alone.
 
-        Alone is what nothing else computes beside: workers of a training that goes on may."""
+        Alone is what nothing else computes beside: workers and ranks of a training that goes on may."""
         import torch
 
         goes_on = self._events.ends_in_training
         budget = operator_trials.budget_s(elapsed_ns / 1e9, goes_on)
-        shared = self.loaders.with_workers and not goes_on
+        shared = (self.loaders.with_workers or self._events.ranks > 1) and not goes_on
         return operator_trials.try_operators(operators, torch.get_num_threads(), usable_cores(), padded, budget, shared)
 
     def try_made(self, made: list[tuple[list[int], str]]) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""What a step that shared its cores with loader workers takes alone: its operators were tried after the run."""
+"""What a step that shared its cores with loader workers or other ranks takes alone, by trials of its operators."""
 
 from __future__ import annotations
 
@@ -19,6 +19,12 @@ class StepAlone:
     """Those, alone, on the run's threads."""
     single: float
     """Times as long on one thread, alone."""
+
+    def region(self, threads: int, count: int) -> float:
+        """Times as long on `count` of the run's `threads`: what shrinks with them does so in proportion."""
+        if count >= threads:
+            return 1.0
+        return 1 + (self.single - 1) / (1 - 1 / threads) * (1 / count - 1 / threads)
 
 
 def step_alone(costs: Mapping[str, float], shares: StepShares) -> StepAlone | None:

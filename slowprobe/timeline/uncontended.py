@@ -60,14 +60,14 @@ class Machine:
 class Alone:
     """Costs without contention, seconds a batch: CPU work and waiting of making it, and the step; cores of the step.
 
-    single: how many times as long its parallel part takes on one thread, where that was tried.
+    tried: what is known of its parallel part by trials.
     """
 
     cpu: Floats
     idle: Floats
     consume: Floats
     cores: Cores
-    single: float | None = None
+    tried: StepAlone | None = None
 
 
 @dataclass(frozen=True)
@@ -143,7 +143,7 @@ class _Fit:
             step = max(rest / turns + operators, _LEAST * recorded)
             used = 1 + (self.machine.threads - 1) * min(1.0, operators / step)
             cores = Cores(self.machine.cores, used, self.machine.threads, COUPLING[self.case], held)
-            alone = Alone(self.costs.cpu, idle * waiting, self.consume * (step / recorded), cores, tried.single)
+            alone = Alone(self.costs.cpu, idle * waiting, self.consume * (step / recorded), cores, tried)
             times = repeated(alone, self.shape, hand_over(HAND_OVER_S, self.case, False), _FIT_BATCHES)
             taken = float(times.consume.mean())
             missing = float(made.mean()) - float(times.make.mean())
@@ -178,9 +178,8 @@ def with_threads(alone: Alone, count: int, case: Case) -> Alone:
         return alone
     parallel = min(1.0, (cores.step - 1) / (cores.threads - 1))
     region = max(1.0, SCALES[case] * cores.threads / count)
-    if alone.single is not None:  # what shrinks with the threads does so in proportion; the rest does not
-        shrinks = (alone.single - 1) / (1 - 1 / cores.threads)
-        region = 1 + shrinks * (1 / count - 1 / cores.threads)
+    if alone.tried is not None:
+        region = alone.tried.region(cores.threads, count)
     longer = 1 - parallel + parallel * region
     used = (1 - parallel + parallel * region * count) / longer
     return replace(alone, consume=alone.consume * longer, cores=replace(cores, step=used, threads=count, _known={}))

@@ -4,8 +4,10 @@ import pytest
 from synthetic import SyntheticRun
 
 from diagnose.asking import ask
+from diagnose.operators import with_ops
 from slowprobe.timeline.loop_changes import Reload, Threads
 from slowprobe.timeline.neighbours import Neighbours
+from slowprobe.timeline.uncontended import TRIED
 
 SOURCE = """\
 torch.set_num_threads(4)
@@ -114,3 +116,50 @@ def test_without_workers_or_what_the_kernel_counts(tmp_path, workers, status):
         run.batch(loader, 5)
         run.train()
     assert ask(RULE, run.evidence()).status == status
+
+
+RANKS = """\
+torch.set_num_threads(4)
+torch.distributed.init_process_group("gloo")
+for batch in batches:
+    train(batch)
+"""
+
+
+def of_two_ranks(tmp_path, *, threads=4, alone_ms=5.0, single_ms=8.0, ranks=2, **settings):
+    """Steps of 40 ms, 0.9 of it in operators, two ranks on four cores."""
+    tmp_path.mkdir(exist_ok=True)
+    run = SyntheticRun(tmp_path, RANKS, cores=4)
+    run.settings(num_threads=threads, ranks=ranks, **settings)
+    for _ in range(BATCHES):
+        run.train(16.0, 20.0, 4.0)
+    run.tried = {"operators.alone.tried_ms": 30.0, "operators.alone.all_ms": 36.0}
+    run.tried |= {"operators.alone.now_ms": alone_ms, "operators.alone.edited_ms": single_ms} if alone_ms else {}
+    return with_ops(run.evidence(), [], 40.0, work=0.8)
+
+
+def test_ranks_that_each_take_all_cores_get_their_part(tmp_path):
+    """Alone, operators take 6 ms on four threads and 9.6 on one: 7.2 on two, and 1.4 times that in the loop."""
+    verdict = ask(RULE, of_two_ranks(tmp_path))
+    assert verdict.lines == [1, 2]
+    assert verdict.diagnosis.fix.diff == "-torch.set_num_threads(4)\n+torch.set_num_threads(2)"
+    assert verdict.saved_s == pytest.approx(BATCHES * (0.9 * 40.0 - TRIED["expected"] * 7.2) / 1e3, rel=0.01)
+    assert ask("intraop-threads", of_two_ranks(tmp_path / "again")).status == "passed"
+
+
+def test_ranks_that_share_the_cores_out_pass(tmp_path):
+    """Near miss: two ranks, two threads each."""
+    assert ask(RULE, of_two_ranks(tmp_path, threads=2)).status == "not-applicable"
+
+
+def test_ranks_whose_operators_were_not_held_up_pass(tmp_path):
+    """Near miss: eight threads on four cores, but operators take as long alone."""
+    assert ask(RULE, of_two_ranks(tmp_path, alone_ms=30.0, single_ms=60.0)).status == "passed"
+
+
+def test_ranks_without_a_trial_are_not_checked(tmp_path):
+    assert ask(RULE, of_two_ranks(tmp_path, alone_ms=0.0)).status == "not-checked"
+
+
+def test_ranks_on_devices_need_no_cores_for_operators(tmp_path):
+    assert ask(RULE, of_two_ranks(tmp_path, devices=["H200", "H200"])).status == "not-applicable"

@@ -68,7 +68,7 @@ class PipelineEvidence(SpanEvidence, WindowEvidence):
         """The loaders as models, by loader; without those whose batches were not seen being made."""
         threads = self.operator_threads or round(self.cores)
         used = step_cores(self.recording, self.roles.primary)
-        machine = Machine(self.cores_per_rank, used, threads, self._step_alone)
+        machine = Machine(self.cores_per_rank, used, threads, self.step_alone)
         models = {}
         for loader in self.loaders:
             if loader.make_s is None or not len(loader.wait) or loader.watched:
@@ -86,7 +86,8 @@ class PipelineEvidence(SpanEvidence, WindowEvidence):
         return models
 
     @cached_property
-    def _step_alone(self) -> StepAlone | None:
+    def step_alone(self) -> StepAlone | None:
+        """What a step takes that nothing shares its cores with; None where nothing did, or it could not be tried."""
         try:
             return step_alone(self.costs, self.ops.shares)
         except EvidenceMissing:

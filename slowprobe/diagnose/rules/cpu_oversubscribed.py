@@ -1,6 +1,7 @@
-"""Loader workers and the step's own threads want more cores than there are, and hold each other up.
+"""Loader workers, or other ranks, and the step's own threads want more cores than there are, and hold each other up.
 
-What it is: num_workers processes that compute, beside operators on as many threads as there are cores.
+What it is: num_workers processes that compute, beside operators on as many threads as there are cores; or ranks on one
+machine that each run their operators on all of its cores.
 
 Why it is slow: a parallel operator ends with its slowest thread. A thread that shares its core with a worker makes all
 the others wait, spinning, on cores that the workers could use.
@@ -16,7 +17,7 @@ gains less than 10 % or may lose (what fewer workers save only because fewer are
 spawn-pickle and worker-restart-each-epoch), workers are started anew in each pass at a price, or other programs took
 the cores.
 
-Fix: torch.set_num_threads(n) in the training process, or fewer workers.
+Fix: torch.set_num_threads(n) in the training process (of each rank its part of the cores), or fewer workers.
 
 Sources: PyTorch Performance Tuning Guide (threads of operators beside other processes); SageMaker Debugger (CPU use
 above 100 %); PyTorch's warning on the number of workers.
@@ -30,26 +31,31 @@ from slowprobe.diagnose.edits import diff, place, set_arguments
 from slowprobe.diagnose.evidence import Evidence
 from slowprobe.diagnose.finding import Fix
 from slowprobe.diagnose.rule import Answer, Diagnosis, NotApplicable, NotChecked, Passed, Rule
+from slowprobe.diagnose.rules._crowded_ranks import SPARE, crowded_ranks, is_crowded
 from slowprobe.timeline.loader_model import LoaderModel
 from slowprobe.timeline.loaders import LoaderFacts
 from slowprobe.timeline.loop_changes import Change, Reload, Threads
 
 MIN_DELAY = 0.2  # of the workers' time; less is the ordinary taking of turns
 MIN_SAVING = 0.10  # of loop time: the model strays by as much (docs/accuracy.md), and the setting is a whole process's
-SPARE = 1.05  # of the cores wanted at a time; up to there everything fits
 
 RULE = Rule(
     title="Workers and operator threads hold each other up",
     bottleneck="input",
-    needs=("loaders", "loader_models", "replay", "neighbours", "cores_per_rank", "source"),
+    needs=(
+        *("loaders", "loader_models", "replay", "neighbours", "cores_per_rank", "source"),
+        *("ranks_here", "cores", "operator_threads", "step_alone", "partition", "steps", "settings"),
+    ),
 )
 
 
 def check(run: Evidence) -> Answer:
     """Find loaders whose workers and whose steps want the same cores."""
     mine = [loader for loader in run.loaders if loader.primary and loader.num_workers and not loader.watched]
+    if is_crowded(run):
+        return crowded_ranks(run)
     if not mine:
-        return NotApplicable("no training loader has worker processes")
+        return NotApplicable("no training loader has worker processes, and no rank more threads than its cores")
     loader = mine[0]
     model, delay = run.loader_models.get(loader.id), delayed(loader)
     if model is None or delay is None:

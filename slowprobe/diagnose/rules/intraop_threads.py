@@ -30,6 +30,7 @@ from slowprobe.diagnose.edits import diff, place
 from slowprobe.diagnose.evidence import Evidence
 from slowprobe.diagnose.finding import Fix
 from slowprobe.diagnose.rule import Answer, Diagnosis, NotChecked, Passed, Rule
+from slowprobe.diagnose.rules._crowded_ranks import is_crowded
 from slowprobe.timeline.loop_changes import Factor, Scale
 from slowprobe.timeline.tried_edits import tried_edit
 
@@ -40,7 +41,10 @@ LARGE_US = 100  # operators below run on one thread, or gain nothing from more
 RULE = Rule(
     title="Operators do not use the cores there are",
     bottleneck="compute",
-    needs=("steps", "settings", "cores", "costs", "ops", "partition", "source", "host", "ranks_here", "loaders"),
+    needs=(
+        *("steps", "settings", "cores", "costs", "ops", "partition", "source", "host", "ranks_here", "loaders"),
+        "operator_threads",
+    ),
 )
 
 
@@ -50,6 +54,8 @@ def check(run: Evidence) -> Answer:
     cores = max(1, all_cores // run.ranks_here)
     if threads == cores:
         return Passed(f"{threads} threads on {cores} cores")
+    if is_crowded(run):
+        return Passed(f"{threads} threads on {cores} cores of this rank: see cpu-oversubscribed")
     working = _workers_cores(run)
     count = cores if threads > cores else min(cores, math.floor(cores - working + TAKEN))
     if threads < cores and count <= threads:
