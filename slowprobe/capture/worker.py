@@ -122,6 +122,7 @@ class WorkerRecorder:
             kind, error, _ = exc_info or sys.exc_info()
             strip_traceback(error)
             original(wrapper, (kind, error, error and error.__traceback__), *args, **kwargs)
+            self._end()  # the training ends now, as a rule, and its worker may be killed
 
         wrapped.__init__ = __init__
 
@@ -183,7 +184,7 @@ class WorkerRecorder:
             self._journal.write(*self._timer.take(), *self._items.take(), self._meter.read())
 
     def _end(self) -> None:
-        """Called when the process ends, once before its queue's thread does and once after."""
+        """Called when an error is sent home, and when the process ends: before its queue's thread does, and after."""
         with contextlib.suppress(Exception):
             self._journal.write(*self._log.take(), *self._sampler.take())
             self._journal.write(*self._timer.take(), *self._items.take(), self._meter.read())
