@@ -9,13 +9,26 @@ from collections.abc import Callable
 from typing import Any
 
 from slowprobe.capture.batch_digest import FIRST, UNKNOWN, batch_digest
+from slowprobe.capture.batch_tensors import BatchTensors, batch_tensors
 from slowprobe.run.worker_records import WorkerBatches, WorkerHandOvers
 
 THIN_AFTER = 2_000  # batches recorded at one rate; then half as often, so a file grows with the logarithm of the run
 MAX_AWAITED = 1_000
 NOT_READ = -1
 _BYTES_FIRST, _BYTES_EVERY = 4, 64  # batches whose tensors are looked at
-_BATCH = ("start", "fetch", "fetch_cpu", "collate", "size", "number", "collate_cpu", "tensor_bytes", "digest")
+_BATCH = (
+    "start",
+    "fetch",
+    "fetch_cpu",
+    "collate",
+    "size",
+    "number",
+    "collate_cpu",
+    "tensor_bytes",
+    "tensors",
+    "digest",
+)
+_UNREAD = BatchTensors(NOT_READ, NOT_READ)
 _HAND_OVER = ("number", "index", "start", "wall", "cpu", "payload")
 
 
@@ -39,6 +52,7 @@ class BatchLog:
         if (number + 1) % self._every:
             return False
         looked_at = number < _BYTES_FIRST or self._recorded % _BYTES_EVERY == 0
+        tensors = batch_tensors(batch) if looked_at else _UNREAD
         row = [
             start - self._origin_ns,
             wall - collate,
@@ -47,7 +61,8 @@ class BatchLog:
             size,
             number,
             NOT_READ if cpu == NOT_READ else collate_cpu,
-            tensor_bytes(batch) if looked_at else NOT_READ,
+            tensors.size,
+            tensors.number,
             batch_digest(batch) if number < FIRST else UNKNOWN,
         ]
         with self._lock:
@@ -98,17 +113,6 @@ class BatchLog:
 def columns(names: tuple[str, ...], rows: list[list[int]]) -> dict[str, Any]:
     """Rows as columns by name; there must be a row."""
     return dict(zip(names, (list(column) for column in zip(*rows, strict=True)), strict=True))
-
-
-def tensor_bytes(batch: Any, depth: int = 4) -> int:
-    """Bytes of the tensors in a batch of dictionaries, lists and tuples; of long lists by their first hundred parts."""
-    if hasattr(batch, "untyped_storage"):
-        return int(batch.numel()) * int(batch.element_size())
-    parts = list(batch.values()) if isinstance(batch, dict) else batch
-    if not depth or not isinstance(parts, (list, tuple)) or not parts:
-        return 0
-    looked_at = parts[:100]
-    return round(sum(tensor_bytes(part, depth - 1) for part in looked_at) * len(parts) / len(looked_at))
 
 
 def time_hand_over(log: BatchLog, afterwards: Callable[[], None]) -> None:

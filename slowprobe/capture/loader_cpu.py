@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from slowprobe.capture.batch_log import tensor_bytes
+from slowprobe.capture.batch_tensors import batch_tensors
 from slowprobe.capture.batch_trials import Layout, layout_of
 from slowprobe.capture.padding import PaddingLog
 from slowprobe.capture.thread_reads import ThreadReads
@@ -54,8 +54,7 @@ class LoaderCpuMeter:
             now = _read()
             self._add(loader, 1, now[0] - wall, now[1] - thread, 0, 0, 0)
             if loader not in self.tensors:
-                self.tensors[loader] = count_tensors(batch)
-                self._bytes[loader] = tensor_bytes(batch)
+                self.tensors[loader], self._bytes[loader] = batch_tensors(batch)
                 self.layouts[loader] = layout_of(batch)
             self._padding.look(loader, batch)
             self._arrived = loader, _read()
@@ -94,17 +93,6 @@ class LoaderCpuMeter:
             )
             for loader, (waits, wait_ns, wait_cpu_ns, steps, step_ns, step_cpu_ns) in sums.items()
         ]
-
-
-def count_tensors(batch: Any, depth: int = 4) -> int:
-    """The tensors in a batch of dictionaries, lists and tuples, nested at most `depth` deep."""
-    if hasattr(batch, "untyped_storage"):
-        return 1
-    if depth and isinstance(batch, dict):
-        return sum(count_tensors(part, depth - 1) for part in list(batch.values())[:100])
-    if depth and isinstance(batch, (list, tuple)):
-        return sum(count_tensors(part, depth - 1) for part in batch[:100])
-    return 0
 
 
 def _read() -> _Reading:

@@ -34,6 +34,8 @@ class WorkerBatches(RecordBase, tag="batches"):
     collate_cpu: list[int] = []
     tensor_bytes: list[int] = []
     """Bytes of the tensors in the batch, read for some; −1 for the others."""
+    tensors: list[int] = []
+    """How many they are, likewise."""
     digest: list[int] = []
     """Of what is in the batch, for the first three of each worker; 0 for the others and where nothing could be read."""
 

@@ -81,7 +81,18 @@ def _processes(workers: list[Recording], number: int) -> list[_Process]:
 def _process(hello: WorkerHello, start: int, worker: Recording) -> _Process:
     parts = worker.run.of(WorkerBatches)
     handed = worker.run.of(WorkerHandOvers)
-    names = ("start", "fetch", "fetch_cpu", "collate", "size", "number", "collate_cpu", "tensor_bytes", "digest")
+    names = (
+        "start",
+        "fetch",
+        "fetch_cpu",
+        "collate",
+        "size",
+        "number",
+        "collate_cpu",
+        "tensor_bytes",
+        "tensors",
+        "digest",
+    )
     return _Process(
         hello=hello,
         start=start,
@@ -119,6 +130,7 @@ def _from_processes(recording: Recording, processes: list[_Process], number: int
     fetch_ns = int((weight * rows["fetch"]).sum())
     fetch_cpu_share = _cpu_share(rows["fetch_cpu"], rows["fetch"], weight)
     sizes = rows["tensor_bytes"][rows["tensor_bytes"] > 0]
+    counts = rows["tensors"][rows["tensors"] >= 0]
     facts = [_worker(process) for process in processes]
     startup = _startup(facts)
     known = ~np.isnan(hand_over)
@@ -137,6 +149,7 @@ def _from_processes(recording: Recording, processes: list[_Process], number: int
         "hand_over_s": float(np.average(hand_over[known], weights=weight[known]) * batches) if known.any() else None,
         "payload_bytes": float(np.average(payload[known], weights=weight[known])) if known.any() else None,
         "batch_bytes": float(sizes.mean()) if len(sizes) else None,
+        "batch_tensors": float(counts.mean()) if len(counts) else None,
         "workers": tuple(facts),
         "startup": startup,
         "startup_s": float(startup.sum()) if len(startup) else None,

@@ -129,6 +129,8 @@ class BatchMaking:
     """Mean size of a pickled batch: what goes through the pipe. Tensors are not in it: they go by shared memory."""
     batch_bytes: float | None = None
     """Mean bytes of the tensors in a batch; None when it held none that was read."""
+    batch_tensors: float | None = None
+    """Mean number of tensors in a batch; read in workers only."""
     workers: tuple[WorkerFacts, ...] = ()
     """Every worker process that recorded itself, by start and number."""
     startup: Floats = field(default_factory=_floats)

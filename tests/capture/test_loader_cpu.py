@@ -7,7 +7,7 @@ import time
 import torch
 
 from slowprobe.capture.calibration import calibrate
-from slowprobe.capture.loader_cpu import LoaderCpuMeter, count_tensors
+from slowprobe.capture.loader_cpu import LoaderCpuMeter
 
 
 def _busy(seconds: float) -> None:
@@ -39,11 +39,6 @@ def test_a_step_between_two_loaders_counts_for_neither() -> None:
         meter.request(number % 2)
         meter.arrival(number % 2, None)
     assert sum(read.steps for read in meter.take()) == 0
-
-
-def test_tensors_are_counted_in_nested_batches() -> None:
-    assert count_tensors({"image": torch.zeros(1), "boxes": [torch.zeros(1), (torch.zeros(1), "cat")]}) == 3
-    assert count_tensors("text") == 0
 
 
 def test_the_hand_over_of_a_batch_is_measured_without_leaving_a_thread() -> None:

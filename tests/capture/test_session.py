@@ -212,7 +212,7 @@ FAULTS = [
     "slowprobe.capture.loader_cpu.LoaderCpuMeter.request",
     "slowprobe.capture.loader_cpu.LoaderCpuMeter.arrival",
     "slowprobe.capture.loader_cpu.LoaderCpuMeter.take",
-    "slowprobe.capture.loader_cpu.count_tensors",
+    "slowprobe.capture.loader_cpu.batch_tensors",
     "slowprobe.capture.probes.loader.LoaderProbe._subject",
     "slowprobe.capture.probes.loader.LoaderProbe._wrap_fetcher",
     "slowprobe.capture.probes.loader.describe",

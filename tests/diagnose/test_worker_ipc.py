@@ -30,6 +30,7 @@ def record(
     cpu_ms=None,
     collect_ms=0.0,
     source=SOURCE,
+    tensors=-1,
 ):
     """The loop waits `take_ms` for each batch, in which it is handed over."""
     run = SyntheticRun(tmp_path, source, cores=8)
@@ -37,6 +38,7 @@ def record(
     if known:
         loader.hand_over_ms, loader.payload_bytes = give_ms, payload
         run.received(loader, take_ms if cpu_ms is None else cpu_ms)
+    loader.tensors = tensors
     if size:
         run.batch_bytes(loader, size)
     with run.epoch(loader):
@@ -52,6 +54,13 @@ def test_slow_names_the_loader_the_cause_and_saves_the_receiving(tmp_path, batch
     assert verdict.lines == [1]
     assert said in verdict.diagnosis.summary
     assert BATCHES * 0.0025 * 0.8 < verdict.saved_s < BATCHES * 0.005
+
+
+def test_lists_beside_larger_tensors_are_told_from_many_tensors_by_their_number(tmp_path):
+    lists = ask(RULE, record(tmp_path / "lists", payload=154_000, size=205_000, tensors=2))
+    assert "154 KB of pickled Python objects" in lists.diagnosis.summary
+    tensors = ask(RULE, record(tmp_path / "tensors", payload=154_000, size=205_000, tensors=2_200))
+    assert "some 2200 tensors" in tensors.diagnosis.summary
 
 
 @pytest.mark.parametrize(("batch", "line"), [(OBJECTS, 5), (TENSORS, 5), (IMAGES, 1)])

@@ -62,6 +62,7 @@ def made(start_ms: list[float], fetch_ms: list[float], **columns: Any) -> Worker
         number=columns.pop("number", list(range(count))),
         collate_cpu=columns.pop("collate_cpu", [MS] * count),
         tensor_bytes=columns.pop("tensor_bytes", [4096] + [-1] * (count - 1)),
+        tensors=columns.pop("tensors", [2] + [-1] * (count - 1)),
     )
 
 
@@ -90,7 +91,7 @@ def test_cpu_hand_over_and_start_up(tmp_path: Path) -> None:
     assert found.collate_cpu_share == pytest.approx(0.5)
     assert found.io_wait_s == pytest.approx(0.080 * 0.75)
     assert found.hand_over_s == pytest.approx(4 * 0.0005) and found.payload_bytes == 600
-    assert found.batch_bytes == 4096
+    assert found.batch_bytes == 4096 and found.batch_tensors == 2
     assert found.startup_s == pytest.approx(0.060)  # worker 1: 30 ms to its first line, 30 more to its first batch
     assert [worker.spawn_s for worker in found.workers] == pytest.approx([0.03, 0.03])
     assert found.workers[0].busy_share == pytest.approx(44 / 52) and found.workers[1].busy_share == pytest.approx(

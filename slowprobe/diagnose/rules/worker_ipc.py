@@ -55,6 +55,7 @@ MIN_SAVING = 0.03  # of loop time; the thread's clock is read for some batches o
 PIPE_BYTES = 65_536  # what a pipe holds: of a larger batch each end waits for the other
 OBJECTS_SHARE = 0.1  # of a batch's bytes; below, the tensors are the batch
 HANDLE_BYTES = 70  # of one pickled tensor: its handle and size; 64 of them were 4.4 KB
+SMALL = 4.0  # bytes of tensors for each of their handles: below that it is not handles that are pickled
 HANDLE_S = 0.001  # to ask its worker for one: measured 0.3-1.1 ms; the worker's interpreter lock is waited for, too
 MANY, LARGE_BYTES = 16, 10_000_000  # tensors; copying 10 MB into new shared memory takes 3-10 ms
 MENTIONED = 0.01  # of loop time; fewer collections than gc-pause would report
@@ -94,7 +95,7 @@ def _diagnose(run: Evidence, loader: LoaderFacts) -> Diagnosis | None:
     collecting_s = sum(collecting.values())
     taken = max(0.0, take - TAKE_S - collecting_s / max(loader.batches, 1))
     if cause == "tensors" and busy < BUSY and making.workers:  # the thread also sleeps until the worker sends handles
-        handles_s = (making.payload_bytes or 0.0) / HANDLE_BYTES * HANDLE_S
+        handles_s = _handles(loader) * HANDLE_S
         supply_s = (loader.make_s or 0.0) / loader.num_workers - (period - wait)
         taken = max(taken, min(handles_s, wait - TAKE_S - max(0.0, supply_s)))
     held_up = max(0.0, min(wait - TAKE_S - collecting_s / max(loader.batches, 1), taken + sent))
@@ -166,12 +167,22 @@ def hands_objects_over(loader: LoaderFacts) -> bool:
 
 
 def _cause(loader: LoaderFacts) -> Cause | None:
-    pickled, tensors = loader.making.payload_bytes or 0.0, loader.making.batch_bytes or 0.0
-    if pickled > PIPE_BYTES and pickled > OBJECTS_SHARE * tensors:
-        return "objects" if pickled > tensors or pickled > 10 * PIPE_BYTES else "tensors"
-    if pickled > MANY * HANDLE_BYTES:
-        return "tensors" if tensors else "objects"
-    return "bytes" if tensors > LARGE_BYTES else None
+    pickled, size, handles = loader.making.payload_bytes or 0.0, loader.making.batch_bytes or 0.0, _handles(loader)
+    if handles > MANY and handles * HANDLE_BYTES > pickled / 2:
+        return "tensors"
+    objects = pickled - handles * HANDLE_BYTES
+    if objects > max(PIPE_BYTES, OBJECTS_SHARE * size) or (not handles and objects > MANY * HANDLE_BYTES):
+        return "objects"
+    return "bytes" if size > LARGE_BYTES else None
+
+
+def _handles(loader: LoaderFacts) -> float:
+    """Tensors in a batch; by sizes where they were not counted."""
+    making = loader.making
+    if making.batch_tensors is not None:
+        return making.batch_tensors
+    pickled = making.payload_bytes or 0.0
+    return pickled / HANDLE_BYTES if pickled < (making.batch_bytes or 0.0) / SMALL else 0.0
 
 
 def _what(loader: LoaderFacts, cause: Cause) -> str:
@@ -179,7 +190,7 @@ def _what(loader: LoaderFacts, cause: Cause) -> str:
     if cause == "objects":
         return f"{pickled / 1e3:.0f} KB of pickled Python objects and {tensors / 1e3:.0f} KB of tensors"
     if cause == "tensors":
-        return f"some {pickled / HANDLE_BYTES:.0f} tensors, each handed over by itself"
+        return f"some {_handles(loader):.0f} tensors, each handed over by itself"
     return f"{tensors / 1e6:.0f} MB of tensors"
 
 
