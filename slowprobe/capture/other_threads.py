@@ -11,33 +11,55 @@ from slowprobe.capture.thread_clock import thread_cpu_clock
 
 # Where a thread that waits stands, as slowprobe's own does between two samples.
 _WAITING = ("threading.py", "queue.py", "selectors.py", "connection.py", "socket.py", "subprocess.py", "popen_fork.py")
-MAX_THREADS = 8  # of those at work in one sample; reading a clock and a stack takes some 5 µs each
+MAX_THREADS = 8  # of those at work in one sample; reading a clock takes a microsecond, and a stack some 5
+MAX_CLOCKS = 32
+WORKED_NS = 200_000  # since the sample before: a thread that waits now, but did not all the time
 
 
 class OtherThreads:
-    """Merges samples of threads by stack; `number` gives a stack's number."""
+    """Merges samples of threads by stack; `number` gives a stack's number.
+
+    A thread that works in C code without giving up the interpreter is never seen at it: samples are taken when it does,
+    and by then it may wait. Its clock tells, and the time counts for where it was last seen at work.
+    """
 
     def __init__(self, number: Callable[[FrameType], int]) -> None:
         self._number = number
         self._clocks: dict[int, Callable[[], int]] = {}
         self._before: dict[int, int] = {}
+        self._worked: dict[int, int] = {}
+        """The stack where a thread was last seen at work."""
         self._rows: dict[int, list[int]] = {}
 
     def sample(self, frames: dict[int, FrameType]) -> bool:
         """Of the frames by thread, count those at work; whether there are any."""
         self._clocks = {thread: clock for thread, clock in self._clocks.items() if thread in frames}
-        at_work = [(thread, frame) for thread, frame in frames.items() if not _waits(frame)]
-        for thread, frame in at_work[:MAX_THREADS]:
-            clock = self._clocks.get(thread)
-            if clock is None:
-                clock = self._clocks[thread] = thread_cpu_clock(thread)
-                self._before[thread] = clock()
-            now = clock()
-            row = self._rows.setdefault(self._number(frame), [0, 0])
+        counted = 0
+        for thread, frame in list(frames.items())[:MAX_CLOCKS]:
+            waits, used_ns = _waits(frame), self._used_ns(thread)
+            if (waits and used_ns < WORKED_NS) or counted == MAX_THREADS:
+                continue
+            counted += 1
+            stack = self._worked.get(thread) if waits else None
+            if stack is None:
+                stack = self._number(frame)
+            if not waits:
+                self._worked[thread] = stack
+            row = self._rows.setdefault(stack, [0, 0])
             row[0] += 1
-            row[1] += max(0, now - self._before[thread])
-            self._before[thread] = now
-        return bool(at_work)
+            row[1] += used_ns
+        return counted > 0
+
+    def _used_ns(self, thread: int) -> int:
+        """CPU time since the last call."""
+        clock = self._clocks.get(thread)
+        if clock is None:
+            clock = self._clocks[thread] = thread_cpu_clock(thread)
+            self._before[thread] = clock()
+            self._worked.pop(thread, None)  # an identity may be another thread's by now
+        before, now = self._before[thread], clock()
+        self._before[thread] = now
+        return max(0, now - before)
 
     def take(self) -> list[list[int]]:
         """The rows since the last call."""

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import queue
 import sys
 import threading
 import time
@@ -56,6 +57,37 @@ def test_a_thread_that_waits_is_not():
     assert not threads.sample(others(thread.ident))
     assert threads.take() == []
     event.set()
+    thread.join()
+
+
+def test_a_thread_that_worked_and_waits_now_counts_for_where_it_was_last_seen_at_work():
+    inbox, done = queue.Queue(), queue.Queue()
+
+    def work():
+        while (rounds := inbox.get()) is not None:
+            sum(i * i for i in range(rounds))  # a thread that kept the interpreter all the while would be seen as here
+            done.put(None)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    threads = OtherThreads(lambda frame: frame.f_code.co_name)
+    time.sleep(0.05)
+    assert not threads.sample(others(thread.ident)), "it waits, and did nothing yet"
+    inbox.put(200_000)
+    done.get()
+    time.sleep(0.05)
+    assert threads.sample(others(thread.ident))
+    ((stack, count, cpu_ns),) = threads.take()
+    assert stack in ("wait", "get") and count == 1 and cpu_ns > 1e6
+    inbox.put(3_000_000)
+    time.sleep(0.05)
+    threads.sample(others(thread.ident))
+    done.get()
+    time.sleep(0.05)
+    threads.sample(others(thread.ident))
+    ((stack, count, cpu_ns),) = threads.take()
+    assert stack in ("<genexpr>", "work") and count == 2 and cpu_ns > 1e6
+    inbox.put(None)
     thread.join()
 
 
