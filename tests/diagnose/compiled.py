@@ -25,9 +25,9 @@ for inputs in loader:
 STEPS = 50
 
 
-def record(tmp_path, compile_ms: list[float], noted: bool = True, **notes: Any) -> Evidence:
+def record(tmp_path, compile_ms: list[float], noted: bool = True, source: str = SOURCE, **notes: Any) -> Evidence:
     """Fifty steps of 20 ms; the first ones compile before."""
-    run = SyntheticRun(tmp_path, SOURCE)
+    run = SyntheticRun(tmp_path, source)
     for step in range(STEPS):
         if step < len(compile_ms):
             run.call("compile", "torch.compile", compile_ms[step], 10)

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from diagnose.asking import ask
-from diagnose.compiled import compilation, record
+from diagnose.compiled import SOURCE, compilation, record
 
 RULE = "recompiling"
 FOUR = [compilation("0/0", 0.5), *(compilation(f"0/{n}", 0.5, f"phase == 'phase {n}'") for n in (1, 2, 3))]
@@ -33,6 +33,25 @@ def test_the_line_that_reads_the_value_comes_before_the_function(tmp_path):
 def test_a_value_that_is_handed_to_the_function_leaves_its_own_line(tmp_path):
     rows = [FOUR[0], *(compilation(f"0/{n}", 0.5, f"inputs == {n}") for n in (1, 2, 3))]
     assert ask(RULE, record(tmp_path, [500.0] * 4, rows=rows)).lines == [2]
+
+
+COUNTING = """\
+class Book:
+    def __init__(self):
+        self.calls = 0
+    def forward(self, inputs):
+        self.calls += 1  # so far
+        return inputs * min(1.0, self.calls / 100)
+"""
+
+
+@pytest.mark.parametrize(("also", "lines"), [("", [16, 2]), ("def again(book):\n    book.calls = 0\n", [2])])
+def test_the_line_that_counts_a_modules_attribute_comes_first(tmp_path, also, lines):
+    rows = [FOUR[0], *(compilation(f"0/{n}", 0.5, f"self._modules['book'].calls == {n}") for n in (1, 2, 3))]
+    verdict = ask(RULE, record(tmp_path, [500.0] * 4, source=SOURCE + COUNTING + also, rows=rows))
+    assert verdict.lines == lines, "where two lines assign it, which one does is not known"
+    added = '+self.register_buffer("calls", torch.zeros(()))  # in __init__\n+self.calls.add_(1)'
+    assert (added in verdict.diagnosis.fix.diff) is not also.startswith("def")
 
 
 def test_changing_sizes_are_marked_dynamic(tmp_path):

@@ -7,7 +7,8 @@ runs uncompiled, with one line in the log to say so.
 Why it is slow: a compilation takes seconds, in the middle of training; past the limit, nothing of it is used.
 
 How it is seen: torch._dynamo's own notes: which function was compiled how often, why, in how many seconds. The line
-named is where the function reads the value that changed, or the function where that is handed to it.
+named is where the function reads the value that changed, or the only one that assigns it, or the function where it is
+handed to it.
 
 Saving: the recompilations, with the garbage collections inside them. Where a size is what changes, one of them stays
 and makes it dynamic.
@@ -35,6 +36,7 @@ from slowprobe.diagnose.rule import Answer, Diagnosis, NotApplicable, Passed, Ru
 from slowprobe.run.compile_record import Compilations
 from slowprobe.run.record import Site
 from slowprobe.timeline.loop_changes import Factor, Scale
+from slowprobe.timeline.sources import Function
 
 MIN_SHARE = 0.02  # of loop time: a compilation is over once and for all, so less than that is forgotten in a longer run
 USUAL = (
@@ -42,6 +44,8 @@ USUAL = (
 )
 KEPT_OUT = Factor(0.0, 0.0, 0.3)  # a value outside the function costs no compilation; some change its signature for it
 WORST = 0.4  # a dynamic kernel takes longer to compile than a static one
+
+_ATTRIBUTE = re.compile(r"(?:not )?[A-Za-z_][\w.\[\]'\"]*\.(\w+)\b(?!\()")
 
 RULE = Rule(
     title="torch.compile compiles the same function again and again",
@@ -81,6 +85,7 @@ def _diagnose(
     first = next((row for row in noted.rows if _frame(row) == worst and row[2]), again[0])
     function, file, line = first[1], first[2], first[3]
     reason = frames[worst][-1][5]
+    changes = _changed(run, reason)
     in_loop = _in_loop(run)
     ended = f" After {noted.limit} of them torch.compile gave up: it runs uncompiled now." if worst in gave_up else ""
     return Diagnosis(
@@ -89,8 +94,10 @@ def _diagnose(
             f"It was compiled anew {sum(not row[6] for row in frames[worst])} times, because this changed: {reason}. "
             f"Recompilations take {again_s:.1f} s, {share:.0%} of loop time.{ended}"
         ),
-        where=place(_reader(run, Site(file, line, function), reason), Site(file, line, function)) if file else [],
-        fix=_fix(reason),
+        where=place(_reader(run, Site(file, line, function), reason) or changes, Site(file, line, function))
+        if file
+        else [],
+        fix=_fix(run, reason, changes),
         changes=[
             Scale(bucket, scope, again_s * seconds / sum(in_loop.values()), _left(reason, len(again)))
             for (bucket, scope), seconds in in_loop.items()
@@ -128,6 +135,24 @@ def _reader(run: Evidence, function: Site, reason: str) -> Site | None:
     return None if name in arguments or not reads else Site(function.file, min(reads), function.function)
 
 
+def _changed(run: Evidence, reason: str) -> Site | None:
+    """The only line that assigns the attribute that changed, but for where it is first made; None where others do."""
+    attribute = _ATTRIBUTE.match(reason)
+    if attribute is None or _is_size(reason):
+        return None
+    sites = [
+        Site(file, node.lineno, function.name)
+        for file in run.source.files
+        for function in ast.walk(run.source.tree(file))
+        if isinstance(function, Function) and function.name != "__init__"
+        for node in ast.walk(function)
+        if isinstance(node, (ast.Assign, ast.AugAssign))
+        for target in (node.targets if isinstance(node, ast.Assign) else [node.target])
+        if isinstance(target, ast.Attribute) and target.attr == attribute[1]
+    ]
+    return sites[0] if len(set(sites)) == 1 else None
+
+
 def _frame(row: Any) -> str:
     return str(row[0]).partition("/")[0]
 
@@ -150,12 +175,26 @@ def _left(reason: str, times: int) -> Factor:
     return Factor(0.0, 1 / times, max(WORST, 1 / times)) if _is_size(reason) else KEPT_OUT
 
 
-def _fix(reason: str) -> Fix:
+def _fix(run: Evidence, reason: str, changes: Site | None) -> Fix:
     if _is_size(reason):
         return Fix(
             text="Tell torch.compile which sizes change, or keep them the same: drop_last=True, a few padded lengths.",
             diff=diff(
                 [], ["torch._dynamo.mark_dynamic(batch, 0)  # before the compiled call; the dimension that changes"]
+            ),
+        )
+    line = run.source.line(changes.file, changes.line) if changes is not None else ""
+    target, counted, step = (part.strip() for part in line.partition("#")[0].partition("+="))
+    if counted:
+        name = target.rpartition(".")[2]
+        return Fix(
+            text=(
+                f"{name} is a Python number that every call changes, and compiled code holds for one value of it. Keep "
+                "it as a tensor (a buffer of the module), and decide by torch.where or clamp instead of if, min or max."
+            ),
+            diff=diff(
+                [line],
+                [f'self.register_buffer("{name}", torch.zeros(()))  # in __init__', f"{target}.add_({step})"],
             ),
         )
     return Fix(
