@@ -149,6 +149,9 @@ def _prepared(torch: Any, layer: Layer, batch: int, bf16: bool = False, turned: 
         return made.to(memory_format=as_now) if made.dim() == 4 and kernel.is_convolution else made
 
     left, right = full([batch, *kernel.left[1:]], 0.5), full([*kernel.right], 0.01)
+    converts = turned and layer.first  # a batch comes as it came before
+    if converts:
+        left = left.contiguous()
     if len(kernel.left) == 3 and not kernel.is_convolution:
         right = full([batch, *kernel.right[1:]], 0.01)
     factors = [right.requires_grad_()] if layer.first else [left.requires_grad_(), right.requires_grad_()]
@@ -158,7 +161,15 @@ def _prepared(torch: Any, layer: Layer, batch: int, bf16: bool = False, turned: 
             if not kernel.is_convolution:
                 return torch.matmul(left, right)
             return torch.convolution(
-                left, right, None, kernel.stride, kernel.padding, kernel.dilation, False, [0], kernel.groups
+                left.to(memory_format=as_now) if converts else left,
+                right,
+                None,
+                kernel.stride,
+                kernel.padding,
+                kernel.dilation,
+                False,
+                [0],
+                kernel.groups,
             )
 
     grad = torch.full_like(forward().detach(), 0.5)

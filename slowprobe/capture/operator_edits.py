@@ -13,8 +13,8 @@ from slowprobe.capture.step_operators import Operator
 TYPES = {"float": "float32", "double": "float64", "c10::BFloat16": "bfloat16", "c10::Half": "float16", "bool": "bool"}
 """Of operands, as the profiler writes them, and as torch does."""
 SHORTER = {"half": 0.5, "quarter": 0.25}  # of the columns: how an operator's time follows them
-_COPIES = ("contiguous", "reshape", "flatten", "clone", "copy_", "aten::to")  # what they cost is seen by itself
-_PRODUCTS = ("mm", "linear", "matmul", "conv", "dot", "einsum", "attention")
+COPIES = ("contiguous", "reshape", "flatten", "clone", "copy_", "aten::to")  # what they cost is seen by itself
+PRODUCTS = ("mm", "linear", "matmul", "conv", "dot", "einsum", "attention")
 _CASTS = ("aten::to", "aten::_to_copy")
 _FLOAT, _DOUBLE = 6, 7  # c10::ScalarType, as a dtype argument is noted
 
@@ -44,7 +44,7 @@ def single(operator: Operator) -> Operator | None:
 
 def straight(operator: Operator) -> Operator | None:
     """With all operands in the order of their dimensions, where one is transposed; products take either order."""
-    if any(word in operator.name for word in (*_PRODUCTS, *_COPIES)):
+    if any(word in operator.name for word in (*PRODUCTS, *COPIES)):
         return None
     strides = tuple(
         _rows(size) if kind in TYPES and len(size) > 1 and _is_turned(size, stride) else stride

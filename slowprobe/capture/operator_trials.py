@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
+from slowprobe.capture.image_layout import images_of
 from slowprobe.capture.operator_edits import SHORTER, TYPES, Edit, shorter, single, straight, unchanged
 from slowprobe.capture.step_operators import Operator
 
@@ -45,9 +46,10 @@ def try_operators(
 
     padded: rows and columns of batches with padding. shared: the step had the cores together with processes that are
     done by now. Values, for each edit (``single``, ``straight``, ``threads``, ``half``, ``quarter``, and if `shared`
-    ``alone``, on one thread): ``operators.<edit>.all_ms`` (what the edit is about, in the annotated step), ``.of_all``
+    ``alone``, on one thread; with convolutions of images whose channels lie apart, ``turned``):
+    ``operators.<edit>.all_ms`` (what the edit is about, in the annotated step), ``.of_all``
     (of all operators' time), ``.tried_ms`` (the operators that were tried), ``.now_ms`` and ``.edited_ms`` (these,
-    after the run).
+    after the run). ``operators.turned.beside_ms``: those convolutions, in the annotated step.
     """
     import torch
 
@@ -57,6 +59,9 @@ def try_operators(
     if shared and threads > 1:
         edits["alone"] = (unchanged, 1)
     edits |= {name: (partial(shorter, padded, part), threads) for name, part in SHORTER.items() if padded}
+    images = images_of(operators)
+    if images.convolved_ns:
+        edits["turned"] = (images.turned, threads)
     total = sum(each.spent_ns for each in operators)
     concerned = {
         name: [(each, edited) for each in operators if (edited := edit(each)) is not None]
@@ -75,6 +80,8 @@ def try_operators(
         row = _try(torch, pairs, (threads, edits[name][1]), until)
         row["of_all"] = sum(each.spent_ns for each, _ in pairs) / total
         values |= {f"operators.{name}.{key}": value for key, value in row.items()}
+    if images.convolved_ns:
+        values["operators.turned.beside_ms"] = images.convolved_ns / 1e6
     return values
 
 

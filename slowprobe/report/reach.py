@@ -27,6 +27,7 @@ def reach(evidence: Evidence) -> doc.Reach | None:
         return None
     if work is None or work.share < MIN_SHARE:
         return _starting(ops)
+    left = edits(work, evidence.costs)
     return doc.Reach(
         share=round(work.share, 4),
         gflops=round(work.gflops, 2),
@@ -36,8 +37,8 @@ def reach(evidence: Evidence) -> doc.Reach | None:
         remains=[
             line
             for line in (
-                _precision(work, str(evidence.host.get("cpu_bf16") or "")),
-                _layout(work),
+                _precision(work, left.bf16, str(evidence.host.get("cpu_bf16") or "")),
+                _layout(work, left.channels_last),
                 _fusion(ops),
                 _batch(work, ops),
                 _threads(evidence),
@@ -103,21 +104,20 @@ def _loop(share: float, left: float) -> str:
     return f"a step {factor(1 / max(1e-3, 1 - share * (1 - left)))} as fast"
 
 
-def _precision(work: KernelWork, instructions: str) -> str:
+def _precision(work: KernelWork, left: float, instructions: str) -> str:
     if any(layer.kernel.dtype in SIXTEEN for layer in work.layers):
         return "Precision: the products are in 16 bits already."
     if not instructions:
         return "Precision: this CPU has no instructions for bfloat16."
     if work.tried_share < SURE:
         return f"Precision: the CPU has {instructions}, but bfloat16 was not tried on these shapes."
-    left = edits(work).bf16
     if left >= 1:
         return f"Precision: bfloat16 ({instructions}) gains nothing on these shapes (measured)."
     gain = _loop(work.share, left)
     return f"Precision: bfloat16 ({instructions}) leaves {percent(left)} of their time (measured): {gain}."
 
 
-def _layout(work: KernelWork) -> str:
+def _layout(work: KernelWork, left: float) -> str:
     mine = [layer for layer in work.layers if layer.kernel.is_convolution and len(layer.kernel.left) == 4]
     if not mine:
         return ""
@@ -125,7 +125,6 @@ def _layout(work: KernelWork) -> str:
         return "Layout: convolutions are in channels_last already."
     if work.tried_share < SURE:
         return ""
-    left = edits(work).channels_last
     if left >= 1:
         return "Layout: channels_last gains nothing on these shapes (measured)."
     return f"Layout: channels_last leaves {percent(left)} of their time (measured): {_loop(work.share, left)}."

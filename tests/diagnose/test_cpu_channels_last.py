@@ -32,6 +32,20 @@ def test_a_layout_that_gains_nothing_passes(tmp_path):
     assert ask(RULE, record(tmp_path, convolution(10.0, 20.0, channels_last=1.1), bf16=None)).status == "passed"
 
 
+def test_a_pool_that_is_slower_in_channels_last_takes_the_gain_away(tmp_path):
+    """Near miss: convolutions gain, and an operator between them copies every image back."""
+    tried = {"all_ms": 2.0, "tried_ms": 2.0, "now_ms": 1.0, "edited_ms": 2.5, "of_all": 0.1, "beside_ms": 20.0}
+    evidence = record(tmp_path, convolution(10.0, 20.0, channels_last=0.8), bf16=None)
+    assert ask(RULE, evidence).status == "found"
+    evidence.costs.update({f"operators.turned.{name}": value for name, value in tried.items()})
+    verdict = ask(RULE, evidence)
+    assert verdict.status == "passed" and "channels_last 95%" in verdict.outcome.reason
+    evidence.costs["operators.turned.edited_ms"] = 0.1
+    assert ask(RULE, evidence).saved_s == pytest.approx(30.0 * STEPS / 1000 * 0.2, rel=0.01), (
+        "what it gains is not sure"
+    )
+
+
 def test_bfloat16_that_leaves_nothing_for_the_layout_passes(tmp_path):
     evidence = record(tmp_path, convolution(10.0, 20.0, bf16=0.4, channels_last=0.7, both=0.4))
     assert ask(RULE, evidence).status == "passed"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -10,6 +11,7 @@ from slowprobe.diagnose.evidence import Evidence
 from slowprobe.diagnose.rules._step_seconds import step_seconds
 from slowprobe.timeline.kernel_work import KernelWork, Layer, Trial
 from slowprobe.timeline.loop_changes import Change, Factor, Scale, as_measured
+from slowprobe.timeline.tried_edits import tried_edit
 
 MIN_SHARE = 0.30  # of a step; with less, conversions between the layers eat the gain
 MIN_GAIN = 0.15  # of the products' time; trials are a few rounds each, and less is their noise
@@ -48,8 +50,12 @@ class Edits:
         return found
 
 
-def edits(work: KernelWork) -> Edits:
-    """Weighted by the time of the layers in the loop; a layer that an edit does not concern stays as it is."""
+def edits(work: KernelWork, costs: Mapping[str, float]) -> Edits:
+    """Weighted by the time of the layers in the loop; a layer that an edit does not concern stays as it is.
+
+    What operators between the convolutions (activations, pools, norms) take more in channels_last counts, too; not what
+    they gain: a pool's tensors are in the caches in its trial, and in the loop they often are not.
+    """
     tried = [(layer.ms, layer.trial) for layer in work.layers if layer.trial is not None]
     total = sum(ms for ms, _ in tried)
 
@@ -62,7 +68,16 @@ def edits(work: KernelWork) -> Edits:
     def both(trial: Trial) -> float:
         return of(trial.both, trial.bf16) if trial.channels_last is None or trial.both is not None else of(trial.bf16)
 
-    return Edits(mean(lambda t: of(t.bf16)), mean(lambda t: of(t.channels_last)), mean(both))
+    beside = between(costs) * mean(lambda t: t.channels_last is not None)
+    return Edits(mean(lambda t: of(t.bf16)), mean(lambda t: of(t.channels_last)) + beside, mean(both) + beside)
+
+
+def between(costs: Mapping[str, float]) -> float:
+    """What operators between convolutions take more in channels_last, of the convolutions' time; 0 where not tried."""
+    tried, beside_ms = tried_edit(costs, "turned"), costs.get("operators.turned.beside_ms")
+    if tried is None or not beside_ms:
+        return 0.0
+    return max(0.0, costs["operators.turned.all_ms"] / beside_ms * (tried.left - 1))
 
 
 def changes(run: Evidence, layers: list[Layer], left: float) -> list[Change]:

@@ -6,10 +6,11 @@ Why it is slow: the CPU's kernels work on blocks of channels. From NCHW every ca
 takes a kernel that reads with a stride; in channels_last the channels of a pixel lie side by side already.
 
 How it is seen: convolutions on NCHW tensors take 30 % of a step or more. After the run the dearest of them are timed,
-forward and backward, in both layouts.
+forward and backward, in both layouts (the first with the batch's conversion), and the dearest operators between them:
+some pools and norms are slower in channels_last, or copy the images back.
 
-Saving: the recorded loop with the tried layers at their measured times. Layers that were not tried are taken to gain
-half as much, from nothing to as much.
+Saving: the recorded loop with the tried layers at their measured times, and what the operators between them
+lose. Layers that were not tried are taken to gain half as much, from nothing to as much.
 
 Stays quiet when: tensors are in channels_last already, the trials gain less than 15 % of the products' time, or
 bfloat16 gains more and nothing is left for the layout.
@@ -26,12 +27,12 @@ from slowprobe.diagnose.edits import diff, place
 from slowprobe.diagnose.evidence import Evidence
 from slowprobe.diagnose.finding import Fix
 from slowprobe.diagnose.rule import Answer, Diagnosis, NotApplicable, NotChecked, Passed, Rule
-from slowprobe.diagnose.rules._layers import MIN_SHARE, MIN_TRIED, changes, edits, table
+from slowprobe.diagnose.rules._layers import MIN_SHARE, MIN_TRIED, between, changes, edits, table
 
 RULE = Rule(
     title="Convolutions work on images whose channels lie apart",
     bottleneck="compute",
-    needs=("steps", "kernels", "partition", "forwards"),
+    needs=("steps", "kernels", "costs", "partition", "forwards"),
 )
 
 
@@ -49,7 +50,7 @@ def check(run: Evidence) -> Answer:
         return Passed(f"convolutions on NCHW tensors take {spent:.1%} of a step")
     if sum(layer.ms for layer in apart if layer.trial is not None) < MIN_TRIED * sum(layer.ms for layer in apart):
         return NotChecked("too few of the convolutions could be tried in both layouts after the run")
-    found = edits(work)
+    found = edits(work, run.costs)
     left = found.factors.get("channels_last")
     if left is None:
         return Passed(found.words)
@@ -75,6 +76,7 @@ def check(run: Evidence) -> Answer:
         evidence={
             "convolutions on NCHW tensors, of a step": round(spent, 4),
             "rate in the loop, GFLOP/s": round(work.gflops, 1),
+            "operators between them in channels_last, of the convolutions' time": round(between(run.costs), 3),
             "layers": table(work),
         },
     )

@@ -37,7 +37,7 @@ AUTOCAST = 'with torch.autocast("cpu", dtype=torch.bfloat16):'
 RULE = Rule(
     title="The CPU multiplies in 32 bits",
     bottleneck="precision",
-    needs=("steps", "kernels", "partition", "host", "forwards", "source"),
+    needs=("steps", "kernels", "costs", "partition", "host", "forwards", "source"),
 )
 
 
@@ -56,7 +56,7 @@ def check(run: Evidence) -> Answer:
         return Passed(f"{half:.0%} of the products' time is in 16 bits")
     if work.tried_share < MIN_TRIED:
         return NotChecked(f"{work.tried_share:.0%} of the products' time could be tried in bfloat16 after the run")
-    found = edits(work)
+    found = edits(work, run.costs)
     left = found.factors.get("bf16")
     if left is None:
         return Passed(found.words)
