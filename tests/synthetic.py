@@ -64,6 +64,7 @@ class Loader:
     made: list[list[tuple[int, int, int, int, int, int, int]]] = field(default_factory=list)
     """Of each worker: start, fetch, fetch_cpu, collate, size, digest, place in the pass."""
     tensor_bytes: int = -1
+    tensors: int = -1
     """Of each batch."""
     payload_bytes: int = 0
     hand_over_ms: float = 0.0
@@ -94,6 +95,8 @@ class SyntheticRun:
     ) -> None:
         self.folder = folder / "run"
         self.source = source
+        self.imported: dict[str, str] = {}
+        """Other files of the user's and their text."""
         self.now_ns = 0
         self._span_cost_ns = span_cost_ns
         self.tried: dict[str, float] = {}
@@ -482,6 +485,8 @@ class SyntheticRun:
         self.write_chunk(final=True)
         if self.source:
             self._journal.write(Source(file=SCRIPT, text=self.source))
+        for file, text in self.imported.items():
+            self._journal.write(Source(file=file, text=text))
         self._journal.write(State(at_ns=0, values=self._state))
         for loader in self._loaders:
             self._write_workers(loader)
@@ -547,6 +552,7 @@ class SyntheticRun:
                         size=size,
                         number=list(range(count)),
                         tensor_bytes=[loader.tensor_bytes] * count,
+                        tensors=[loader.tensors] * count,
                         digest=digest,
                     )
                 )

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from slowprobe.diagnose.evidence import Evidence
 from slowprobe.diagnose.finding import Where
 from slowprobe.diagnose.syntax import has_line
-from slowprobe.diagnose.turns import beside, turn_of
+from slowprobe.diagnose.turns import Turn, beside, turn_of
 from slowprobe.run.record import Site
 from slowprobe.timeline.hotspots import LineTime
 from slowprobe.timeline.loop_changes import Factor, Scale
@@ -108,6 +109,25 @@ def around_call(
         return near and holds(run, line, words)
 
     return [line for line in lines if belongs(line)]
+
+
+def turn_at(run: Evidence, line: LineTime) -> Turn | None:
+    """Where the loop that trains comes to a line; by the calls that samples saw where its file has no such loop."""
+    own = turn_of(run.source, line.site)
+    if own is not None and (own.trains or own.guard is not None):
+        return own
+    for site in line.callers:
+        turn = turn_of(run.source, site) if site.file != line.file else None
+        if turn is not None and turn.trains:
+            return replace(turn, called=True)
+    return own
+
+
+def led_to(run: Evidence, lines: Sequence[LineTime], turn: Turn) -> list[LineTime]:
+    """Lines between spans that a statement of the loop leads to, its own among them."""
+    trainers = trainer_lines(run)
+    own = [line for line in lines if line.bucket in BETWEEN_SPANS and (line.file, line.line) not in trainers]
+    return [line for line in own if (found := turn_at(run, line)) is not None and found.site == turn.site]
 
 
 def holds(run: Evidence, line: LineTime | Site, words: Sequence[str]) -> bool:

@@ -12,15 +12,16 @@ from slowprobe.diagnose.edits import diff, wrap_statement
 from slowprobe.diagnose.loop_syntax import (
     MAX_CALLERS,
     Loop,
+    Trains,
     calls_of,
     innermost_function,
     parsed,
     statements_around,
     trains_in,
 )
-from slowprobe.diagnose.syntax import called_name, end_of
+from slowprobe.diagnose.syntax import called_name, end_of, has_line
 from slowprobe.run.record import Site
-from slowprobe.timeline.sources import SourceText
+from slowprobe.timeline.sources import Function, SourceText
 
 MAX_LINES = 12  # a diff that shows more is no longer read
 
@@ -29,13 +30,15 @@ MAX_LINES = 12  # a diff that shows more is no longer read
 class Turn:
     """A statement in the body of a loop: the line itself, or the call that leads to it.
 
+    A function that is one step of training stands for the loop that calls it, which may be in another file.
+
     guard: the ``if step % 100 == 0`` it stands under already; called: whether the line is in a function that the loop
     calls and that does no training itself; trains: whether the loop is seen to train. A callback's loop is in another
     file: there, loop is None and the statement is the guard.
     """
 
     file: str
-    loop: Loop | None
+    loop: Loop | Function | None
     statement: ast.stmt
     guard: ast.If | None
     called: bool
@@ -77,7 +80,12 @@ def _turn_at(file: str, text: str, line: int) -> Turn | None:
             if loop is not None:
                 return turn
             other = other or turn
-        if scope is None or trains(scope):
+        if scope is None:
+            break
+        if trains(scope):
+            statement = _outside_inner_loops(body) if body else None
+            if statement is not None and not trains(statement) and _is_step(tree, trains, scope):
+                return Turn(file, scope, statement, guard, called, scope.name)
             break
         caller = next((call for call in calls_of(tree, scope.name) if not scope.lineno <= call <= end_of(scope)), None)
         if caller is None:
@@ -87,6 +95,14 @@ def _turn_at(file: str, text: str, line: int) -> Turn | None:
         holder = innermost_function(statements_around(tree, guard.lineno))
         return Turn(file, None, guard, guard, True, holder.name if holder else "<module>", trains=False)
     return other
+
+
+def _is_step(tree: ast.Module, trains: Trains, function: Function) -> bool:
+    """Whether a function that trains does so once a call, and a loop calls it, or nothing in its file does."""
+    if any(isinstance(node, Loop) and trains(node) for node in ast.walk(function)):
+        return False
+    calls = [line for line in calls_of(tree, function.name) if not has_line(function, line)]
+    return not calls or any(isinstance(node, Loop) for line in calls for node in statements_around(tree, line))
 
 
 def loop_that_calls(source: SourceText, file: str, line: int) -> tuple[tuple[int, int], tuple[int, int]] | None:

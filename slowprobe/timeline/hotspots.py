@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from slowprobe.run.record import Site
 from slowprobe.run.schema import Manifest
@@ -40,6 +40,8 @@ class LineTime:
     """The library function most often found directly below the line; empty when it was none."""
     package: str = ""
     """The installed package that works below the line, most often; torch only where there is no other."""
+    callers: tuple[Site, ...] = ()
+    """The user's lines that led to it, the nearest first, most often."""
 
     @property
     def site(self) -> Site:
@@ -92,12 +94,23 @@ def _lines(
     recording: Recording, rows: list[SampleRow], is_user: UserCode, scope: str, bucket: str, scale: float
 ) -> list[LineTime]:
     groups: dict[Frame, list[tuple[SampleRow, tuple[Frame, ...]]]] = defaultdict(list)
+    callers: dict[Frame, dict[tuple[Frame, ...], int]] = defaultdict(lambda: defaultdict(int))
     for row in rows:
         stack = recording.sampled.stack(row.stack)
         index = is_user.innermost(stack)
         if index is not None:
             groups[stack[index]].append((row, stack[index + 1 :]))
-    return [_line(frame, members, scope, bucket, scale) for frame, members in groups.items()]
+            above = tuple(frame for frame in reversed(stack[:index]) if is_user(frame.file))
+            callers[stack[index]][above] += row.wall_ns
+    return [
+        replace(_line(frame, members, scope, bucket, scale), callers=_most(callers[frame]))
+        for frame, members in groups.items()
+    ]
+
+
+def _most(callers: dict[tuple[Frame, ...], int]) -> tuple[Site, ...]:
+    found = max(callers, key=lambda frames: callers[frames])
+    return tuple(Site(frame.file, frame.line, frame.function) for frame in found)
 
 
 def _line(

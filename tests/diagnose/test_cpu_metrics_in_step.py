@@ -41,6 +41,56 @@ def test_slow_names_the_line_and_runs_it_once_in_fifty_steps(tmp_path):
     assert [site.line for site in verdict.diagnosis.covers] == [8]
 
 
+TRAINER = """\
+import scoring
+class Trainer:
+    def run_epoch(self):
+        for part in order.split(64):
+            self.run_step(rows[part])
+    def run_step(self, x):
+        loss = self.net(x)
+        loss.backward()
+        self.optimizer.step()
+        {statement}
+"""
+SCORING = """\
+import numpy as np
+def roc_auc(truth, score):
+    return np.argsort(score)
+def resampled(truth, score):
+    for _ in range(32):
+        areas.append(roc_auc(truth, score))
+"""
+
+
+@pytest.mark.parametrize(
+    ("statement", "status"),
+    [
+        ("self.areas.append(scoring.resampled(y.numpy(), loss.numpy()))", "found"),
+        ("if self.steps % 60 == 0: self.areas.append(scoring.resampled(y.numpy(), loss.numpy()))", "passed"),
+        ("self.scheduler.step(scoring.resampled(y.numpy(), loss.numpy()))", "passed"),
+    ],
+)
+def test_a_metric_in_a_module_of_its_own_is_led_to_by_the_step_that_calls_it(tmp_path, statement, status):
+    run = SyntheticRun(tmp_path, TRAINER.format(statement=statement))
+    helper = "/home/someone/scoring.py"
+    run.imported[helper] = SCORING
+    for _ in range(STEPS):
+        run.forward(4.0, 7)
+        run.backward(8.0, 8)
+        run.optimizer(1.0, 9)
+        run.python(5.0, 10, "run_step", below=[(helper, 6, "resampled"), (helper, 3, "roc_auc")])
+    verdict = ask(RULE, run.evidence())
+    assert verdict.status == status
+    if status == "found":
+        assert [(where.file.rsplit("/")[-1], where.line) for where in verdict.diagnosis.where] == [
+            ("train.py", 10),
+            ("scoring.py", 3),
+        ]
+        assert "self.areas.append" in verdict.diagnosis.fix.diff
+        assert verdict.saved_s == pytest.approx(5.0 * STEPS / 1000 * 0.98, rel=0.02)
+
+
 def test_once_in_fifty_steps_passes(tmp_path):
     source = "if step % 50 == 0: ranks.append(rank(loss.numpy(), y))"
     assert ask(RULE, record(tmp_path / "a", source)).status == "passed"

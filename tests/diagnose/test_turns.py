@@ -165,6 +165,34 @@ def test_beside_is_the_block_of_the_statement():
     assert beside(source_of(text), Site(FILE, 2, "")) == [(2, 2), (3, 5), (6, 6)]
 
 
+STEP = """\
+class Trainer:
+    def fit(self):
+        for epoch in range(3):
+            for batch in self.loader:
+                self.train_step(batch)
+    def train_step(self, batch):
+        loss = self.model(batch)
+        loss.backward()
+        self.optimizer.step()
+        for name in self.metrics:
+            name.update(loss)
+def warm_up():
+    model(batch).backward()
+    print("warm")
+"""
+
+
+def test_a_function_that_is_one_step_stands_for_the_loop_that_calls_it():
+    turn = turn_of(source_of(STEP), site(STEP, "name.update", "train_step"))
+    assert turn is not None and turn.trains and (turn.site.line, turn.function) == (10, "train_step")
+    assert turn_of(source_of(STEP), site(STEP, "loss.backward", "train_step")) is None
+    elsewhere = turn_of(source_of(STEP), site(STEP, "print", "warm_up"))
+    assert elsewhere is not None, "what nothing in the file calls, another file's loop may"
+    called_once = STEP + "warm_up()\n"
+    assert turn_of(source_of(called_once), site(called_once, "print", "warm_up")) is None
+
+
 CALLBACK = """\
 def eval_split(split):
     loader = DataLoader(dataset)

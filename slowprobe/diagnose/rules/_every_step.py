@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from slowprobe.diagnose.evidence import Evidence
-from slowprobe.diagnose.hot_lines import around_call, holds, may_wait_for_device, sampled_lines
+from slowprobe.diagnose.hot_lines import around_call, holds, may_wait_for_device, sampled_lines, turn_at
 from slowprobe.diagnose.observing import changes_tensors, is_read_by_none_but, only_observes
 from slowprobe.diagnose.rules._media import is_media, media_lines
 from slowprobe.diagnose.turns import Turn, turn_of
@@ -72,7 +72,7 @@ def _written(run: Evidence, lines: list[LineTime], calls: list[SpanFacts], syncs
 
 def _each_step(run: Evidence, line: LineTime) -> bool:
     """Whether the source says that a line runs at every turn of the loop."""
-    turn = turn_of(run.source, line.site)
+    turn = turn_at(run, line)
     return turn is not None and turn.guard is None
 
 
@@ -87,7 +87,7 @@ def _computed(
     for line in lines if logging else ():
         if line in written or holds(run, line, syncs):
             continue
-        turn = turn_of(run.source, line.site)
+        turn = turn_at(run, line)
         if (
             turn is None
             or turn.guard is not None

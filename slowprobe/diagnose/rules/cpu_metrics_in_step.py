@@ -33,19 +33,20 @@ from slowprobe.diagnose.evidence import Evidence
 from slowprobe.diagnose.finding import Fix, Where
 from slowprobe.diagnose.hot_lines import (
     BETWEEN_SPANS,
-    around_call,
     editable,
     holds,
+    led_to,
     may_wait_for_device,
     sampled_lines,
     scale_lines,
     shares,
+    turn_at,
 )
 from slowprobe.diagnose.observing import changes_tensors, keeps_a_total, only_observes
 from slowprobe.diagnose.rule import Answer, Diagnosis, NotChecked, Passed, Rule
 from slowprobe.diagnose.rules._every_step import every_step_log
 from slowprobe.diagnose.rules._media import media_lines
-from slowprobe.diagnose.turns import Turn, rarer, turn_of
+from slowprobe.diagnose.turns import Turn, rarer
 from slowprobe.run.record import Site
 from slowprobe.timeline.hotspots import LineTime
 from slowprobe.timeline.loop_changes import Factor
@@ -87,7 +88,7 @@ def check(run: Evidence) -> Answer:
     for line in lines:
         if not _measures(run, line) or holds(run, line, syncs) or _logs(run, line, logged):
             continue
-        turn = turn_of(run.source, line.site)
+        turn = turn_at(run, line)
         if turn is None or turn.guard is not None:
             continue
         if not _by_library(run, line) and keeps_a_total(run.source, turn):
@@ -95,7 +96,7 @@ def check(run: Evidence) -> Answer:
         if _is_trained_with(run, turn, line):
             trained_with += line.seconds
             continue
-        members = around_call(run, lines, line.site, (), whole_helper=True)
+        members = led_to(run, lines, turn)
         groups[turn.site].update(dict.fromkeys(part for part in members if not holds(run, part, syncs)))
     found = list(dict.fromkeys(line for members in groups.values() for line in members))
     spent, loop_s = sum(line.seconds for line in found), run.partition.loop_s
