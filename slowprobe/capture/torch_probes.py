@@ -103,7 +103,7 @@ class TorchProbes:
         return {**tried, **seen, **faults, **calibrate(optimizers, loaders, threads, cores, budget, bool(faults))}
 
     def _try_input(self, loader_cpu: LoaderCpuMeter, making: list[int], part: float) -> dict[str, float]:
-        """What the batches of these loaders would take in one piece, and what steps lose by the pauses between them."""
+        """What the batches of these loaders would take in one piece, and what steps lose by pauses between them."""
         import torch
 
         values: dict[str, float] = {}
@@ -112,7 +112,7 @@ class TorchProbes:
             values.update(try_batch(torch, f"loader.{subject}", loader_cpu.layouts[subject], until))
         if making:
             values.update(try_reading(time.perf_counter() + part * READING_S))
-        if making and not self.on_device():
+        if not self.on_device():
             values.update(try_pauses(torch, time.perf_counter() + part * PAUSES_S))
         return values
 

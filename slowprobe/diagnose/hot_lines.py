@@ -145,5 +145,5 @@ def shares(seconds: dict[Site, float]) -> list[Where]:
 
 
 def scale_lines(lines: Sequence[LineTime], factor: Factor) -> list[Scale]:
-    """The changes that leave `factor` of the time on the lines."""
-    return [Scale(line.bucket, line.scope, line.seconds, factor) for line in lines]
+    """The changes that leave `factor` of the time on the lines, which run no operators of the step."""
+    return [Scale(line.bucket, line.scope, line.seconds, factor, pause=True) for line in lines]

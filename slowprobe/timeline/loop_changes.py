@@ -37,12 +37,16 @@ def as_measured(left: float, spread: float) -> Factor:
 
 @dataclass(frozen=True)
 class Scale:
-    """Change `seconds` of a bucket (its time over the run that the edit affects) to `factor` of it."""
+    """Change `seconds` of a bucket (its time over the run that the edit affects) to `factor` of it.
+
+    pause: no operator of the step runs meanwhile (Python works, or waits): what follows takes longer for it.
+    """
 
     bucket: str
     scope: str
     seconds: float
     factor: Factor = GONE
+    pause: bool = False
 
 
 @dataclass(frozen=True)

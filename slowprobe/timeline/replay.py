@@ -1,6 +1,7 @@
 """Re-schedules the recorded loop with changes applied: the only source of predicted savings.
 
-Host work on the training thread is serial, so a change to it shortens each step by what it removes; batches that
+Host work on the training thread is serial, so a change to it shortens each step by what it removes (and, where that was
+a pause between operators, by what these lost to it); batches that
 workers make in the meantime are not: whenever a loader has (or gets) workers, its waits are simulated anew against the
 step as it then is. Off-step work is shortened where it is.
 """
@@ -13,14 +14,18 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Protocol
 
+import numpy as np
+
 from slowprobe.timeline.loader_model import LoaderModel, Plan, starts_s
 from slowprobe.timeline.loaders import LoaderFacts
 from slowprobe.timeline.loop_changes import Change, Fewer, Reload, Scale, Threads, merged
 from slowprobe.timeline.partition import Partition
+from slowprobe.timeline.pauses import Pauses
 from slowprobe.timeline.pipeline import Settings
 from slowprobe.timeline.uncontended import CASES, Case
 
 WAIT_BUCKETS = ("data_wait", "fetch", "collate")
+RESUMED = ("forward", "backward", "optimizer", "zero_grad")
 _ROUNDING = 1e-6
 _EVALUATION = ("off_step", "evaluation")
 
@@ -65,12 +70,16 @@ class Replay:
         loaders: Sequence[LoaderFacts],
         models: Mapping[int, LoaderModel] | None = None,
         device: DeviceReplay | None = None,
+        pauses: Pauses | None = None,
+        steps: int = 0,
     ) -> None:
-        """`models`: by loader; one without is left as it was. device: of the profiled steps."""
+        """`models`: by loader; one without is left as it was. device: of the profiled steps. steps: in the loop."""
         self._split = split
         self._loaders = {loader.id: loader for loader in loaders}
         self._models = models or {}
         self._device = device
+        self._pauses = pauses or Pauses()
+        self._steps = steps
 
     @cached_property
     def loop_s(self) -> float:
@@ -84,7 +93,8 @@ class Replay:
         return Outlook(self.loop_s, min(best, expected), expected, max(worst, expected))
 
     def _loop_with(self, changes: list[Change], case: Case) -> float:
-        left = self._scaled([change for change in changes if isinstance(change, Scale)], case)
+        scales = [change for change in changes if isinstance(change, Scale)]
+        left = self._resumed(self._scaled(scales, case), scales, case)
         on_device = self._on_device(changes, case)
         left = {label: seconds * (on_device if label[0] == "step" else 1.0) for label, seconds in left.items()}
         step_before = self._step_work(self._split.seconds)
@@ -131,6 +141,29 @@ class Replay:
             kept = 1 - math.fsum(removed) if math.fsum(covered) <= 1 + _ROUNDING else math.prod(1 - r for r in removed)
             left[label] *= max(kept, 0.0)
         return left
+
+    def _resumed(
+        self, left: dict[tuple[str, str], float], scales: list[Scale], case: Case
+    ) -> dict[tuple[str, str], float]:
+        """Steps after shorter pauses: of what they took after the recorded ones, that is left. At worst it is all."""
+        pauses = [scale for scale in scales if scale.pause and scale.scope == "step"]
+        recorded_s = self._split.seconds
+        work_s = sum(recorded_s.get(("step", bucket), 0.0) for bucket in RESUMED)
+        if case == "worst" or not pauses or not self._steps or work_s <= 0:
+            return left
+        room = {bucket: recorded_s.get(("step", bucket), 0.0) for bucket in {scale.bucket for scale in pauses}}
+        before = {
+            bucket: min(seconds, math.fsum(scale.seconds for scale in pauses if scale.bucket == bucket))
+            for bucket, seconds in room.items()
+        }
+        after_s = sum(max(0.0, seconds - (room[bucket] - left[("step", bucket)])) for bucket, seconds in before.items())
+        step_s = np.array([work_s / self._steps])
+        following = self._pauses.without(step_s, sum(before.values()) / self._steps)
+        taken = float(self._pauses.after(following, after_s / self._steps)[0] / step_s[0])
+        return {
+            label: seconds * (min(1.0, taken) if label[0] == "step" and label[1] in RESUMED else 1.0)
+            for label, seconds in left.items()
+        }
 
     @staticmethod
     def _step_work(seconds: dict[tuple[str, str], float]) -> float:

@@ -91,6 +91,17 @@ def test_a_metric_in_a_module_of_its_own_is_led_to_by_the_step_that_calls_it(tmp
         assert verdict.saved_s == pytest.approx(5.0 * STEPS / 1000 * 0.98, rel=0.02)
 
 
+def test_what_steps_lose_to_the_pause_is_saved_with_it(tmp_path):
+    evidence = record(tmp_path)
+    plain = ask(RULE, evidence)
+    paused = record(tmp_path / "paused")
+    paused.costs.update({"pause.0_ms": 0.3, "pause.1_ms": 0.4, "pause.10_ms": 0.9})
+    found = ask(RULE, paused)
+    lost_s = STEPS * 2.3 * (0.1 + 0.5 * 4 / 9) / 1000  # after 5 ms, of a step much longer than the stand-in
+    assert found.saved_s - plain.saved_s == pytest.approx(lost_s, rel=0.1)
+    assert found.found[0][1].worst_s == pytest.approx(plain.found[0][1].worst_s), "at worst it loses nothing to it"
+
+
 def test_once_in_fifty_steps_passes(tmp_path):
     source = "if step % 50 == 0: ranks.append(rank(loss.numpy(), y))"
     assert ask(RULE, record(tmp_path / "a", source)).status == "passed"

@@ -13,6 +13,7 @@ from slowprobe.diagnose.evidence.pipeline import PipelineEvidence
 from slowprobe.diagnose.evidence.replicas import ReplicaEvidence
 from slowprobe.diagnose.evidence.run_level import RunLevelEvidence
 from slowprobe.diagnose.evidence.step_tensors import StepTensorEvidence
+from slowprobe.timeline.pauses import pauses_of
 from slowprobe.timeline.replay import Replay
 
 __all__ = ["Evidence", "EvidenceMissing"]
@@ -37,4 +38,8 @@ class Evidence(
             device = self.device_window
         except EvidenceMissing:
             device = None  # then no rule has a change for it
-        return Replay(self.partition, self.loaders, self.loader_models, device)
+        try:
+            steps = self.steps.count
+        except EvidenceMissing:
+            steps = 0
+        return Replay(self.partition, self.loaders, self.loader_models, device, pauses_of(self.costs), steps)

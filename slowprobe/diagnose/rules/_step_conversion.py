@@ -38,7 +38,7 @@ class StepConversion:
 
     def change(self, run: Evidence) -> Scale:
         """The same with arrays that are stacked, then converted."""
-        return Scale(self.line.bucket, "step", self.seconds, self.left(run))
+        return Scale(self.line.bucket, "step", self.seconds, self.left(run), pause=True)
 
     def left(self, run: Evidence) -> Factor:
         """As tried after the run on arrays of these dimensions; else what is left as a rule."""

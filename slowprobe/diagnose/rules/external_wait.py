@@ -129,7 +129,9 @@ def _scales(facts: SpanFacts, factor: Factor) -> list[Scale]:
         ("off_step", facts.kind): facts.scopes.get("off_step", 0.0) - facts.evaluation_s,
         ("off_step", "evaluation"): facts.evaluation_s,
     }
-    return [Scale(bucket, scope, seconds, factor) for (scope, bucket), seconds in inside.items() if seconds > 0]
+    return [
+        Scale(bucket, scope, seconds, factor, pause=True) for (scope, bucket), seconds in inside.items() if seconds > 0
+    ]
 
 
 def _waits(run: Evidence, line: LineTime) -> bool:

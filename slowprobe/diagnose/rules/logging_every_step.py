@@ -79,7 +79,7 @@ def check(run: Evidence) -> Answer:
             diff=rarer(run.source, editable(run, _together(run, where, frequent)), EVERY),
         ),
         changes=[
-            *(Scale("log", "step", facts.scopes["step"], REMAINING) for facts in frequent),
+            *(Scale("log", "step", facts.scopes["step"], REMAINING, pause=True) for facts in frequent),
             *scale_lines(log.lines, REMAINING),
         ],
         covers=[line.site for line in log.lines],

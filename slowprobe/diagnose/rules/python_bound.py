@@ -182,7 +182,10 @@ def _changes(run: Evidence, found: list[tuple[LineTime, float]]) -> list[Scale]:
     for bucket in _BUCKETS:
         alone = sum(seconds for line, seconds in one_by_one if line.bucket == bucket)
         rest = sum(seconds for line, seconds in found if line.bucket == bucket) - alone
-        changes += [Scale(bucket, "step", alone, factor), Scale(bucket, "step", rest, VECTORISED)]
+        changes += [
+            Scale(bucket, "step", alone, factor, pause=True),
+            Scale(bucket, "step", rest, VECTORISED, pause=True),
+        ]
     collected = sum(
         line.seconds
         for line in run.lines

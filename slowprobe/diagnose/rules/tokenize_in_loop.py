@@ -129,7 +129,7 @@ def _of_step(run: Evidence) -> Diagnosis | None:
         run,
         Part("step", share, sites, samples),
         f"Tokenizing takes {share:.0%} of loop time, on the training thread",
-        [Scale(line.bucket, line.scope, line.seconds, REMAINING) for line in lines],
+        [Scale(line.bucket, line.scope, line.seconds, REMAINING, pause=True) for line in lines],
         {"share of loop time": round(share, 4), "seconds": round(seconds, 3)},
     )
 
