@@ -35,11 +35,14 @@ class OtherThreads:
         """Of the frames by thread, count those at work; whether there are any."""
         self._clocks = {thread: clock for thread, clock in self._clocks.items() if thread in frames}
         counted = 0
-        for thread, frame in list(frames.items())[:MAX_CLOCKS]:
-            waits, used_ns = _waits(frame), self._used_ns(thread)
+        waiting = {thread: _waits(frame) for thread, frame in frames.items()}
+        for thread in sorted(frames, key=lambda thread: waiting[thread])[:MAX_CLOCKS]:
+            frame, waits = frames[thread], waiting[thread]
+            now, used_ns = self._used_ns(thread)
             if (waits and used_ns < WORKED_NS) or counted == MAX_THREADS:
                 continue
             counted += 1
+            self._before[thread] = now
             stack = self._worked.get(thread) if waits else None
             if stack is None:
                 stack = self._number(frame)
@@ -50,16 +53,15 @@ class OtherThreads:
             row[1] += used_ns
         return counted > 0
 
-    def _used_ns(self, thread: int) -> int:
-        """CPU time since the last call."""
+    def _used_ns(self, thread: int) -> tuple[int, int]:
+        """Its clock, and CPU time since it was last counted."""
         clock = self._clocks.get(thread)
         if clock is None:
             clock = self._clocks[thread] = thread_cpu_clock(thread)
             self._before[thread] = clock()
             self._worked.pop(thread, None)  # an identity may be another thread's by now
-        before, now = self._before[thread], clock()
-        self._before[thread] = now
-        return max(0, now - before)
+        now = clock()
+        return now, max(0, now - self._before[thread])
 
     def take(self) -> list[list[int]]:
         """The rows since the last call."""

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from slowprobe.diagnose.loop_syntax import Loop
 from slowprobe.diagnose.syntax import has_line, last_name
 from slowprobe.diagnose.turns import turn_of
 from slowprobe.run.record import Site
@@ -51,7 +52,7 @@ def _in_file(source: SourceText, file: str, stack: Sequence[Site]) -> Iterator[G
         return
     here = [site for site in stack if site.file == file]
     turn = next((turn for site in here if (turn := turn_of(source, site)) is not None), None)
-    loop = turn.loop if turn is not None else None
+    loop = turn.loop if turn is not None and isinstance(turn.loop, Loop) else None
     on_stack = [source.function_around(file, site.line) for site in here]
     for node in ast.walk(tree):
         if not isinstance(node, ast.stmt) or (found := _grows(node)) is None:

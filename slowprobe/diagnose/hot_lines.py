@@ -118,16 +118,21 @@ def turn_at(run: Evidence, line: LineTime) -> Turn | None:
         return own
     for site in line.callers:
         turn = turn_of(run.source, site) if site.file != line.file else None
-        if turn is not None and turn.trains:
+        if turn is not None and (turn.trains or turn.guard is not None):
             return replace(turn, called=True)
     return own
 
 
-def led_to(run: Evidence, lines: Sequence[LineTime], turn: Turn) -> list[LineTime]:
-    """Lines between spans that a statement of the loop leads to, its own among them."""
+def led_to(run: Evidence, lines: Sequence[LineTime]) -> dict[Site, list[LineTime]]:
+    """By statement of the loop, the lines between spans that it leads to in each turn, its own among them."""
     trainers = trainer_lines(run)
-    own = [line for line in lines if line.bucket in BETWEEN_SPANS and (line.file, line.line) not in trainers]
-    return [line for line in own if (found := turn_at(run, line)) is not None and found.site == turn.site]
+    found: dict[Site, list[LineTime]] = {}
+    for line in lines:
+        if line.bucket in BETWEEN_SPANS and (line.file, line.line) not in trainers:
+            turn = turn_at(run, line)
+            if turn is not None and turn.guard is None:
+                found.setdefault(turn.site, []).append(line)
+    return found
 
 
 def holds(run: Evidence, line: LineTime | Site, words: Sequence[str]) -> bool:
@@ -144,6 +149,6 @@ def shares(seconds: dict[Site, float]) -> list[Where]:
     return [Where(site.file, site.line, site.function, round(part / total, 3)) for site, part in ordered if site.line]
 
 
-def scale_lines(lines: Sequence[LineTime], factor: Factor) -> list[Scale]:
-    """The changes that leave `factor` of the time on the lines, which run no operators of the step."""
-    return [Scale(line.bucket, line.scope, line.seconds, factor, pause=True) for line in lines]
+def scale_lines(lines: Sequence[LineTime], factor: Factor, pause: bool = False) -> list[Scale]:
+    """The changes that leave `factor` of the time on the lines. pause: each step comes there, and runs no operator."""
+    return [Scale(line.bucket, line.scope, line.seconds, factor, pause) for line in lines]

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 
 from slowprobe.diagnose.syntax import end_of, has_line
 from slowprobe.diagnose.turns import Turn
-from slowprobe.timeline.sources import SourceText
+from slowprobe.timeline.sources import Function, SourceText
 
 _TRAINS = re.compile(r"\.backward\(|(?<!\benv)(?<!\benvs)\.step\(")
 # In-place methods and functions, and what else changes a model: whoever calls them does not only look.
@@ -31,8 +31,22 @@ def only_observes(source: SourceText, turn: Turn) -> bool:
             return False
         more = set().union(*(_bound(node) for node in reached)) if reached else set()
         if more <= tainted:
-            return True
+            return not isinstance(turn.loop, Function) or not _leaves(source, turn, turn.loop, tainted)
         tainted |= more
+
+
+def _leaves(source: SourceText, turn: Turn, function: Function, tainted: set[str]) -> bool:
+    """Whether callers of a function may train with what it fills: its arguments, or attributes that its file reads."""
+    arguments = (*function.args.posonlyargs, *function.args.args, *function.args.kwonlyargs)
+    if tainted & {each.arg for each in arguments}:
+        return True
+    kept = {name for name in tainted if "." in name}
+    outside = (node for node in _simple_anywhere(source.tree(turn.file)) if not _within(node, function))
+    return any(_reads(node) & kept and _uses(source, turn, node) for node in outside)
+
+
+def _simple_anywhere(tree: ast.Module) -> Iterator[ast.stmt]:
+    return (node for node in ast.walk(tree) if isinstance(node, ast.stmt))
 
 
 def is_read_by_none_but(source: SourceText, turn: Turn, readers: Sequence[ast.stmt]) -> bool:

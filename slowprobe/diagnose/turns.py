@@ -23,6 +23,7 @@ from slowprobe.diagnose.syntax import called_name, end_of, has_line
 from slowprobe.run.record import Site
 from slowprobe.timeline.sources import Function, SourceText
 
+_LEAVES = (ast.Return, ast.Raise, ast.Yield, ast.YieldFrom)  # what a caller is given cannot be left out
 MAX_LINES = 12  # a diff that shows more is no longer read
 
 
@@ -84,7 +85,8 @@ def _turn_at(file: str, text: str, line: int) -> Turn | None:
             break
         if trains(scope):
             statement = _outside_inner_loops(body) if body else None
-            if statement is not None and not trains(statement) and _is_step(tree, trains, scope):
+            leaves = statement is not None and any(isinstance(node, _LEAVES) for node in ast.walk(statement))
+            if statement is not None and not leaves and not trains(statement) and _is_step(tree, trains, scope):
                 return Turn(file, scope, statement, guard, called, scope.name)
             break
         caller = next((call for call in calls_of(tree, scope.name) if not scope.lineno <= call <= end_of(scope)), None)
@@ -98,9 +100,11 @@ def _turn_at(file: str, text: str, line: int) -> Turn | None:
 
 
 def _is_step(tree: ast.Module, trains: Trains, function: Function) -> bool:
-    """Whether a function that trains does so once a call, and a loop calls it, or nothing in its file does."""
+    """Whether a function has a backward pass once a call, and a loop calls it, or nothing in its file does."""
     if any(isinstance(node, Loop) and trains(node) for node in ast.walk(function)):
         return False
+    if not any(isinstance(node, ast.Call) and called_name(node) == "backward" for node in ast.walk(function)):
+        return False  # a scheduler's step is an epoch's
     calls = [line for line in calls_of(tree, function.name) if not has_line(function, line)]
     return not calls or any(isinstance(node, Loop) for line in calls for node in statements_around(tree, line))
 
@@ -196,6 +200,8 @@ def _counter(source: SourceText, turn: Turn) -> tuple[str, tuple[str, ...]]:
             return loop.target.id, ()
     for node in ast.walk(loop):
         if isinstance(node, ast.AugAssign) and isinstance(node.op, ast.Add) and _is_one(node.value):
+            if isinstance(loop, Function) and not isinstance(node.target, ast.Attribute):
+                continue  # begins anew at each call
             return ast.unparse(node.target), ()
     if not isinstance(loop, ast.For) or loop.lineno != (loop.iter.end_lineno or 0):
         return "step", ()

@@ -146,7 +146,7 @@ class Replay:
         self, left: dict[tuple[str, str], float], scales: list[Scale], case: Case
     ) -> dict[tuple[str, str], float]:
         """Steps after shorter pauses: of what they took after the recorded ones, that is left. At worst it is all."""
-        pauses = [scale for scale in scales if scale.pause and scale.scope == "step"]
+        pauses = [scale for scale in scales if scale.pause and scale.scope == "step" and scale.bucket not in RESUMED]
         recorded_s = self._split.seconds
         work_s = sum(recorded_s.get(("step", bucket), 0.0) for bucket in RESUMED)
         if case == "worst" or not pauses or not self._steps or work_s <= 0:
@@ -156,10 +156,13 @@ class Replay:
             bucket: min(seconds, math.fsum(scale.seconds for scale in pauses if scale.bucket == bucket))
             for bucket, seconds in room.items()
         }
-        after_s = sum(max(0.0, seconds - (room[bucket] - left[("step", bucket)])) for bucket, seconds in before.items())
+        after_s = sum(
+            max(0.0, seconds - (room[bucket] - left.get(("step", bucket), 0.0))) for bucket, seconds in before.items()
+        )
+        waits_s = _waits(recorded_s)  # what pauses the steps besides, and still does
         step_s = np.array([work_s / self._steps])
-        following = self._pauses.without(step_s, sum(before.values()) / self._steps)
-        taken = float(self._pauses.after(following, after_s / self._steps)[0] / step_s[0])
+        following = self._pauses.without(step_s, (waits_s + sum(before.values())) / self._steps)
+        taken = float(self._pauses.after(following, (waits_s + after_s) / self._steps)[0] / step_s[0])
         return {
             label: seconds * (min(1.0, taken) if label[0] == "step" and label[1] in RESUMED else 1.0)
             for label, seconds in left.items()

@@ -1,13 +1,14 @@
 from __future__ import annotations
 
-import queue
 import sys
 import threading
 import time
+from types import SimpleNamespace
 
 import pytest
 
-from slowprobe.capture.other_threads import OtherThreads, RunDelay
+from slowprobe.capture import other_threads
+from slowprobe.capture.other_threads import MAX_CLOCKS, OtherThreads, RunDelay
 from slowprobe.capture.sampler import StackSampler
 from slowprobe.run.sample_records import OtherThreads as OtherThreadsRecord
 
@@ -60,35 +61,38 @@ def test_a_thread_that_waits_is_not():
     thread.join()
 
 
-def test_a_thread_that_worked_and_waits_now_counts_for_where_it_was_last_seen_at_work():
-    inbox, done = queue.Queue(), queue.Queue()
+def at(file, function):
+    return SimpleNamespace(f_code=SimpleNamespace(co_filename=file, co_name=function))
 
-    def work():
-        while (rounds := inbox.get()) is not None:
-            sum(i * i for i in range(rounds))  # a thread that kept the interpreter all the while would be seen as here
-            done.put(None)
 
-    thread = threading.Thread(target=work)
-    thread.start()
+@pytest.fixture
+def clocks(monkeypatch):
+    """CPU time by thread, in ns."""
+    times = dict.fromkeys(range(100), 0)
+    monkeypatch.setattr(other_threads, "thread_cpu_clock", lambda thread: lambda: times[thread])
+    return times
+
+
+def test_a_thread_that_worked_and_waits_now_counts_for_where_it_was_last_seen_at_work(clocks):
     threads = OtherThreads(lambda frame: frame.f_code.co_name)
-    time.sleep(0.05)
-    assert not threads.sample(others(thread.ident)), "it waits, and did nothing yet"
-    inbox.put(200_000)
-    done.get()
-    time.sleep(0.05)
-    assert threads.sample(others(thread.ident))
-    ((stack, count, cpu_ns),) = threads.take()
-    assert stack in ("wait", "get") and count == 1 and cpu_ns > 1e6
-    inbox.put(3_000_000)
-    time.sleep(0.05)
-    threads.sample(others(thread.ident))
-    done.get()
-    time.sleep(0.05)
-    threads.sample(others(thread.ident))
-    ((stack, count, cpu_ns),) = threads.take()
-    assert stack in ("<genexpr>", "work") and count == 2 and cpu_ns > 1e6
-    inbox.put(None)
-    thread.join()
+    waiting, working = at("/usr/lib/python3.11/queue.py", "get"), at("/home/someone/train.py", "write")
+    assert not threads.sample({1: waiting}), "it waits, and did nothing yet"
+    clocks[1] += 3_000_000
+    assert threads.sample({1: waiting})
+    assert threads.take() == [["get", 1, 3_000_000]], "it was never seen at work"
+    clocks[1] += 1_000_000
+    threads.sample({1: working})
+    for _ in range(3):  # too little each time, and not lost
+        clocks[1] += 90_000
+        threads.sample({1: waiting})
+    assert threads.take() == [["write", 2, 1_270_000]]
+
+
+def test_a_busy_thread_is_seen_beside_many_that_wait(clocks):
+    threads = OtherThreads(lambda frame: frame.f_code.co_name)
+    idle = {thread: at("/usr/lib/python3.11/queue.py", "get") for thread in range(MAX_CLOCKS + 1)}
+    assert threads.sample({**idle, 99: at("/home/someone/train.py", "write")})
+    assert [row[:2] for row in threads.take()] == [["write", 1]]
 
 
 def test_the_sampler_records_whose_line_it_is(busy):

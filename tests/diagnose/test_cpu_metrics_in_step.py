@@ -47,6 +47,7 @@ class Trainer:
     def run_epoch(self):
         for part in order.split(64):
             self.run_step(rows[part])
+            self.scheduler.step(self.best)
     def run_step(self, x):
         loss = self.net(x)
         loss.backward()
@@ -69,6 +70,8 @@ def resampled(truth, score):
         ("self.areas.append(scoring.resampled(y.numpy(), loss.numpy()))", "found"),
         ("if self.steps % 60 == 0: self.areas.append(scoring.resampled(y.numpy(), loss.numpy()))", "passed"),
         ("self.scheduler.step(scoring.resampled(y.numpy(), loss.numpy()))", "passed"),
+        ("return loss.item(), scoring.resampled(y.numpy(), loss.numpy())", "passed"),
+        ("self.best = scoring.resampled(y.numpy(), loss.numpy())", "passed"),
     ],
 )
 def test_a_metric_in_a_module_of_its_own_is_led_to_by_the_step_that_calls_it(tmp_path, statement, status):
@@ -76,15 +79,15 @@ def test_a_metric_in_a_module_of_its_own_is_led_to_by_the_step_that_calls_it(tmp
     helper = "/home/someone/scoring.py"
     run.imported[helper] = SCORING
     for _ in range(STEPS):
-        run.forward(4.0, 7)
-        run.backward(8.0, 8)
-        run.optimizer(1.0, 9)
-        run.python(5.0, 10, "run_step", below=[(helper, 6, "resampled"), (helper, 3, "roc_auc")])
+        run.forward(4.0, 8)
+        run.backward(8.0, 9)
+        run.optimizer(1.0, 10)
+        run.python(5.0, 11, "run_step", below=[(helper, 6, "resampled"), (helper, 3, "roc_auc")])
     verdict = ask(RULE, run.evidence())
     assert verdict.status == status
     if status == "found":
         assert [(where.file.rsplit("/")[-1], where.line) for where in verdict.diagnosis.where] == [
-            ("train.py", 10),
+            ("train.py", 11),
             ("scoring.py", 3),
         ]
         assert "self.areas.append" in verdict.diagnosis.fix.diff

@@ -236,6 +236,38 @@ def main():
 """
 
 
+EPOCH = """\
+def train_epoch():
+    for batch in loader:
+        losses.append(imported_step(batch))
+    scheduler.step()
+def main():
+    for epoch in range(3):
+        train_epoch()
+"""
+
+
+def test_an_epoch_with_a_scheduler_is_no_step():
+    turn = turn_of(source_of(EPOCH), site(EPOCH, "imported_step", "train_epoch"))
+    assert turn is not None and (turn.site.line, turn.trains) == (3, False)
+
+
+def test_what_a_step_answers_with_is_not_to_be_left_out():
+    answering = STEP.replace(
+        "        for name in self.metrics:\n            name.update(loss)\n", "        return acc(loss)\n"
+    )
+    assert turn_of(source_of(answering), site(answering, "return acc", "train_step")) is None
+
+
+def test_a_step_in_a_function_is_counted_by_what_outlives_it():
+    counted = STEP.replace(
+        "        loss.backward()\n", "        loss.backward()\n        hits = 0\n        hits += 1\n", 1
+    )
+    assert "+if step % 50 == 0:" in rarer(source_of(counted), [site(counted, "name.update", "train_step")], 50)
+    counted = counted.replace("hits", "self.steps")
+    assert "+if self.steps % 50 == 0:" in rarer(source_of(counted), [site(counted, "name.update", "train_step")], 50)
+
+
 def test_the_loop_inside_a_step_that_calls_a_function():
     assert loop_that_calls(source_of(ROLLOUT), FILE, 2) == ((8, 9), (1, 2))
     assert loop_that_calls(source_of(ROLLOUT), FILE, 4) is None, "this loop trains: the function runs once a step"

@@ -61,6 +61,8 @@ def test_lists_beside_larger_tensors_are_told_from_many_tensors_by_their_number(
     assert "154 KB of pickled Python objects" in lists.diagnosis.summary
     tensors = ask(RULE, record(tmp_path / "tensors", payload=154_000, size=205_000, tensors=2_200))
     assert "some 2200 tensors" in tensors.diagnosis.summary
+    both = ask(RULE, record(tmp_path / "both", payload=67_000, size=205_000, tensors=96))
+    assert "some 96 tensors" in both.diagnosis.summary
 
 
 @pytest.mark.parametrize(("batch", "line"), [(OBJECTS, 5), (TENSORS, 5), (IMAGES, 1)])

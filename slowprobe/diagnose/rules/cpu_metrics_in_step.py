@@ -84,7 +84,7 @@ def check(run: Evidence) -> Answer:
     of_logging = {*every_step_log(run).lines, *media_lines(run)}
     lines = [line for line in lines if line not in of_logging]
     groups: dict[Site, dict[LineTime, None]] = defaultdict(dict)
-    trained_with = 0.0
+    trained_with, led = 0.0, led_to(run, lines)
     for line in lines:
         if not _measures(run, line) or holds(run, line, syncs) or _logs(run, line, logged):
             continue
@@ -96,7 +96,10 @@ def check(run: Evidence) -> Answer:
         if _is_trained_with(run, turn, line):
             trained_with += line.seconds
             continue
-        members = led_to(run, lines, turn)
+        members = led.get(turn.site, [])
+        if turn.called and any(changes_tensors(run.source, part.file, part.line) for part in members):
+            trained_with += line.seconds
+            continue
         groups[turn.site].update(dict.fromkeys(part for part in members if not holds(run, part, syncs)))
     found = list(dict.fromkeys(line for members in groups.values() for line in members))
     spent, loop_s = sum(line.seconds for line in found), run.partition.loop_s
@@ -170,7 +173,7 @@ def _diagnose(
             ),
             diff=rarer(run.source, editable(run, sites), EVERY),
         ),
-        changes=scale_lines(found, REMAINING),
+        changes=scale_lines(found, REMAINING, pause=True),
         covers=calls,
         evidence={
             "share of loop time": round(spent / loop_s, 4),

@@ -35,6 +35,7 @@ from slowprobe.timeline.loop_changes import GONE, Factor, Scale
 MIN_SHARE = 0.02  # of loop time; twice the share below which no saving is reported
 MIN_WAITING = 0.8  # of a line's time off the CPU; a line that computes gets there with five processes to a core
 MIN_SAMPLES = 10  # a tenth of a second
+EACH_STEP = 0.5  # calls; a rarer wait is followed by few steps
 HANDED_OVER = Factor(0.0, 0.0, 0.5)  # the loop may still need the answer at some point
 UNEXPLAINED = Factor(0.0, 0.2, 1.0)  # what is waited for is not known, so it may be needed where it is
 OTHERS = (
@@ -113,7 +114,7 @@ def _of_spans(run: Evidence, calls: list[SpanFacts], factor: Factor) -> Diagnosi
             ),
             diff=_without(run, first) if sleeping else _in_background(run, first),
         ),
-        changes=[change for facts in calls for change in _scales(facts, factor)],
+        changes=[change for facts in calls for change in _scales(facts, factor, run.steps.count)],
         evidence={
             "calls": number,
             "one call, ms": round(spent / number * 1000, 3),
@@ -123,15 +124,14 @@ def _of_spans(run: Evidence, calls: list[SpanFacts], factor: Factor) -> Diagnosi
     )
 
 
-def _scales(facts: SpanFacts, factor: Factor) -> list[Scale]:
+def _scales(facts: SpanFacts, factor: Factor, steps: int) -> list[Scale]:
     inside = {
         ("step", facts.kind): facts.scopes.get("step", 0.0),
         ("off_step", facts.kind): facts.scopes.get("off_step", 0.0) - facts.evaluation_s,
         ("off_step", "evaluation"): facts.evaluation_s,
     }
-    return [
-        Scale(bucket, scope, seconds, factor, pause=True) for (scope, bucket), seconds in inside.items() if seconds > 0
-    ]
+    pause = facts.calls >= EACH_STEP * steps
+    return [Scale(bucket, scope, seconds, factor, pause) for (scope, bucket), seconds in inside.items() if seconds > 0]
 
 
 def _waits(run: Evidence, line: LineTime) -> bool:
@@ -158,7 +158,7 @@ def _of_lines(run: Evidence, lines: list[LineTime]) -> Diagnosis | None:
         ),
         where=edits_first(run.source, shares({line.site: line.seconds for line in lines})),
         fix=Fix(text="Find out what the line waits for (a disk, a lock, a queue) and wait for it on another thread."),
-        changes=scale_lines(lines, UNEXPLAINED),
+        changes=scale_lines(lines, UNEXPLAINED, pause=True),
         basis="stated range",
         evidence={
             "off the CPU": round(waiting, 3),

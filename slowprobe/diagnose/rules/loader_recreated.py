@@ -42,13 +42,13 @@ from slowprobe.timeline.loaders import LoaderFacts
 from slowprobe.timeline.loop_changes import GONE, Change, Scale
 from slowprobe.timeline.pauses import pauses_of
 from slowprobe.timeline.pipeline import Settings, simulate
+from slowprobe.timeline.replay import RESUMED
 from slowprobe.timeline.sharing import Cores
 from slowprobe.timeline.uncontended import CASES, HAND_OVER_S, SIMULATED, Case, hand_over
 
 MIN_SHARE = 0.01  # of loop time; below, it is within the noise of the steps
 REQUEST_S = {"best": 0.00001, "expected": 0.00003, "worst": 0.0002}  # measured 20-50 µs: the sampler, and Python
 _ENDS = ("__del__", "_remove", "_shutdown_workers")  # of iterators and their sets: below a line that drops one
-_RESUMED = ("forward", "backward", "optimizer", "zero_grad")
 _STARTS = ("DataLoader.__iter__", "_BaseDataLoaderIter.__next__", "DataLoader.__init__", "__iter__", "__next__")
 
 RULE = Rule(
@@ -149,7 +149,7 @@ def _resumed(run: Evidence, pause_s: float, loader: LoaderFacts, ending_s: float
     if step_s <= 0 or after_s >= step_s:
         return []
     factor = ratio([after_s, after_s, step_s], step_s)
-    parts = ((bucket, run.partition.bucket_s(bucket, "step")) for bucket in _RESUMED)
+    parts = ((bucket, run.partition.bucket_s(bucket, "step")) for bucket in RESUMED)
     return [Scale(bucket, "step", seconds, factor) for bucket, seconds in parts if seconds > 0]
 
 

@@ -80,7 +80,7 @@ def check(run: Evidence) -> Answer:
         ),
         changes=[
             *(Scale("log", "step", facts.scopes["step"], REMAINING, pause=True) for facts in frequent),
-            *scale_lines(log.lines, REMAINING),
+            *scale_lines(log.lines, REMAINING, pause=True),
         ],
         covers=[line.site for line in log.lines],
         evidence={

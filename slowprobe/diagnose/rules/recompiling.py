@@ -33,10 +33,10 @@ from slowprobe.diagnose.edits import diff, place
 from slowprobe.diagnose.evidence import Evidence
 from slowprobe.diagnose.finding import Fix, Risk
 from slowprobe.diagnose.rule import Answer, Diagnosis, NotApplicable, Passed, Rule
+from slowprobe.diagnose.syntax import has_line
 from slowprobe.run.compile_record import Compilations
 from slowprobe.run.record import Site
 from slowprobe.timeline.loop_changes import Factor, Scale
-from slowprobe.timeline.sources import Function
 
 MIN_SHARE = 0.02  # of loop time: a compilation is over once and for all, so less than that is forgotten in a longer run
 USUAL = (
@@ -46,6 +46,8 @@ KEPT_OUT = Factor(0.0, 0.0, 0.3)  # a value outside the function costs no compil
 WORST = 0.4  # a dynamic kernel takes longer to compile than a static one
 
 _ATTRIBUTE = re.compile(r"(?:not )?[A-Za-z_][\w.\[\]'\"]*\.(\w+)\b(?!\()")
+
+_NUMBER = re.compile(r"== -?\d+(?:\.\d+)?$")
 
 RULE = Rule(
     title="torch.compile compiles the same function again and again",
@@ -140,17 +142,26 @@ def _changed(run: Evidence, reason: str) -> Site | None:
     attribute = _ATTRIBUTE.match(reason)
     if attribute is None or _is_size(reason):
         return None
-    sites = [
-        Site(file, node.lineno, function.name)
+    places = {
+        (file, node.lineno)
         for file in run.source.files
-        for function in ast.walk(run.source.tree(file))
-        if isinstance(function, Function) and function.name != "__init__"
-        for node in ast.walk(function)
-        if isinstance(node, (ast.Assign, ast.AugAssign))
-        for target in (node.targets if isinstance(node, ast.Assign) else [node.target])
-        if isinstance(target, ast.Attribute) and target.attr == attribute[1]
+        for node in ast.walk(run.source.tree(file))
+        if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store) and node.attr == attribute[1]
+    }
+    around = {place: run.source.function_around(*place) for place in places}
+    sites = [
+        Site(*place, function.name if function is not None else "<module>")
+        for place, function in around.items()
+        if function is None or function.name != "__init__"
     ]
-    return sites[0] if len(set(sites)) == 1 else None
+    return sites[0] if len(sites) == 1 else None
+
+
+def _in_module(run: Evidence, site: Site) -> bool:
+    """Whether a line is in a class that looks like an nn.Module."""
+    classes = (node for node in ast.walk(run.source.tree(site.file)) if isinstance(node, ast.ClassDef))
+    around = [node for node in classes if has_line(node, site.line)]
+    return any("Module" in ast.unparse(base) for node in around for base in node.bases)
 
 
 def _frame(row: Any) -> str:
@@ -185,7 +196,7 @@ def _fix(run: Evidence, reason: str, changes: Site | None) -> Fix:
         )
     line = run.source.line(changes.file, changes.line) if changes is not None else ""
     target, counted, step = (part.strip() for part in line.partition("#")[0].partition("+="))
-    if counted:
+    if counted and _NUMBER.search(reason) and changes is not None and _in_module(run, changes):
         name = target.rpartition(".")[2]
         return Fix(
             text=(
@@ -194,7 +205,10 @@ def _fix(run: Evidence, reason: str, changes: Site | None) -> Fix:
             ),
             diff=diff(
                 [line],
-                [f'self.register_buffer("{name}", torch.zeros(()))  # in __init__', f"{target}.add_({step})"],
+                [
+                    f'self.register_buffer("{name}", torch.zeros(()), persistent=False)  # in __init__',
+                    f"{target}.add_({step})",
+                ],
             ),
         )
     return Fix(

@@ -112,7 +112,7 @@ def check(run: Evidence) -> Answer:
 def _changes(media: list[SpanFacts], lines: list[LineTime], left: float) -> list[Change]:
     factor = Factor(left / 2, left, min(1.0, 5 * left))  # whoever follows the advice picks an interval like it
     calls = [
-        Scale("log", scope, seconds, factor, pause=True)
+        Scale("log", scope, seconds, factor)
         for facts in media
         for scope in ("step", "off_step")
         if (seconds := facts.scopes.get(scope, 0.0) - (facts.evaluation_s if scope == "off_step" else 0.0)) > 0

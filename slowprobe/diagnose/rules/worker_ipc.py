@@ -173,6 +173,8 @@ def _cause(loader: LoaderFacts) -> Cause | None:
     objects = pickled - handles * HANDLE_BYTES
     if objects > max(PIPE_BYTES, OBJECTS_SHARE * size) or (not handles and objects > MANY * HANDLE_BYTES):
         return "objects"
+    if handles > MANY:
+        return "tensors"
     return "bytes" if size > LARGE_BYTES else None
 
 
