@@ -8,6 +8,7 @@ as fit, at least one, on few tensors, and the result is scaled to all of them.
 from __future__ import annotations
 
 import linecache
+import os
 import statistics
 import sys
 import time
@@ -15,6 +16,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+from slowprobe.capture.machine import minor_faults
 from slowprobe.capture.medians import ROUNDS, medians_ms
 from slowprobe.capture.optimizer_trials import can_fuse, foreach, fused_adam, fused_twin, is_own
 
@@ -25,6 +27,7 @@ MIN_SHARE = 0.02  # of the run: an optimizer that takes less is not worth an exp
 MAX_BATCH_TENSORS = 8
 DEEPER = 10  # frames: a module within a module within a third
 PAGES = 512  # 2 MB: 2 ms
+FRESH_NUMBERS = 10_000_000  # 40 MB: beyond 32 MB glibc asks the system each time, whatever the process did before
 
 Experiment = Callable[[float], dict[str, float]]
 """Takes the time at which it should be over."""
@@ -55,8 +58,8 @@ def calibrate(
     parameters), ``foreach.mul_ms`` (one multiplication of them),
     ``anomaly.node_us`` (one autograd node's extra cost under detect_anomaly), of it ``anomaly.traceback_us`` at
     ``anomaly.frames`` on the stack from ``anomaly.files``, ``.frame_us`` and ``.file_us`` (one more), ``page_us`` (the
-    first write to a page of memory), ``threads.now_ms``, ``threads.all_ms`` (a
-    matmul, with the run's threads and one a core).
+    first write to a page of memory), ``memory.fault_us`` (a page fault of operators whose result is new memory),
+    ``threads.now_ms``, ``threads.all_ms`` (a matmul, with the run's threads and one a core).
     """
     import torch
 
@@ -96,6 +99,8 @@ def _called_for(
     found = [experiment for _, experiment in sorted(shared, key=lambda entry: -entry[0])]
     if pages or any(share >= MIN_SHARE for _, share in loaders.values()):
         found.append(_pages)
+    if _is_glibc():
+        found.append(partial(_fresh_memory, torch))
     if torch.is_anomaly_enabled():
         found.append(partial(_anomaly, torch))
     largest = max(optimizers.values(), key=lambda entry: entry[0].get("params", 0), default=None)
@@ -139,6 +144,34 @@ def _pages(until: float) -> dict[str, float]:
             memory[page] = 2  # the same without the fault
         again = time.perf_counter() - begin
     return {"page_us": max(0.0, spent - again) / PAGES * 1e6}
+
+
+def _is_glibc() -> bool:
+    try:
+        return "glibc" in (os.confstr("CS_GNU_LIBC_VERSION") or "")
+    except (AttributeError, ValueError, OSError):
+        return False
+
+
+def _fresh_memory(torch: Any, until: float) -> dict[str, float]:
+    """Filling new memory against filling the same again, on the run's threads, by page fault (of either page size)."""
+    kept = torch.zeros(FRESH_NUMBERS, dtype=torch.float32, device="cpu")
+    fresh_s: list[float] = []
+    again_s: list[float] = []
+    faults: list[int] = []
+    while len(fresh_s) < ROUNDS and (not fresh_s or time.perf_counter() < until):
+        before, begin = minor_faults(), time.perf_counter()
+        torch.empty(FRESH_NUMBERS, dtype=torch.float32, device="cpu").fill_(1.0)
+        filled = time.perf_counter()
+        fresh_s.append(filled - begin)
+        faults.append(minor_faults() - before)
+        filled = time.perf_counter()
+        kept.fill_(1.0)
+        again_s.append(time.perf_counter() - filled)
+    count = statistics.median(faults)
+    if count < 1:
+        return {"memory.fault_us": 0.0}  # this allocator keeps what is freed
+    return {"memory.fault_us": max(0.0, statistics.median(fresh_s) - statistics.median(again_s)) / count * 1e6}
 
 
 def _threads(torch: Any, threads: int, cores: int, until: float) -> dict[str, float]:

@@ -107,7 +107,7 @@ class ResourceMeter:
         self._origin_ns = origin_ns
         self._process = psutil.Process()
 
-    def read(self) -> Resources:
+    def read(self, page_faults: dict[str, int]) -> Resources:
         """One reading; some 100 µs."""
         times = self._process.cpu_times()
         system = psutil.cpu_times()
@@ -120,6 +120,7 @@ class ResourceMeter:
             system_busy_s=sum(system) - idle_s - guests_s,
             system_idle_s=idle_s,
             available_bytes=psutil.virtual_memory().available,
+            page_faults=page_faults,
         )
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable
 
 from slowprobe.capture.loader_cpu import LoaderCpuMeter
 from slowprobe.capture.lock_waits import LockWaitLog
-from slowprobe.capture.machine import ResourceMeter
+from slowprobe.capture.machine import ResourceMeter, minor_faults
 from slowprobe.capture.recorder import KIND, Recorder
 from slowprobe.capture.sampler import StackSampler
 from slowprobe.capture.sources import Sources
@@ -16,7 +17,7 @@ from slowprobe.capture.span_key import SUBJECT_BITS
 from slowprobe.capture.subjects import Subjects
 from slowprobe.capture.totals import Totals
 from slowprobe.capture.turn_taking import TurnTaking
-from slowprobe.run.schema import Resources
+from slowprobe.run.schema import KINDS, Resources
 from slowprobe.run.writer import JournalWriter
 
 MAKING = (KIND["fetch"], KIND["collate"])
@@ -46,6 +47,8 @@ class Upkeep:
         self._lock_waits = LockWaitLog(recorder.origin_ns)
         self._meter = ResourceMeter(recorder.origin_ns)
         self._readings: list[Resources] = []
+        self._faults_seen = minor_faults()
+        self._faults: Counter[str] = Counter()
         self._next_reading_ns = recorder.origin_ns
         self._next_chunk_ns = 0
         self._patient_until = time.monotonic() + PATIENCE_S
@@ -55,6 +58,7 @@ class Upkeep:
 
     def sample(self, due_ns: int) -> None:
         """Read the training thread's stack once, or note by how much this comes later than `due_ns`."""
+        self._count_faults()
         if self.turn_taking.natural:
             self._lock_waits.add(due_ns, time.perf_counter_ns())
         else:
@@ -62,7 +66,7 @@ class Upkeep:
             self.sampler.sample()
         if self._next_reading_ns <= due_ns < self._recorder.origin_ns + int(READ_OFTEN_S * 1e9):
             self._next_reading_ns = due_ns + int(READING_S * 1e9)
-            self._readings.append(self._meter.read())
+            self._readings.append(self._meter.read(dict(self._faults)))
         training = self._recorder.last_key >= 0 or bool(self._recorder.stack)
         self.turn_taking.adapt(self.sampler.contended or not training, self._makes_batches)
 
@@ -75,6 +79,13 @@ class Upkeep:
         self._makes_batches = self._makes_batches or key >> SUBJECT_BITS in MAKING
         return key, True
 
+    def _count_faults(self) -> None:
+        """Charge the pages touched since the last time to what is open now: right on average."""
+        total = minor_faults()
+        key, inside = self._context()
+        self._faults[KINDS[key >> SUBJECT_BITS] if inside else "python"] += total - self._faults_seen
+        self._faults_seen = total
+
     def flush(self, final_ns: int | None = None) -> None:
         """Write what was recorded since the last time; `final_ns` is when the recording ended."""
         recorder, final = self._recorder, final_ns is not None
@@ -86,7 +97,7 @@ class Upkeep:
         if final or now_ns >= self._next_chunk_ns:
             self._next_chunk_ns = now_ns + int(Totals.chunk_seconds(now_ns / 1e9) * 1e9)
             chunk = self.totals.chunk(now_ns, recorder.open_rows(), final=final)
-            readings, self._readings = (*self._readings, self._meter.read()), []
+            readings, self._readings = (*self._readings, self._meter.read(dict(self._faults))), []
             rest = (*self.sampler.take(), *self._loader_cpu.take(), *self._lock_waits.take(), *readings)
             self._journal.write(*chunk, *rest, vital=final)
         if recorder.fault is not None and recorder.fault != self._noted_fault:

@@ -161,6 +161,9 @@ class Resources(RecordBase, tag="resources"):
     available_bytes: int
     system_idle_s: float = 0.0
     """All cores; 0 in recordings of slowprobe versions that did not read it."""
+    page_faults: dict[str, int] = {}
+    """First touches of memory by this process since the recording began, in pages, by the kind of the span that was
+    open ("python" outside all); empty where they are not counted."""
 
 
 class State(RecordBase, tag="state"):

@@ -8,6 +8,7 @@ from slowprobe.diagnose.evidence.missing import EvidenceMissing
 from slowprobe.diagnose.evidence.recorded import RecordedRun
 from slowprobe.run.schema import Resources
 from slowprobe.timeline.memory_growth import MemoryGrowth, memory_growth
+from slowprobe.timeline.page_faults import page_faults
 
 
 class MemoryEvidence(RecordedRun):
@@ -22,4 +23,15 @@ class MemoryEvidence(RecordedRun):
         found = memory_growth(self.run.of(Resources), float(starts[0]), float(starts[-1]))
         if found is None:
             raise EvidenceMissing("the loop is too short to see memory grow")
+        return found
+
+    @cached_property
+    def page_faults(self) -> dict[str, float]:
+        """First touches of memory, pages a second of the loop, by kind of span."""
+        starts = self.steps.start_s[self.steps.steady]
+        if not len(starts):
+            raise EvidenceMissing("no steady step was recorded")
+        found = page_faults(self.run.of(Resources), float(starts[0]), float(starts[-1]))
+        if found is None:
+            raise EvidenceMissing("page faults were not counted, or the loop is too short")
         return found

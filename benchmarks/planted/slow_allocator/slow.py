@@ -1,0 +1,33 @@
+"""Points through a gated layer, all at once: each activation is 50 MB, fetched from the system and given back."""
+
+import time
+
+import torch
+from torch import nn
+
+ROWS, WIDTH, STEPS = 50_000, 256, 40
+
+
+class Gate(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.wide = nn.Linear(64, WIDTH)
+        self.norm = nn.LayerNorm(WIDTH)
+        self.out = nn.Linear(WIDTH, 8)
+
+    def forward(self, x):
+        h = nn.functional.gelu(self.norm(self.wide(x)))
+        return self.out(h * torch.sigmoid(h))
+
+
+torch.manual_seed(3)
+model = Gate()
+optimizer = torch.optim.Adam(model.parameters(), lr=1e-3, fused=True)
+points, targets = torch.randn(ROWS, 64), torch.randn(ROWS, 8)
+begin = time.perf_counter()
+for step in range(STEPS):
+    loss = nn.functional.mse_loss(model(points), targets)
+    optimizer.zero_grad()
+    loss.backward()  # slowprobe: rule=slow-allocator
+    optimizer.step()
+print(f"loop_seconds={time.perf_counter() - begin:.4f}")
