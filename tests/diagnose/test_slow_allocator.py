@@ -49,4 +49,4 @@ def test_near_miss_faults_of_batches_that_workers_share(tmp_path):
 
 
 def test_without_a_price_it_is_not_checked(tmp_path):
-    assert ask(RULE, record(tmp_path, fault_us=None, forward=100_000)).status == "not_checked"
+    assert ask(RULE, record(tmp_path, fault_us=None, forward=100_000)).status == "not-checked"
