@@ -87,3 +87,11 @@ def test_the_runs_settings_stay(monkeypatch: pytest.MonkeyPatch) -> None:
     calibrate({1: (described([64] * 200), 0.5)}, {2: (3, 0.5)}, threads, threads + 1, 0.1)
     assert torch.get_num_threads() == threads and torch.is_grad_enabled()
     assert torch.equal(torch.random.get_rng_state(), state)
+
+
+@pytest.mark.skipif(not calibration._is_glibc(), reason="another C library")
+def test_a_page_fault_has_a_price_and_memory_that_is_kept_has_none(monkeypatch) -> None:
+    values = calibration._fresh_memory(torch, time.perf_counter() + 1)
+    assert 0 <= values["memory.fault_us"] < 1000
+    monkeypatch.setattr(calibration, "minor_faults", lambda: 7)  # an allocator that never asks the system
+    assert calibration._fresh_memory(torch, 0.0) == {"memory.fault_us": 0.0}
