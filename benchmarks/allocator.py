@@ -8,25 +8,21 @@ The scripts print ``loop_seconds=…``. Timings mean nothing with other work on 
 from __future__ import annotations
 
 import argparse
-import os
-import re
-import subprocess
-import sys
 from pathlib import Path
 from statistics import median
 
+from planted_runs import bare
+
+LIMIT_S = 300.0  # a run
 KEEPS = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": "100000000000"}
 
 
 def loop_s(script: Path, changed: dict[str, str]) -> float:
     """Seconds of the script's loop with these environment variables."""
-    done = subprocess.run(
-        [sys.executable, str(script)], env={**os.environ, **changed}, capture_output=True, text=True, check=True
-    )
-    found = re.search(r"^loop_seconds=([0-9.]+)", done.stdout, re.M)
-    if found is None:
-        raise SystemExit(f"{script} does not print loop_seconds=…")
-    return float(found[1])
+    outcome = bare(script, LIMIT_S, **changed)
+    if "failure" in outcome:
+        raise SystemExit(f"{script}: {outcome['failure']}")
+    return float(outcome["seconds"])
 
 
 def main() -> None:
@@ -36,7 +32,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     asked = parser.parse_args()
     print("| loop | times as fast | each pair |\n|---|---:|---:|")
-    for script in asked.scripts:
+    for script in map(Path.resolve, asked.scripts):
         ratios = sorted(loop_s(script, {}) / loop_s(script, KEEPS) for _ in range(asked.rounds))
         name = f"{script.parent.name}/{script.stem}"
         print(f"| {name} | {median(ratios):.2f} | {', '.join(f'{each:.2f}' for each in ratios)} |", flush=True)

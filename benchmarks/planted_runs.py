@@ -105,9 +105,9 @@ def ended(command: list[str], cwd: Path, limit_s: float, **variables: str) -> tu
     return output, ""
 
 
-def bare(script: Path, limit_s: float) -> Outcome:
-    """The seconds of the script's loop, or why there are none."""
-    output, failure = ended([sys.executable, str(script)], ROOT, limit_s)
+def bare(script: Path, limit_s: float, **variables: str) -> Outcome:
+    """The seconds of the script's loop with these environment variables, or why there are none."""
+    output, failure = ended([sys.executable, str(script)], ROOT, limit_s, **variables)
     match = LOOP.search(output)
     if failure or match is None:
         return {"failure": failure or "printed no loop_seconds"}

@@ -41,12 +41,9 @@ def _leaves(source: SourceText, turn: Turn, function: Function, tainted: set[str
     if tainted & {each.arg for each in arguments}:
         return True
     kept = {name for name in tainted if "." in name}
-    outside = (node for node in _simple_anywhere(source.tree(turn.file)) if not _within(node, function))
+    statements = (node for node in ast.walk(source.tree(turn.file)) if isinstance(node, ast.stmt))
+    outside = (node for node in statements if not _within(node, function))
     return any(_reads(node) & kept and _uses(source, turn, node) for node in outside)
-
-
-def _simple_anywhere(tree: ast.Module) -> Iterator[ast.stmt]:
-    return (node for node in ast.walk(tree) if isinstance(node, ast.stmt))
 
 
 def is_read_by_none_but(source: SourceText, turn: Turn, readers: Sequence[ast.stmt]) -> bool:
