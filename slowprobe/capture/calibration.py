@@ -8,7 +8,6 @@ as fit, at least one, on few tensors, and the result is scaled to all of them.
 from __future__ import annotations
 
 import linecache
-import os
 import statistics
 import sys
 import time
@@ -16,8 +15,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from slowprobe.capture.machine import minor_faults
 from slowprobe.capture.medians import ROUNDS, medians_ms
+from slowprobe.capture.memory_trials import fresh_memory, fresh_pages, is_glibc
 from slowprobe.capture.optimizer_trials import can_fuse, foreach, fused_adam, fused_twin, is_own
 
 MAX_BUDGET_S = 0.3
@@ -26,8 +25,6 @@ MAX_RUN_SHARE = 0.01  # of the recording
 MIN_SHARE = 0.02  # of the run: an optimizer that takes less is not worth an experiment
 MAX_BATCH_TENSORS = 8
 DEEPER = 10  # frames: a module within a module within a third
-PAGES = 512  # 2 MB: 2 ms
-FRESH_NUMBERS = 10_000_000  # 40 MB: beyond 32 MB glibc asks the system each time, whatever the process did before
 
 Experiment = Callable[[float], dict[str, float]]
 """Takes the time at which it should be over."""
@@ -46,10 +43,12 @@ def calibrate(
     cores: int,
     budget: float = MAX_BUDGET_S,
     pages: bool = False,
+    fresh: bool = False,
 ) -> dict[str, float]:
     """Run the experiments that this run calls for, in about `budget` seconds.
 
-    pages: whether the run's page faults were counted. optimizers: description (as `probes.optimizer.describe` gives
+    pages: whether page faults of forward passes were counted. fresh: whether steps touch new memory often enough for
+    its price to matter. optimizers: description (as `probes.optimizer.describe` gives
     it) and share of the run, by subject. loaders: tensors in a batch and share of the run spent on waiting, by subject,
     of loaders without workers. Values:
     ``loader.<subject>.hand_over_ms`` (what the training thread pays for a batch that comes from another process),
@@ -65,7 +64,7 @@ def calibrate(
 
     deadline = time.perf_counter() + budget
     values: dict[str, float] = {}
-    waiting = _called_for(torch, optimizers, loaders, threads, cores, pages)
+    waiting = _called_for(torch, optimizers, loaders, threads, cores, pages, fresh)
     while waiting and (now := time.perf_counter()) < deadline:
         values.update(waiting[0](now + (deadline - now) / len(waiting)))
         del waiting[0]
@@ -79,6 +78,7 @@ def _called_for(
     threads: int,
     cores: int,
     pages: bool,
+    fresh: bool,
 ) -> list[Experiment]:
     """The experiments, those for the largest shares of the run first."""
     shared: list[tuple[float, Experiment]] = [
@@ -98,9 +98,9 @@ def _called_for(
     ]
     found = [experiment for _, experiment in sorted(shared, key=lambda entry: -entry[0])]
     if pages or any(share >= MIN_SHARE for _, share in loaders.values()):
-        found.append(_pages)
-    if _is_glibc():
-        found.append(partial(_fresh_memory, torch))
+        found.append(fresh_pages)
+    if fresh and is_glibc():
+        found.append(partial(fresh_memory, torch))
     if torch.is_anomaly_enabled():
         found.append(partial(_anomaly, torch))
     largest = max(optimizers.values(), key=lambda entry: entry[0].get("params", 0), default=None)
@@ -128,50 +128,6 @@ def _hand_over(torch: Any, prefix: str, tensors: int, until: float) -> dict[str,
         if ours:
             resource_sharer.stop(timeout=MIN_BUDGET_S)
     return {f"{prefix}.hand_over_ms": spent * tensors / len(batch)}
-
-
-def _pages(until: float) -> dict[str, float]:
-    """The first write to a page, in new memory: what a forked process and its parent pay for each page they share."""
-    import mmap
-
-    with mmap.mmap(-1, PAGES * mmap.PAGESIZE) as memory:
-        begin = time.perf_counter()
-        for page in range(0, PAGES * mmap.PAGESIZE, mmap.PAGESIZE):
-            memory[page] = 1
-        spent = time.perf_counter() - begin
-        begin = time.perf_counter()
-        for page in range(0, PAGES * mmap.PAGESIZE, mmap.PAGESIZE):
-            memory[page] = 2  # the same without the fault
-        again = time.perf_counter() - begin
-    return {"page_us": max(0.0, spent - again) / PAGES * 1e6}
-
-
-def _is_glibc() -> bool:
-    try:
-        return "glibc" in (os.confstr("CS_GNU_LIBC_VERSION") or "")
-    except (AttributeError, ValueError, OSError):
-        return False
-
-
-def _fresh_memory(torch: Any, until: float) -> dict[str, float]:
-    """Filling new memory against filling the same again, on the run's threads, by page fault (of either page size)."""
-    kept = torch.zeros(FRESH_NUMBERS, dtype=torch.float32, device="cpu")
-    fresh_s: list[float] = []
-    again_s: list[float] = []
-    faults: list[int] = []
-    while len(fresh_s) < ROUNDS and (not fresh_s or time.perf_counter() < until):
-        before, begin = minor_faults(), time.perf_counter()
-        torch.empty(FRESH_NUMBERS, dtype=torch.float32, device="cpu").fill_(1.0)
-        filled = time.perf_counter()
-        fresh_s.append(filled - begin)
-        faults.append(minor_faults() - before)
-        filled = time.perf_counter()
-        kept.fill_(1.0)
-        again_s.append(time.perf_counter() - filled)
-    count = statistics.median(faults)
-    if count < 1:
-        return {"memory.fault_us": 0.0}  # this allocator keeps what is freed
-    return {"memory.fault_us": max(0.0, statistics.median(fresh_s) - statistics.median(again_s)) / count * 1e6}
 
 
 def _threads(torch: Any, threads: int, cores: int, until: float) -> dict[str, float]:

@@ -249,7 +249,7 @@ class Session:
     def _calibrate(self, elapsed_ns: int) -> None:
         if self._torch is None or not self._events.trained or self._journal.fault is not None:
             return  # torch is not there, or nothing was trained
-        values = self._torch.calibrate(self._loader_cpu, self._upkeep.totals.run_ns, elapsed_ns)
+        values = self._torch.calibrate(self._loader_cpu, self._upkeep.totals.run_ns, self._upkeep.faults, elapsed_ns)
         if values:
             self._journal.write(Calibration(values=values), vital=True)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -27,15 +27,18 @@ from slowprobe.capture.probes.requests import Requests
 from slowprobe.capture.read_trial import try_reading
 from slowprobe.capture.recorder import KIND, Recorder
 from slowprobe.capture.replicas import ReplicaWatch
-from slowprobe.capture.span_key import span_key, subject_of
+from slowprobe.capture.span_key import span_key, split_key, subject_of
 from slowprobe.capture.step_operators import Operator
 from slowprobe.capture.subjects import Subjects
 from slowprobe.capture.subnormals import SubnormalWatch
 from slowprobe.capture.window import WindowProbe
 from slowprobe.capture.worker import WorkerEntry
+from slowprobe.run.schema import SpanKind
 
 MIN_MAKING = 0.1  # of the run; a loop that waits less for batches hardly gains by cheaper ones
 BATCHES_S, READING_S, PAUSES_S = 0.06, 0.02, 0.15  # for batches of all loaders, a file in memory, steps after pauses
+STEP_KINDS: tuple[SpanKind, ...] = ("forward", "backward", "optimizer")
+MIN_TOUCHED_HZ = 5000  # page faults a second of these: less are under 5 % of it even if each takes 10 µs
 SUBNORMALS_S = 0.1  # for stepping what holds subnormal numbers again; most runs hold none
 
 
@@ -74,8 +77,12 @@ class TorchProbes:
         add(self.forward)
         add(CompileProbe(recorder, subjects, self.forward))
 
-    def calibrate(self, loader_cpu: LoaderCpuMeter, run_ns: dict[int, int], elapsed_ns: int) -> dict[str, float]:
-        """What the edits that this run may call for would cost on this machine; `run_ns`: time by span key."""
+    def calibrate(
+        self, loader_cpu: LoaderCpuMeter, run_ns: dict[int, int], touched: Mapping[str, int], elapsed_ns: int
+    ) -> dict[str, float]:
+        """What the edits that this run may call for would cost on this machine.
+
+        run_ns: time by span key. touched: page faults by kind of span."""
         import torch
 
         def share(kind: int, subject: int) -> float:
@@ -100,7 +107,8 @@ class TorchProbes:
             if count
         }
         threads, cores = torch.get_num_threads(), usable_cores()
-        return {**tried, **seen, **faults, **calibrate(optimizers, loaders, threads, cores, budget, bool(faults))}
+        pages, fresh = bool(faults), bool(faults) or (not self.on_device() and _touches_new_memory(run_ns, touched))
+        return {**tried, **seen, **faults, **calibrate(optimizers, loaders, threads, cores, budget, pages, fresh)}
 
     def _try_input(self, loader_cpu: LoaderCpuMeter, making: list[int], part: float) -> dict[str, float]:
         """What the batches of these loaders would take in one piece, and what steps lose by pauses between them."""
@@ -150,6 +158,13 @@ class TorchProbes:
         import torch
 
         return try_made(torch, made)
+
+
+def _touches_new_memory(run_ns: Mapping[int, int], touched: Mapping[str, int]) -> bool:
+    """Whether operators of steps touch new memory so often that its price is worth a trial."""
+    kinds = {KIND[kind] for kind in STEP_KINDS}
+    spent_ns = sum(spent for key, spent in run_ns.items() if split_key(key)[0] in kinds)
+    return sum(touched.get(kind, 0) for kind in STEP_KINDS) > MIN_TOUCHED_HZ * spent_ns / 1e9
 
 
 def give_way_to_other_profilers(patches: Patches, window: WindowProbe) -> None:

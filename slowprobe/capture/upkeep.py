@@ -48,7 +48,7 @@ class Upkeep:
         self._meter = ResourceMeter(recorder.origin_ns)
         self._readings: list[Resources] = []
         self._faults_seen = minor_faults()
-        self._faults: Counter[str] = Counter()
+        self.faults: Counter[str] = Counter()  # pages touched first, by kind of span
         self._next_reading_ns = recorder.origin_ns
         self._next_chunk_ns = 0
         self._patient_until = time.monotonic() + PATIENCE_S
@@ -66,7 +66,7 @@ class Upkeep:
             self.sampler.sample()
         if self._next_reading_ns <= due_ns < self._recorder.origin_ns + int(READ_OFTEN_S * 1e9):
             self._next_reading_ns = due_ns + int(READING_S * 1e9)
-            self._readings.append(self._meter.read(dict(self._faults)))
+            self._readings.append(self._meter.read(dict(self.faults)))
         training = self._recorder.last_key >= 0 or bool(self._recorder.stack)
         self.turn_taking.adapt(self.sampler.contended or not training, self._makes_batches)
 
@@ -83,7 +83,7 @@ class Upkeep:
         """Charge the pages touched since the last time to what is open now: right on average."""
         total = minor_faults()
         key, inside = self._context()
-        self._faults[KINDS[key >> SUBJECT_BITS] if inside else "python"] += total - self._faults_seen
+        self.faults[KINDS[key >> SUBJECT_BITS] if inside else "python"] += total - self._faults_seen
         self._faults_seen = total
 
     def flush(self, final_ns: int | None = None) -> None:
@@ -97,7 +97,7 @@ class Upkeep:
         if final or now_ns >= self._next_chunk_ns:
             self._next_chunk_ns = now_ns + int(Totals.chunk_seconds(now_ns / 1e9) * 1e9)
             chunk = self.totals.chunk(now_ns, recorder.open_rows(), final=final)
-            readings, self._readings = (*self._readings, self._meter.read(dict(self._faults))), []
+            readings, self._readings = (*self._readings, self._meter.read(dict(self.faults))), []
             rest = (*self.sampler.take(), *self._loader_cpu.take(), *self._lock_waits.take(), *readings)
             self._journal.write(*chunk, *rest, vital=final)
         if recorder.fault is not None and recorder.fault != self._noted_fault:

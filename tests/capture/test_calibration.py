@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from slowprobe.capture import calibration, medians, optimizer_trials
+from slowprobe.capture import calibration, medians, memory_trials, optimizer_trials
 from slowprobe.capture.calibration import MAX_BUDGET_S, MIN_BUDGET_S, budget_s, calibrate
 
 
@@ -89,9 +89,9 @@ def test_the_runs_settings_stay(monkeypatch: pytest.MonkeyPatch) -> None:
     assert torch.equal(torch.random.get_rng_state(), state)
 
 
-@pytest.mark.skipif(not calibration._is_glibc(), reason="another C library")
+@pytest.mark.skipif(not memory_trials.is_glibc(), reason="another C library")
 def test_a_page_fault_has_a_price_and_memory_that_is_kept_has_none(monkeypatch) -> None:
-    values = calibration._fresh_memory(torch, time.perf_counter() + 1)
+    values = memory_trials.fresh_memory(torch, time.perf_counter() + 1)
     assert 0 <= values["memory.fault_us"] < 1000
-    monkeypatch.setattr(calibration, "minor_faults", lambda: 7)  # an allocator that never asks the system
-    assert calibration._fresh_memory(torch, 0.0) == {"memory.fault_us": 0.0}
+    monkeypatch.setattr(memory_trials, "minor_faults", lambda: 7)  # an allocator that never asks the system
+    assert memory_trials.fresh_memory(torch, 0.0) == {"memory.fault_us": 0.0}

@@ -27,6 +27,7 @@ from torch.utils.data import DataLoader, Dataset, TensorDataset, dataloader
 from slowprobe.capture import batch_log, window
 from slowprobe.capture import session as sessions
 from slowprobe.capture.machine import minor_faults
+from slowprobe.capture.memory_trials import is_glibc
 from slowprobe.capture.session import Options, Session
 from slowprobe.run.reader import load_run
 from slowprobe.run.schema import Calibration, Chunk, End, Note, Subject, Window
@@ -537,6 +538,23 @@ def test_pages_that_a_kept_graph_takes_are_counted(record: Callable[..., Session
     (pages,) = (value for name, value in values.items() if name.endswith(".page_faults"))
     kept = 24 * 11 * points.nbytes / mmap.PAGESIZE  # inputs of the layers but the first, and of the activations
     assert 0.5 * kept < pages < 3 * kept and values["page_us"] > 0
+    assert ("memory.fault_us" in values) == is_glibc()
+
+
+@pytest.mark.skipif(not is_glibc() or minor_faults() == 0, reason="another C library")
+@pytest.mark.parametrize("rows", [8, 6_000])  # 64 KB a tensor, or 48 MB
+def test_a_page_fault_is_priced_where_steps_touch_much_new_memory(
+    record: Callable[..., Session], folder: Path, rows: int
+) -> None:
+    gains = torch.ones(2_000, requires_grad=True)
+    optimizer, batch = torch.optim.SGD([gains], lr=0.01), torch.ones(rows, 2_000)
+    session = record()
+    for _ in range(10 if rows > 100 else 2_000):
+        torch.sigmoid(batch * gains).mean().backward()
+        optimizer.step()
+    session.stop()
+    priced = any("memory.fault_us" in each.values for each in load_run(folder).of(Calibration))
+    assert priced == (rows > 100)
 
 
 class Towers(nn.Module):

@@ -130,7 +130,7 @@ def _pages_s(run: Evidence, passes: list[SpanFacts]) -> float | None:
         return None
     shares = [facts.evaluation_s / facts.seconds if facts.seconds else 0.0 for facts in passes]
     counted = sum(count * share for count, share in zip(pages, shares, strict=True) if count is not None)
-    return counted * run.costs.get("page_us", PAGE_S * 1e6) / 1e6
+    return counted * (run.costs.get("memory.fault_us") or run.costs.get("page_us", PAGE_S * 1e6)) / 1e6
 
 
 def _sums_losses(run: Evidence, call: Site) -> bool:
