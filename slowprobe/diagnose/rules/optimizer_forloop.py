@@ -32,6 +32,7 @@ from slowprobe.diagnose.evidence import Evidence, EvidenceMissing
 from slowprobe.diagnose.finding import Fix
 from slowprobe.diagnose.rule import Answer, Diagnosis, NotApplicable, NotChecked, Passed, Rule
 from slowprobe.diagnose.rules._own_optimizer import diagnose_own, own_step
+from slowprobe.diagnose.rules._tried_optimizer import number_of, tried_ms
 from slowprobe.run.record import Site
 from slowprobe.timeline.facts import SpanFacts
 from slowprobe.timeline.loop_changes import Factor, Scale, as_measured
@@ -78,20 +79,8 @@ def _own(run: Evidence, large: list[SpanFacts]) -> list[Diagnosis]:
         steps = [step for facts in others if (step := own_step(run, facts)) is not None]
     except EvidenceMissing:  # no operators were recorded
         return []
-    found = (diagnose_own(run, step, _number(run, step.facts)) for step in steps)
+    found = (diagnose_own(run, step, number_of(run, step.facts)) for step in steps)
     return [diagnosis for diagnosis in found if diagnosis is not None]
-
-
-def _number(run: Evidence, facts: SpanFacts) -> int | None:
-    """The number of the optimizer's subject, by which costs are named."""
-    return next(
-        (
-            number
-            for number, subject in run.recording.subjects.items()
-            if subject.kind == "optimizer" and subject.site == facts.where and subject.attrs == facts.attrs
-        ),
-        None,
-    )
 
 
 def _of_line(run: Evidence, facts: SpanFacts) -> float:
@@ -126,10 +115,9 @@ class Tried:
 
 
 def _try(run: Evidence, facts: SpanFacts) -> Tried | None:
-    number = _number(run, facts)
-    now_ms = run.costs.get(f"optimizer.{number}.default_ms")
-    fused_ms = run.costs.get(f"optimizer.{number}.fused_ms")
-    if now_ms and fused_ms:
+    measured = tried_ms(run, facts)
+    if measured is not None:
+        now_ms, fused_ms = measured
         tried = Tried(facts, as_measured(min(1.0, fused_ms / now_ms), SPREAD), now_ms, fused_ms)
         if tried.apart > UNLIKE:
             return replace(tried, factor=replace(tried.factor, worst=1.0))
