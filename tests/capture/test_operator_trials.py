@@ -60,6 +60,13 @@ def test_float64_is_tried_in_float32_and_nothing_is_left_changed() -> None:
     assert torch.equal(torch.get_rng_state(), state) and torch.get_num_threads() == threads
 
 
+def test_what_was_slow_only_beside_other_processes_is_tried_all_the_same() -> None:
+    """An operator of 40 ms beside two ranks does not fit into a trial of 200 ms, but takes a part of that alone."""
+    crowded = [operator("aten::mm", [[500, 500]] * 2, spent_ms=40.0)]
+    values = try_operators(crowded, 2, 2, [], 0.2, shared=True)
+    assert values["operators.alone.tried_ms"] == 40.0 and 0 < values["operators.alone.now_ms"] < 40.0
+
+
 def test_what_shared_its_cores_is_tried_alone_on_one_thread_too() -> None:
     operators, threads = recorded(), torch.get_num_threads()
     torch.set_num_threads(2)
