@@ -42,12 +42,14 @@ def try_operators(
     padded: Sequence[tuple[int, int]],
     budget: float,
     shared: bool = False,
+    beside_blas: bool = False,
 ) -> dict[str, float]:
     """Run the edits that these operators call for, in about `budget` seconds.
 
     padded: rows and columns of batches with padding. shared: the step had the cores together with processes that are
-    done by now. Values, for each edit (``single``, ``straight``, ``threads``, ``half``, ``quarter``, and if `shared`
-    ``alone``, on one thread; with convolutions of images whose channels lie apart, ``turned``):
+    done by now. beside_blas: or with a BLAS's threads that rest by now. Values, for each edit (``single``,
+    ``straight``, ``threads``, ``half``, ``quarter``, if `shared` ``alone``, on one thread, if `beside_blas` ``apart``,
+    unchanged; with convolutions of images whose channels lie apart, ``turned``):
     ``operators.<edit>.all_ms`` (what the edit is about, in the annotated step), ``.of_all``
     (of all operators' time), ``.tried_ms`` (the operators that were tried), ``.now_ms`` and ``.edited_ms`` (these,
     after the run). ``operators.turned.beside_ms``: those convolutions, in the annotated step.
@@ -59,6 +61,8 @@ def try_operators(
         edits["threads"] = (unchanged, cores)
     if shared and threads > 1:
         edits["alone"] = (unchanged, 1)
+    if beside_blas:
+        edits["apart"] = (unchanged, threads)
     edits |= {name: (partial(shorter, padded, part), threads) for name, part in SHORTER.items() if padded}
     images = images_of(operators)
     if images.convolved_ns:
@@ -78,7 +82,7 @@ def try_operators(
     for at, (name, pairs) in enumerate(asked.items()):
         now = time.perf_counter()
         until = now + max(0.0, deadline - now) / (len(asked) - at)
-        row = _try(torch, pairs, (threads, edits[name][1]), until, STRETCHED if name == "alone" else 1.0)
+        row = _try(torch, pairs, (threads, edits[name][1]), until, STRETCHED if name in ("alone", "apart") else 1.0)
         row["of_all"] = sum(each.spent_ns for each, _ in pairs) / total
         values |= {f"operators.{name}.{key}": value for key, value in row.items()}
     if images.convolved_ns:

@@ -109,6 +109,7 @@ class Session:
         self._pulse.stop()  # first: it wraps what is imported later
         self._guard("detach", self._detach)
         self._upkeep.turn_taking.restore()
+        self._upkeep.blas.end()
         self._guard("flush", lambda: self._flush(ended_ns))
         detached_ns = time.perf_counter_ns() - self._origin_ns
         self._guard("costs", lambda: self._write_costs(detached_ns - ended_ns))
@@ -249,7 +250,9 @@ class Session:
     def _calibrate(self, elapsed_ns: int) -> None:
         if self._torch is None or not self._events.trained or self._journal.fault is not None:
             return  # torch is not there, or nothing was trained
-        values = self._torch.calibrate(self._loader_cpu, self._upkeep.totals.run_ns, self._upkeep.faults, elapsed_ns)
+        upkeep = self._upkeep
+        values = self._torch.try_blas(upkeep.blas)
+        values |= self._torch.calibrate(self._loader_cpu, upkeep.totals.run_ns, upkeep.faults, elapsed_ns)
         if values:
             self._journal.write(Calibration(values=values), vital=True)
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from slowprobe.capture import kernel_trials, operator_trials
 from slowprobe.capture.batch_trials import try_batch
+from slowprobe.capture.blas_trials import BlasWatch
 from slowprobe.capture.calibration import budget_s, calibrate
 from slowprobe.capture.gradient_use import GradientWatch
 from slowprobe.capture.kernel_shapes import KernelTimes
@@ -60,6 +61,7 @@ class TorchProbes:
 
         self._events = events
         is_compiling = torch.compiler.is_compiling
+        self._beside_blas = False
         self.forward = events.forward = ForwardProbe(recorder, subjects, is_compiling)
         self.forward.look = lambda model, inputs: not events.has_loader and requests.meter.inputs(model, inputs)
         self.forward.listen = partial(setattr, events, "listening", True)
@@ -110,6 +112,16 @@ class TorchProbes:
         pages, fresh = bool(faults), bool(faults) or (not self.on_device() and _touches_new_memory(run_ns, touched))
         return {**tried, **seen, **faults, **calibrate(optimizers, loaders, threads, cores, budget, pages, fresh)}
 
+    def try_blas(self, watch: BlasWatch) -> dict[str, float]:
+        """What NumPy's BLAS did beside training, and what its threads cost torch's."""
+        import torch
+
+        if self.on_device() or self._events.ends_in_training or not watch.began:
+            return {}
+        values = watch.values(torch)
+        self._beside_blas = "blas.after_ms" in values
+        return values
+
     def _try_input(self, loader_cpu: LoaderCpuMeter, making: list[int], part: float) -> dict[str, float]:
         """What the batches of these loaders would take in one piece, and what steps lose by pauses between them."""
         import torch
@@ -151,7 +163,9 @@ class TorchProbes:
         goes_on = self._events.ends_in_training
         budget = operator_trials.budget_s(elapsed_ns / 1e9, goes_on)
         shared = (self.loaders.with_workers or self._events.ranks > 1) and not goes_on
-        return operator_trials.try_operators(operators, torch.get_num_threads(), usable_cores(), padded, budget, shared)
+        return operator_trials.try_operators(
+            operators, torch.get_num_threads(), usable_cores(), padded, budget, shared, self._beside_blas
+        )
 
     def try_made(self, made: list[tuple[list[int], str]]) -> dict[str, float]:
         """What making such tensors of arrays takes, where those are stacked first."""

@@ -7,6 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 
+from slowprobe.capture.blas_trials import BlasWatch
 from slowprobe.capture.loader_cpu import LoaderCpuMeter
 from slowprobe.capture.lock_waits import LockWaitLog
 from slowprobe.capture.machine import ResourceMeter, minor_faults
@@ -49,6 +50,7 @@ class Upkeep:
         self._readings: list[Resources] = []
         self._faults_seen = minor_faults()
         self.faults: Counter[str] = Counter()  # pages touched first, by kind of span
+        self.blas = BlasWatch()
         self._next_reading_ns = recorder.origin_ns
         self._next_chunk_ns = 0
         self._patient_until = time.monotonic() + PATIENCE_S
@@ -59,6 +61,8 @@ class Upkeep:
     def sample(self, due_ns: int) -> None:
         """Read the training thread's stack once, or note by how much this comes later than `due_ns`."""
         self._count_faults()
+        if not self.blas.began and self._recorder.last_key >= 0:
+            self.blas.begin()
         if self.turn_taking.natural:
             self._lock_waits.add(due_ns, time.perf_counter_ns())
         else:
