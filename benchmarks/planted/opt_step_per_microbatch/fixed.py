@@ -6,11 +6,11 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
-SAMPLES, BATCH, WIDTH = 800, 8, 1792
+SAMPLES, BATCH, WIDTH = 800, 8, 640
 
 torch.manual_seed(0)
-model = nn.Sequential(nn.Linear(256, WIDTH), nn.ReLU(), nn.Linear(WIDTH, WIDTH), nn.ReLU(), nn.Linear(WIDTH, WIDTH))
-model.append(nn.Linear(WIDTH, WIDTH)).append(nn.Linear(WIDTH, 8))
+layers = [layer for _ in range(20) for layer in (nn.Linear(WIDTH, WIDTH), nn.ReLU())]
+model = nn.Sequential(nn.Linear(256, WIDTH), *layers, nn.Linear(WIDTH, 8))
 records = TensorDataset(torch.randn(SAMPLES, 256), torch.randn(SAMPLES, 8))
 loader = DataLoader(records, batch_size=BATCH, shuffle=True)
 optimizer = torch.optim.Adam(model.parameters(), lr=1e-4, fused=True)
