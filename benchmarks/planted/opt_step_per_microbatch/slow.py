@@ -1,4 +1,4 @@
-"""Records of sensors, four at a time, into a network of eight million parameters: its optimizer steps after each four."""
+"""Records, four at a time, into a network of eight million parameters: its optimizer steps after each four."""
 
 import time
 
