@@ -149,11 +149,9 @@ def _batch(work: KernelWork | None, ops: OpWindow) -> str:
         f"Batch size: starting operators and the optimizer take {percent(fixed)} of a step, and half as much a sample "
         f"in batches of twice the size: {factor(1 / (1 - fixed / 2))} at best"
     )
-    layers = work.layers if work is not None else ()
-    tried = [(layer.ms, layer.trial.twice) for layer in layers if layer.trial is not None and layer.trial.twice]
-    if not tried:
+    left = work.twice if work is not None else None
+    if left is None:
         return f"{text} (stated range)."
-    left = sum(ms * twice for ms, twice in tried) / sum(ms for ms, _ in tried)
     return f"{text}; a sample's products take {percent(left)} of their time then (measured)."
 
 

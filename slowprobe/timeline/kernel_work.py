@@ -83,6 +83,14 @@ class KernelWork:
         return sum(alone for _, alone in tried) / sum(ms for ms, _ in tried) if tried else None
 
     @property
+    def twice(self) -> float | None:
+        """What remains of a sample's time in a batch of twice the size; None where no layer was tried so."""
+        tried = [
+            (layer.ms, layer.trial.twice) for layer in self.layers if layer.trial is not None and layer.trial.twice
+        ]
+        return sum(ms * left for ms, left in tried) / sum(ms for ms, _ in tried) if tried else None
+
+    @property
     def tried_share(self) -> float:
         """Of their time, what belongs to layers that were tried after the run."""
         return sum(layer.ms for layer in self.layers if layer.trial is not None) / self.ms if self.ms else 0.0

@@ -38,6 +38,12 @@ class StepShares:
         """In no operator and not waiting for data or the engine."""
         return self.launch_gap + self.python
 
+    @property
+    def operators(self) -> float:
+        """In operators, of the time between a batch's arrival and the next request; 0 where there is none."""
+        working = 1 - self.data
+        return min(1.0, (self.work + self.dispatch + self.engine) / working) if working > 0 else 0.0
+
 
 def shares_of(tree: OpTree, dispatch_ns: list[int]) -> StepShares:
     """Shares over all steps of a window."""

@@ -34,8 +34,6 @@ def step_alone(costs: Mapping[str, float], shares: StepShares) -> StepAlone | No
     beside workers differs from one to the next: it is that of the clean ones.
     """
     now, single, tried, every = (costs.get(f"operators.alone.{name}_ms") for name in ("now", "edited", "tried", "all"))
-    working = 1 - shares.data
-    if not now or not single or not tried or not every or working <= 0 or tried < MIN_TRIED * every:
+    if not now or not single or not tried or not every or shares.data >= 1 or tried < MIN_TRIED * every:
         return None
-    share = min(1.0, (shares.work + shares.dispatch + shares.engine) / working)
-    return StepAlone(share, now / 1e3 * every / tried, single / now)
+    return StepAlone(shares.operators, now / 1e3 * every / tried, single / now)

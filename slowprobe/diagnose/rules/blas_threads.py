@@ -125,8 +125,7 @@ def _operators(run: Evidence) -> list[Scale]:
     every, tried, now = (run.costs.get(f"operators.apart.{name}_ms") for name in ("all", "tried", "now"))
     if not every or not tried or not now or tried < MIN_TRIED * every:
         return []
-    shares = run.ops.shares
-    share = min(1.0, (shares.work + shares.dispatch + shares.engine) / max(1 - shares.data, 1e-9))
+    share = run.ops.shares.operators
     recorded_ms = share * sum(run.partition.bucket_s(bucket, "step") for bucket in WORK) / run.steps.count * 1e3
     if not recorded_ms:
         return []

@@ -67,7 +67,7 @@ def check(run: Evidence) -> Answer:
     if loader is not None and loader.batch_size:
         edit = set_arguments(run.source, loader.where, loader.class_name, batch_size=str(2 * loader.batch_size))
     work = _products(run)
-    left = None if work is None else _twice(work)
+    left = None if work is None or work.twice is None else min(1.0, work.twice)
     measured = "" if left is None else f" In twice the batch, a sample's products take {left:.0%} of their time."
     size = f"batches of {loader.batch_size}" if loader is not None else "these batches"
     scales: list[Change] = [
@@ -125,9 +125,3 @@ def _products(run: Evidence) -> KernelWork | None:
         return run.kernels
     except EvidenceMissing:
         return None
-
-
-def _twice(work: KernelWork) -> float | None:
-    """What remains of a sample's products in twice the batch; None where that was not tried."""
-    tried = [(layer.ms, layer.trial.twice) for layer in work.layers if layer.trial is not None and layer.trial.twice]
-    return min(1.0, sum(ms * twice for ms, twice in tried) / sum(ms for ms, _ in tried)) if tried else None

@@ -7,7 +7,7 @@ it has seen one freed, and gives the top of its heap back as soon as some twice 
 Why it is slow: memory that is new to the process is mapped page by page, at the first touch of each: the processor
 traps, the kernel finds a page of 4 KB and fills it with zeros. For elementwise operators that takes several times as
 long as the operator. benchmarks/planted/slow_allocator (activations of 50 MB; 2 threads, torch 2.13, glibc 2.36) has
-135,000 page faults a step, and takes 2.4 to 2.6 times as long as with the edit below; of loops with tensors of a few
+135,000 page faults a step, and takes 2.0 to 2.6 times as long as with the edit below; of loops with tensors of a few
 MB, some gain 1.2 to 1.6 times (benchmarks/allocator.py tells).
 
 How it is seen: the process's page faults, read by the sampler and charged to what is open then: forward, backward or
