@@ -273,7 +273,7 @@ def hostile(attacks: list[str]) -> Device:
             return (-1, 10**9, 0)[turn % 3]
         if isinstance(value, list):
             few = [attacked(item, turn + n) for n, item in enumerate(value[:20])]
-            return few[: len(few) - turn % 2]
+            return few[: len(few) - turn % 2] or few
         if isinstance(value, dict):
             return {attacks[(turn + n) % len(attacks)]: attacked(item, n) for n, item in enumerate(value.values())}
         if isinstance(value, msgspec.Struct):

@@ -15,7 +15,10 @@ from slowprobe.report.document import (
     Hotspot,
     Loader,
     OpClass,
+    OutlierCause,
     Overhead,
+    Reach,
+    ReachLayer,
     RunInfo,
     Snippet,
     Steps,
@@ -540,6 +543,9 @@ def hostile() -> Document:
         evidence={attack: attack for attack in ATTACKS}
         | {"n": nan, "i": inf, "big": 10**400, "nested": {"a": [1, {"b": bad()}]}, "deep": _deep(60)}
         | {"table": {"columns": ATTACKS, "rows": [ATTACKS] * 40}, "odd": {"columns": [1], "rows": [7, None, []]}},
+        confidence="low",
+        doubts=ATTACKS,
+        risk=bad(),
     )
     document = input_bound(400)
     assert document.series is not None and document.window is not None and document.steps is not None
@@ -561,6 +567,7 @@ def hostile() -> Document:
     document.findings = [finding] * 60
     document.steps.unit = bad()
     document.steps.p99_ms = nan
+    document.steps.outliers = [OutlierCause(label=attack, steps=-1, extra_s=nan, longest_ms=inf) for attack in ATTACKS]
     document.time.buckets += [
         Bucket(id=attack, label=attack, seconds=1.0, share=nan, scope="step") for attack in ATTACKS
     ] + [Bucket(id="log", label=bad(), seconds=value, share=value, scope="off_step") for value in (nan, inf, -1.0)]
@@ -618,6 +625,17 @@ def hostile() -> Document:
     classes = [OpClass(name=attack, ms_per_step=2.0, count_per_step=nan, share=nan) for attack in ATTACKS]
     document.window.classes = [*classes, OpClass(name="nan", ms_per_step=nan, count_per_step=inf, share=inf)]
     document.window.top_ops = classes
+    document.window.reach = Reach(
+        share=nan,
+        gflops=inf,
+        reach_gflops=-1.0,
+        text=bad(),
+        layers=[
+            ReachLayer(name=attack, ms_per_step=nan, gflops=inf, alone_gflops=nan, bf16=inf, channels_last=-1.0)
+            for attack in ATTACKS
+        ],
+        remains=ATTACKS,
+    )
     document.device = device_samples.hostile(ATTACKS)
     document.snippets = {
         f"{where.file}:{where.line}": Snippet(
