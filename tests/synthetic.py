@@ -154,13 +154,17 @@ class SyntheticRun:
         cpu_ms: float | None = None,
         file: str = SCRIPT,
         callee: str | None = None,
+        above: Sequence[tuple[str, int, str]] = (),
         below: Sequence[tuple[str, int, str]] = (),
         sampled: bool = True,
     ) -> None:
-        """Let time pass in whatever is open now, sampled on `line` (without one: in a library's thread)."""
+        """Let time pass in whatever is open now, sampled on `line` (without one: in a library's thread).
+
+        `above` and `below` have the frames that led to it, and those that it led to.
+        """
         ns = round(ms * 1e6)
         if sampled and ns:
-            stack = [(file, line, function)] if line is not None else [_LIBRARY_FRAME]
+            stack = [*above, (file, line, function) if line is not None else _LIBRARY_FRAME]
             if callee is not None:
                 stack.append((f"{LIBRARY}/library.py", 1, callee))
             stack += below

@@ -12,9 +12,9 @@ import numpy as np
 from slowprobe.diagnose.evidence import Evidence
 from slowprobe.diagnose.finding import Where
 from slowprobe.diagnose.hot_lines import shares
-from slowprobe.diagnose.item_calls import tokenized_at
 from slowprobe.diagnose.rule import Answer, Diagnosis, NotApplicable, NotChecked, Passed
 from slowprobe.diagnose.rules._batch_cost import candidates, saved_share, saved_share_beside_workers
+from slowprobe.diagnose.tokenizer_calls import tokenized_at
 from slowprobe.run.record import Site
 from slowprobe.timeline.batch_costs import pass_of_batches
 from slowprobe.timeline.loaders import LoaderFacts

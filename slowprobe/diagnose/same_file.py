@@ -6,7 +6,7 @@ import ast
 import textwrap
 from collections.abc import Sequence
 
-from slowprobe.diagnose.item_calls import called, names_match
+from slowprobe.diagnose.call_names import called, names_match
 from slowprobe.diagnose.syntax import called_name, has_line, last_name, names_in
 from slowprobe.run.record import Site
 from slowprobe.timeline.sources import SourceText

@@ -6,7 +6,7 @@ import ast
 import itertools
 from collections.abc import Iterator, Sequence
 
-from slowprobe.diagnose.item_calls import called, names_match
+from slowprobe.diagnose.call_names import called, names_match
 from slowprobe.diagnose.same_file import OPENERS, Function, opens_same, statement_text, varies
 from slowprobe.diagnose.syntax import end_of
 from slowprobe.run.record import Site

@@ -106,6 +106,37 @@ def test_in_the_step_it_is_found_too(tmp_path):
     assert verdict.saved_s == pytest.approx(BATCHES * 0.003, rel=0.1)
 
 
+IN_A_MODULE = """\
+class WordPiece:
+    def __call__(self, texts):
+        return [self.split(word) for text in texts for word in re.findall(r"[a-z]+", text)]
+
+    def split(self, word):
+        return self.ids[word] if word in self.ids else self.longest(word)
+
+
+for rows in order:
+    ids = tokenizer([tickets[row] for row in rows])
+    ids = pieces([tickets[row] for row in rows])
+"""
+
+
+def test_one_of_the_users_is_told_by_the_name_in_the_line_of_the_loop_that_calls_it(tmp_path):
+    """Its own lines say nothing of the kind; the same called by another name is no tokenizer."""
+    for name, status in (("tokenizer", "found"), ("pieces", "passed")):
+        run = SyntheticRun(tmp_path / name, IN_A_MODULE)
+        above = [(SCRIPT, run.line(f"ids = {name}("), "main"), (SCRIPT, 3, "WordPiece.__call__")]
+        for _ in range(BATCHES):
+            run.train(2, 4, 1)
+            run.python(3.0, run.line("return self.ids[word]"), "WordPiece.split", above=above)
+        verdict = ask(RULE, run.evidence())
+        assert verdict.status == status
+        if status == "found":
+            assert verdict.lines == [run.line("ids = tokenizer(")]
+            assert verdict.saved_s == pytest.approx(BATCHES * 0.003, rel=0.1)
+            assert [finding.rule for finding in examine(run.evidence()).findings] == [RULE]
+
+
 def test_fixed_passes(tmp_path):
     assert ask(RULE, record(tmp_path, "self.tokenizer(", CALLING, ms=0.4)).status == "passed"
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterable
 
+from slowprobe.diagnose.call_names import called, names_match
 from slowprobe.diagnose.edits import statement_lines
-from slowprobe.diagnose.item_calls import called, names_match
 from slowprobe.diagnose.syntax import end_of, names_in
 from slowprobe.run.record import Site
 from slowprobe.timeline.sources import SourceText

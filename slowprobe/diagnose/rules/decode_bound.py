@@ -34,10 +34,11 @@ Sources: torchvision.io documentation; NVIDIA DALI and FFCV (stored sizes); PyTo
 
 from __future__ import annotations
 
+from slowprobe.diagnose.call_names import called, names_match
 from slowprobe.diagnose.edits import look_up
 from slowprobe.diagnose.evidence import Evidence
 from slowprobe.diagnose.finding import Fix
-from slowprobe.diagnose.item_calls import called, decompresses, kind_of, names_match
+from slowprobe.diagnose.item_calls import decompresses, kind_of
 from slowprobe.diagnose.making_parts import (
     MIN_SAMPLES,
     Part,

@@ -32,10 +32,11 @@ from __future__ import annotations
 
 import math
 
+from slowprobe.diagnose.call_names import called, names_match
 from slowprobe.diagnose.edits import look_up
 from slowprobe.diagnose.evidence import Evidence
 from slowprobe.diagnose.finding import Fix
-from slowprobe.diagnose.item_calls import DECODE_CALLS, READ_CALLS, called, kind_of, names_match
+from slowprobe.diagnose.item_calls import DECODE_CALLS, READ_CALLS, kind_of
 from slowprobe.diagnose.making_parts import (
     MIN_SAMPLES,
     Part,

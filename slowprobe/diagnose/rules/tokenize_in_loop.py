@@ -38,7 +38,7 @@ from slowprobe.diagnose.making_parts import MIN_SAMPLES, Part, cheaper, hardly_w
 from slowprobe.diagnose.rule import Answer, Diagnosis, NotChecked, Passed, Rule
 from slowprobe.diagnose.rules._batch_cost import COVERING, candidates
 from slowprobe.diagnose.rules._token_tensors import converting
-from slowprobe.diagnose.rules._tokenizing import tokenizing_lines
+from slowprobe.diagnose.rules._tokenizing import tokenized_by, tokenizing_lines
 from slowprobe.run.record import Site
 from slowprobe.timeline.loaders import LoaderFacts
 from slowprobe.timeline.loop_changes import Factor, Reload, Scale
@@ -123,7 +123,7 @@ def _of_step(run: Evidence) -> Diagnosis | None:
     share = seconds / run.partition.loop_s
     sites: dict[Site, float] = {}
     for line in lines:
-        site = line.site
+        site = tokenized_by(run, line)
         sites[site] = sites.get(site, 0.0) + line.seconds
     return _diagnosis(
         run,
