@@ -44,13 +44,14 @@ def calibrate(
     budget: float = MAX_BUDGET_S,
     pages: bool = False,
     fresh: bool = False,
+    anomaly: bool = False,
 ) -> dict[str, float]:
     """Run the experiments that this run calls for, in about `budget` seconds.
 
     pages: whether page faults of forward passes were counted. fresh: whether steps touch new memory often enough for
-    its price to matter. optimizers: description (as `probes.optimizer.describe` gives
-    it) and share of the run, by subject. loaders: tensors in a batch and share of the run spent on waiting, by subject,
-    of loaders without workers. Values:
+    its price to matter. anomaly: whether backward passes looked for anomalies. optimizers: description (as
+    `probes.optimizer.describe` gives it) and share of the run, by subject. loaders: tensors in a batch and share of the
+    run spent on waiting, by subject, of loaders without workers. Values:
     ``loader.<subject>.hand_over_ms`` (what the training thread pays for a batch that comes from another process),
     ``optimizer.<subject>.default_ms``, ``.fused_ms`` (one step), of one of the user's own ``.adam_fused_ms`` (a step of
     torch's), ``foreach.loop_ms``, ``foreach.foreach_ms`` (one moving-average update of the largest optimizer's
@@ -64,7 +65,7 @@ def calibrate(
 
     deadline = time.perf_counter() + budget
     values: dict[str, float] = {}
-    waiting = _called_for(torch, optimizers, loaders, threads, cores, pages, fresh)
+    waiting = _called_for(torch, optimizers, loaders, threads, cores, pages, fresh, anomaly)
     while waiting and (now := time.perf_counter()) < deadline:
         values.update(waiting[0](now + (deadline - now) / len(waiting)))
         del waiting[0]
@@ -79,6 +80,7 @@ def _called_for(
     cores: int,
     pages: bool,
     fresh: bool,
+    anomaly: bool,
 ) -> list[Experiment]:
     """The experiments, those for the largest shares of the run first."""
     shared: list[tuple[float, Experiment]] = [
@@ -101,7 +103,7 @@ def _called_for(
         found.append(fresh_pages)
     if fresh and is_glibc():
         found.append(partial(fresh_memory, torch))
-    if torch.is_anomaly_enabled():
+    if anomaly:
         found.append(partial(_anomaly, torch))
     largest = max(optimizers.values(), key=lambda entry: entry[0].get("params", 0), default=None)
     if largest is not None and int(largest[0].get("params", 0)) >= 20:

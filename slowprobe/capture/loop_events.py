@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from slowprobe.capture.gradient_use import GradientWatch
-from slowprobe.capture.machine import read_state
+from slowprobe.capture.machine import detects_anomalies, read_state
 from slowprobe.capture.probes.module import ForwardProbe
 from slowprobe.capture.recorder import Recorder
 from slowprobe.capture.turns import Turns
@@ -40,6 +40,8 @@ class LoopEvents:
         self.backwards = 0
         self.ranks = 1
         """Processes that train together, as known once the loop runs."""
+        self.anomaly = False
+        """Whether a backward pass has ended with anomaly detection on, which a block around it switches off again."""
         self.forward: ForwardProbe | None = None
         self.window: WindowProbe | None = None
         self.watch: GradientWatch | None = None
@@ -82,6 +84,7 @@ class LoopEvents:
         self.backwards += 1
         try:
             if self.listening:
+                self.anomaly = self.anomaly or detects_anomalies()
                 self._turns.backward()
             elif self.backwards % _CHECK_EVERY == 0:
                 self._check_log()
@@ -93,7 +96,7 @@ class LoopEvents:
             self._recorder.fail(MemoryError("the disk is too slow for what is recorded"))
 
     def _read_state(self) -> None:
-        state = read_state(self._recorder.origin_ns)
+        state = read_state(self._recorder.origin_ns, self.anomaly)
         ranks = state.values.get("ranks")
         self.ranks = ranks if isinstance(ranks, int) else 1
         self._write(state)

@@ -124,15 +124,25 @@ class ResourceMeter:
         )
 
 
-def read_state(origin_ns: int) -> State:
-    """torch's global settings now; settings that a torch version lacks are None."""
+def detects_anomalies() -> bool:
+    """Whether torch.autograd looks for anomalies now."""
+    import torch
+
+    return bool(torch.is_anomaly_enabled())
+
+
+def read_state(origin_ns: int, anomaly: bool = False) -> State:
+    """torch's global settings now; settings that a torch version lacks are None.
+
+    anomaly: whether anomaly detection was on in a backward pass.
+    """
     import torch
 
     values: dict[str, Any] = {
         "torch": str(torch.__version__),
         "num_threads": torch.get_num_threads(),
         "interop_threads": torch.get_num_interop_threads(),
-        "anomaly": torch.is_anomaly_enabled(),
+        "anomaly": anomaly or detects_anomalies(),
         "deterministic": torch.are_deterministic_algorithms_enabled(),
         "omp_num_threads": os.environ.get("OMP_NUM_THREADS"),
         "matmul_precision": torch.get_float32_matmul_precision(),

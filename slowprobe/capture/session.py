@@ -273,7 +273,7 @@ class Session:
         if self._torch.on_device() or not self._events.trained:
             return
         values = self._torch.try_operators(window.operators, self._loader_cpu.padded, elapsed_ns)
-        values |= self._torch.try_made(window.made)
+        values |= self._torch.try_made(window.made) | self._torch.try_gathers(window.gathers, window.operators)
         if values:
             self._journal.write(Calibration(values=values), vital=True)
 

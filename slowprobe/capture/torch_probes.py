@@ -11,11 +11,12 @@ from slowprobe.capture import kernel_trials, operator_trials
 from slowprobe.capture.batch_trials import try_batch
 from slowprobe.capture.blas_trials import BlasWatch
 from slowprobe.capture.calibration import budget_s, calibrate
+from slowprobe.capture.gather_trials import Gather, try_gathers
 from slowprobe.capture.gradient_use import GradientWatch
 from slowprobe.capture.kernel_shapes import KernelTimes
 from slowprobe.capture.loader_cpu import LoaderCpuMeter
 from slowprobe.capture.loop_events import LoopEvents
-from slowprobe.capture.machine import bfloat16_instructions, usable_cores
+from slowprobe.capture.machine import bfloat16_instructions, detects_anomalies, usable_cores
 from slowprobe.capture.made_trials import try_made
 from slowprobe.capture.patches import Patches
 from slowprobe.capture.pauses import try_pauses
@@ -110,7 +111,9 @@ class TorchProbes:
         }
         threads, cores = torch.get_num_threads(), usable_cores()
         pages, fresh = bool(faults), bool(faults) or (not self.on_device() and _touches_new_memory(run_ns, touched))
-        return {**tried, **seen, **faults, **calibrate(optimizers, loaders, threads, cores, budget, pages, fresh)}
+        anomaly = self._events.anomaly or detects_anomalies()
+        measured = calibrate(optimizers, loaders, threads, cores, budget, pages, fresh, anomaly)
+        return {**tried, **seen, **faults, **measured}
 
     def try_blas(self, watch: BlasWatch) -> dict[str, float]:
         """What NumPy's BLAS did beside training, and what its threads cost torch's."""
@@ -172,6 +175,12 @@ class TorchProbes:
         import torch
 
         return try_made(torch, made)
+
+    def try_gathers(self, found: list[Gather], operators: list[Operator]) -> dict[str, float]:
+        """What picking along an inner dimension would take with that dimension first."""
+        import torch
+
+        return try_gathers(torch, found, sum(each.spent_ns for each in operators))
 
 
 def _touches_new_memory(run_ns: Mapping[int, int], touched: Mapping[str, int]) -> bool:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
+from slowprobe.capture.gather_trials import Gather, gathers
 from slowprobe.capture.kernel_shapes import KernelTimes
 from slowprobe.capture.line_marks import LineMarks
 from slowprobe.capture.profiler_noise import without_profiler_noise
@@ -66,6 +67,7 @@ class WindowProbe:
         """Dimensions and types of the tensors that the annotated step made of lists and arrays."""
         self.operators: list[Operator] = []
         """All operators of the annotated step, with what it takes to call them again."""
+        self.gathers: list[Gather] = []
         self.starting = False
 
     @property
@@ -176,6 +178,7 @@ class WindowProbe:
             if not self._has_device():
                 self.made = made_tensors(recorded)
                 self.operators = step_operators(recorded)  # an accelerator's are not tried
+                self.gathers = gathers(recorded)
         except Exception as error:  # the window stands on its own
             self._note("warning", f"shapes of operators could not be read: {type(error).__name__}: {error}")
             return

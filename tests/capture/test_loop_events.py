@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+import torch
 
 from slowprobe.capture import recorder as recording
 from slowprobe.capture.loop_events import LoopEvents
@@ -65,6 +66,18 @@ def test_events_are_wanted_until_the_windows_are_done_and_again_when_modules_are
     loop.forward.learning = False
     turn(loop)
     assert not loop.listening
+
+
+def test_anomaly_detection_around_the_passes_alone_is_noticed() -> None:
+    states: list[Any] = []
+    recorder = Recorder(1, 0)
+    loop = LoopEvents(recorder, states.append, guard, None, lambda: None)
+    for _ in range(6):
+        loop.request(1)
+        with torch.autograd.set_detect_anomaly(True):
+            loop.backward()
+        loop.step(1)
+    assert [state.values["anomaly"] for state in states] == [True]
 
 
 def test_a_recording_of_n_steps_listens_to_its_end() -> None:

@@ -46,6 +46,32 @@ def test_slow_names_the_line_and_saves_most_of_the_copies(tmp_path):
     assert "-x = x.transpose(1, 2).contiguous()" in verdict.diagnosis.fix.diff
 
 
+PICKED = {"gather.now_ms": 8.0, "gather.edited_ms": 0.8}
+
+
+def picking(tmp_path, ms, costs=PICKED, op="aten::index"):
+    evidence = record(tmp_path, line_ops(3, 1, op=op, forward_ms=ms, left_ms=ms))
+    vars(evidence)["costs"] = costs
+    return evidence
+
+
+def test_samples_picked_along_an_inner_dimension_are_tried_with_it_first(tmp_path):
+    verdict = ask(RULE, picking(tmp_path, 12.0))
+    assert verdict.lines == [3] and verdict.diagnosis.title == "Samples are picked along an inner dimension"
+    assert verdict.saved_s == pytest.approx(12.0 * 0.9 * STEPS / 1000, rel=0.01)
+    low, _, _ = verdict.found[0][1].speedup
+    assert low == pytest.approx(40 / (40 - 12 * 0.45), rel=0.01)
+
+
+@pytest.mark.parametrize(
+    ("ms", "costs"),
+    [(3.0, PICKED), (12.0, {}), (12.0, {"gather.now_ms": 1.0, "gather.edited_ms": 0.9})],
+    ids=["short", "whole rows, so not tried", "no dearer than rows"],
+)
+def test_picking_that_gains_nothing_passes(tmp_path, ms, costs):
+    assert ask(RULE, picking(tmp_path, ms, costs)).status == "passed"
+
+
 def test_fixed_has_no_copies(tmp_path):
     assert ask(RULE, record(tmp_path, copies(4, 10.0, op="aten::native_layer_norm"))).status == "passed"
 
