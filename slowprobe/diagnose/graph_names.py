@@ -11,8 +11,9 @@ from slowprobe.run.record import Site
 from slowprobe.timeline.sources import Function, SourceText
 
 _SAME_GRAPH = (  # methods of a tensor whose result has its graph; any other call is taken to cut it off
-    "clone", "contiguous", "cpu", "cuda", "double", "flatten", "float", "half", "mean", "reshape", "squeeze", "sum",
-    "to", "unsqueeze", "view",
+    "abs", "amax", "amin", "clamp", "clone", "contiguous", "cpu", "cuda", "double", "exp", "flatten", "float", "half",
+    "log", "mean", "norm", "permute", "pow", "relu", "reshape", "sigmoid", "softmax", "sqrt", "square", "squeeze",
+    "std", "sum", "tanh", "to", "transpose", "unsqueeze", "var", "view",
 )  # fmt: skip
 _NO_TENSOR = ("data", "device", "dtype", "grad", "grad_fn", "is_leaf", "ndim", "requires_grad", "shape")
 
@@ -52,7 +53,22 @@ class GraphNames:
                 waiting += new
         for _ in behind:  # what is computed from a name with a graph has one
             graph |= {name for name in behind if any(self._has_graph(value, graph) for value in self._assigned[name])}
-        return graph
+        return self._with_what_follows(graph)
+
+    def _with_what_follows(self, graph: set[str]) -> set[str]:
+        """Besides, what backward does not need: another result of a module's call, and what is computed from names."""
+        blocks = [node for node in ast.walk(self._scope) if isinstance(node, ast.With) and switches_off(node)]
+        without = {id(part) for block in blocks for part in ast.walk(block)}
+        values = {
+            name: [value for value in values if id(value) not in without and name not in _values(value)]
+            for name, values in self._assigned.items()
+        }
+        made = (value for name in graph for value in values[name] if isinstance(value, ast.Call))
+        results = {id(value) for value in made if self._is_module(value)}
+        found = graph | {name for name in values if any(id(value) in results for value in values[name])}
+        while new := {name for name in values if any(with_graph(each, found) for each in values[name])} - found:
+            found |= new
+        return found
 
     def _has_graph(self, value: ast.expr, graph: set[str]) -> bool:
         return bool(_values(value) & graph) or any(self._is_module(call) for call in calls_in(value))
@@ -103,6 +119,12 @@ def with_graph(node: ast.expr, graph: set[str]) -> list[ast.expr]:
     elif isinstance(node, ast.Starred):
         inside = (node.value,)
     return [found for part in inside if part is not None for found in with_graph(part, graph)]
+
+
+def switches_off(block: ast.With) -> bool:
+    """Whether no graph is recorded in a block."""
+    words = " ".join(ast.unparse(item.context_expr) for item in block.items)
+    return "no_grad" in words or "inference_mode" in words
 
 
 def calls_in(node: ast.AST) -> list[ast.Call]:

@@ -13,9 +13,10 @@ from slowprobe.diagnose.graph_names import (
     calls_in,
     parts_of,
     root_of,
+    switches_off,
     with_graph,
 )
-from slowprobe.diagnose.syntax import called_name, end_of, has_line
+from slowprobe.diagnose.syntax import called_name, end_of, has_line, names_in
 from slowprobe.run.record import Site
 from slowprobe.timeline.sources import Function, SourceText
 
@@ -92,8 +93,7 @@ class _Kept:
     def _sums_without_graph(self, node: ast.stmt) -> bool:
         """A sum under no_grad has no graph; what is appended there keeps its own."""
         around = [each for each in ast.walk(self._scope) if isinstance(each, ast.With) and has_line(each, node.lineno)]
-        words = " ".join(ast.unparse(item.context_expr) for each in around for item in each.items)
-        return not isinstance(node, ast.Expr) and ("no_grad" in words or "inference_mode" in words)
+        return not isinstance(node, ast.Expr) and any(switches_off(each) for each in around)
 
 
 def _keeps(node: ast.stmt) -> Iterator[tuple[ast.expr, ast.expr]]:
@@ -121,6 +121,9 @@ def _kept_in(source: SourceText, file: str, function: Function, parameter: str, 
     for name, values in made.items():
         if name != parameter and any(with_graph(value, graph) for value in values):
             graph.add(name)
+    for loop in (node for node in ast.walk(function) if isinstance(node, ast.For)):
+        if names_in(loop.iter) & graph:
+            graph |= names_in(loop.target)  # for name, value in values.items()
     if any(not with_graph(value, graph) for value in made.get(parameter, [])):
         return None  # loss = loss.detach()
     for node in _simple_statements(function):
@@ -147,4 +150,8 @@ def _simple_statements(scope: ast.stmt) -> list[ast.stmt]:
 def _passed(function: Function, call: ast.Call) -> Iterator[tuple[str, ast.expr]]:
     names = [argument.arg for argument in (*function.args.posonlyargs, *function.args.args)]
     yield from zip(names[1:] if names[:1] in (["self"], ["cls"]) else names, call.args, strict=False)
-    yield from ((keyword.arg, keyword.value) for keyword in call.keywords if keyword.arg is not None)
+    named = {*names, *(argument.arg for argument in function.args.kwonlyargs)}
+    rest = function.args.kwarg
+    for keyword in call.keywords:
+        if keyword.arg is not None:
+            yield (rest.arg if rest is not None and keyword.arg not in named else keyword.arg), keyword.value

@@ -36,6 +36,9 @@ class Meter:
     def plain(self, value):
         value = value.detach()
         self.values.append(value)
+    def rows(self, step, **values):
+        for name, value in values.items():
+            self.kept[name].append(value)
 def remember(value):
     HISTORY.append(value)
 def into(where, value):
@@ -67,6 +70,7 @@ def found(tmp_path, keeps: str, backward: str = "loss.backward()", source: str =
         ("losses.append(loss.cpu())", "losses.append(loss.detach().cpu())"),
         ("meter.update(loss)", "meter.update(loss.detach())"),
         ("meter.note(value=loss)", "meter.note(value=loss.detach())"),
+        ("meter.rows(step, loss=loss.item(), out=outputs)", "meter.rows(step, loss=loss.item(), out=outputs.detach())"),
         ("remember(outputs)", "remember(outputs.detach())"),
         ("into(losses, loss)", "into(losses, loss.detach())"),
         ("losses.append(('\u00e4\u00f6', loss))", "losses.append(('\u00e4\u00f6', loss.detach()))"),
@@ -91,6 +95,7 @@ def test_kept(tmp_path, line, edited):
         "self.last = loss",
         "parts = []; parts.append(loss)",
         "meter.show(loss)",
+        "meter.rows(step, loss=loss.item())",
         "meter.plain(loss)",
         "loss = loss.item(); losses.append(loss)",
         "meter.unknown(loss)",
@@ -99,6 +104,15 @@ def test_kept(tmp_path, line, edited):
 def test_not_kept(tmp_path, line):
     source = LOOP if "; losses" not in line else LOOP.replace("    {keeps}", "    loss = loss.item()\n    {keeps}")
     assert found(tmp_path, line.rpartition("item(); ")[2], source=source)[0] == []
+
+
+def test_what_backward_does_not_need_may_hold_a_graph_too(tmp_path):
+    source = LOOP.replace("    outputs = ", "    outputs, state = ").replace(
+        "    {keeps}", "    spread = (state - 1).square().mean()\n    {keeps}"
+    )
+    assert found(tmp_path, "seen.append(spread)", source=source)[0] == ["seen.append(spread.detach())"]
+    quiet = source.replace("    spread =", "    with torch.no_grad():\n      spread =")
+    assert found(tmp_path, "seen.append(spread)", source=quiet)[0] == []
 
 
 def test_the_line_in_the_method_is_told(tmp_path):
