@@ -61,4 +61,13 @@ def test_near_miss_a_loop_over_parameters_that_fused_ends(tmp_path):
 
 def test_optimizers_that_do_more_than_update_pass(tmp_path):
     assert ask(RULE, record(tmp_path, **{"class": "LBFGS"})).status == "passed"
-    assert ask(RULE, record(tmp_path, module="mylab.optim")).status == "not-applicable"
+
+
+def test_an_optimizer_of_the_users_is_taken_as_it_is_unless_it_runs_the_model(tmp_path):
+    own = record(tmp_path, module="mylab.muon")
+    assert ask(RULE, own).saved_s == pytest.approx(STEPS * 4.0 / 1000, rel=0.02)
+    closure = record(tmp_path / "closure", module="mylab.sam")
+    seconds = closure.partition.seconds
+    seconds["step", "backward"] += seconds["step", "optimizer"] / 2
+    seconds["step", "optimizer"] /= 2
+    assert ask(RULE, closure).status == "passed"

@@ -4,6 +4,7 @@ import pytest
 from synthetic import SyntheticRun
 
 from diagnose.asking import ask
+from slowprobe.timeline.memory_growth import MemoryGrowth
 
 SOURCE = """\
 for x in data:
@@ -52,6 +53,15 @@ def test_a_fault_may_cost_more_than_the_trial_said_and_less(tmp_path):
     change = ask(RULE, record(tmp_path, backward=200_000)).diagnosis.changes[0]
     saved = [change.seconds * (1 - left) for left in (change.factor.best, change.factor.expected, change.factor.worst)]
     assert saved == pytest.approx([1.8 * saved[1], saved[1], 0.5 * saved[1]])
+
+
+def test_memory_by_which_the_process_grows_was_not_given_back(tmp_path):
+    """A list of losses that keep their graphs: memory-creep's."""
+    evidence = record(tmp_path, forward=100_000, backward=100_000)
+    vars(evidence)["memory_growth"] = MemoryGrowth(150_000 * 4096.0, 4e8, 1, True)
+    assert ask(RULE, evidence).saved_s == pytest.approx(0.05 * evidence.partition.loop_s, rel=0.02)
+    vars(evidence)["memory_growth"] = MemoryGrowth(190_000 * 4096.0, 4e8, 1, True)
+    assert ask(RULE, evidence).status == "passed"
 
 
 def test_few_faults_need_no_price(tmp_path):

@@ -22,7 +22,8 @@ leave gaps. So: from half the price to 1.8 times it.
 
 Stays quiet when: they take less than 5 % of loop time, the training is on a device, the C library is not glibc, or the
 allocator of the process (jemalloc, tcmalloc, mallopt) keeps what is freed: then the trial after the run has no faults.
-Page faults of batches that come from workers or mapped files, outside forward, backward and optimizer, are not counted.
+Page faults of batches that come from workers or mapped files, outside forward, backward and optimizer, are not counted,
+nor those in memory by which the process grows.
 
 Fix: tell malloc to keep memory: mallopt before the training loop, MALLOC_MMAP_MAX_=0 and
 MALLOC_TRIM_THRESHOLD_=100000000000 in the environment, or jemalloc or tcmalloc by LD_PRELOAD. The process then holds
@@ -34,7 +35,7 @@ Sources: mallopt(3); PyTorch Performance Tuning Guide (switch memory allocator).
 from __future__ import annotations
 
 from slowprobe.diagnose.edits import diff
-from slowprobe.diagnose.evidence import Evidence
+from slowprobe.diagnose.evidence import Evidence, EvidenceMissing
 from slowprobe.diagnose.finding import Fix
 from slowprobe.diagnose.hot_lines import shares
 from slowprobe.diagnose.rule import Answer, Diagnosis, NotApplicable, NotChecked, Passed, Rule
@@ -44,6 +45,7 @@ from slowprobe.timeline.loop_changes import Factor, Scale
 COUNTED = ("forward", "backward", "optimizer")
 MIN_SHARE = 0.05  # of loop time; faults are charged by samples, and the price strays by a tenth
 BEST, EXPECTED, WORST = 1.8, 1.0, 0.5  # of the price; see "Saving" above
+PAGE_BYTES = 4096
 HIGHEST_US = 10.0  # no fault was seen to cost as much
 EDIT = (
     "import ctypes",
@@ -55,13 +57,13 @@ EDIT = (
 RULE = Rule(
     title="Memory of each step is fetched anew from the system",
     bottleneck="memory",
-    needs=("steps", "page_faults", "partition", "costs", "forwards", "backwards", "optimizers"),
+    needs=("steps", "page_faults", "partition", "costs", "forwards", "backwards", "optimizers", "memory_growth"),
 )
 
 
 def check(run: Evidence) -> Answer:
     """Price the page faults of forward, backward and optimizer."""
-    faults = {kind: run.page_faults.get(kind, 0.0) for kind in COUNTED}
+    faults = _given_back(run)
     if not sum(faults.values()):
         return NotApplicable("no step touched memory that was new to the process")
     loop_s = run.partition.loop_s
@@ -102,6 +104,17 @@ def check(run: Evidence) -> Answer:
             **{f"of it in {kind}, s": round(seconds, 3) for kind, seconds in spent.items()},
         },
     )
+
+
+def _given_back(run: Evidence) -> dict[str, float]:
+    """Page faults a second by kind, less those in memory by which the process grows: that was nobody's before."""
+    faults = {kind: run.page_faults.get(kind, 0.0) for kind in COUNTED}
+    try:
+        grown = max(0.0, run.memory_growth.bytes_per_s) / PAGE_BYTES
+    except EvidenceMissing:
+        grown = 0.0
+    left = max(0.0, 1 - grown / sum(faults.values())) if sum(faults.values()) else 0.0
+    return {kind: rate * left for kind, rate in faults.items()}
 
 
 def _change(kind: str, seconds: float, all_s: float) -> Scale:
