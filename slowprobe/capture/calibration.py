@@ -99,6 +99,8 @@ def _called_for(
         if share >= MIN_SHARE and is_own(torch, described)
     ]
     found = [experiment for _, experiment in sorted(shared, key=lambda entry: -entry[0])]
+    if threads != cores:  # all of the run's operators
+        found.insert(0, partial(_threads, torch, threads, cores))
     if pages or any(share >= MIN_SHARE for _, share in loaders.values()):
         found.append(fresh_pages)
     if fresh and is_glibc():
@@ -108,8 +110,6 @@ def _called_for(
     largest = max(optimizers.values(), key=lambda entry: entry[0].get("params", 0), default=None)
     if largest is not None and int(largest[0].get("params", 0)) >= 20:
         found.append(partial(foreach, torch, largest[0]))
-    if threads != cores:
-        found.append(partial(_threads, torch, threads, cores))
     return found
 
 

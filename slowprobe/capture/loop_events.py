@@ -41,7 +41,9 @@ class LoopEvents:
         self.ranks = 1
         """Processes that train together, as known once the loop runs."""
         self.anomaly = False
-        """Whether a backward pass has ended with anomaly detection on, which a block around it switches off again."""
+        """Whether the backward pass before settings were read ended with anomaly detection on: a block around it
+        switches it off again."""
+        self._state_read = False
         self.forward: ForwardProbe | None = None
         self.window: WindowProbe | None = None
         self.watch: GradientWatch | None = None
@@ -84,7 +86,8 @@ class LoopEvents:
         self.backwards += 1
         try:
             if self.listening:
-                self.anomaly = self.anomaly or detects_anomalies()
+                if not self._state_read:
+                    self.anomaly = detects_anomalies()
                 self._turns.backward()
             elif self.backwards % _CHECK_EVERY == 0:
                 self._check_log()
@@ -96,6 +99,7 @@ class LoopEvents:
             self._recorder.fail(MemoryError("the disk is too slow for what is recorded"))
 
     def _read_state(self) -> None:
+        self._state_read = True
         state = read_state(self._recorder.origin_ns, self.anomaly)
         ranks = state.values.get("ranks")
         self.ranks = ranks if isinstance(ranks, int) else 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from typing import Any
 
@@ -74,6 +75,13 @@ def test_the_experiments_share_their_time(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(calibration.time, "perf_counter", lambda: clock[0])
     assert calibrate({}, {}, 1, 1, 0.3) == {"a": 0.05, "b": 0.3}
     assert given == [0.1, 0.125]
+
+
+def test_what_all_operators_wait_for_is_tried_first() -> None:
+    """Other threads than cores: trials of memory took the time that this had."""
+    every = {"pages": True, "fresh": True, "anomaly": True}
+    first = calibration._called_for(torch, {4: (described([64] * 200), 0.5)}, {}, 1, 2, **every)[0]
+    assert isinstance(first, functools.partial) and first.func is calibration._threads
 
 
 def test_a_slow_machine_still_gives_one_round() -> None:

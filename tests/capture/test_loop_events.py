@@ -68,16 +68,17 @@ def test_events_are_wanted_until_the_windows_are_done_and_again_when_modules_are
     assert not loop.listening
 
 
-def test_anomaly_detection_around_the_passes_alone_is_noticed() -> None:
+@pytest.mark.parametrize(("until", "found"), [(6, True), (1, False)], ids=["around the passes", "around the first"])
+def test_anomaly_detection_around_the_passes_alone_is_noticed(until: int, found: bool) -> None:
     states: list[Any] = []
     recorder = Recorder(1, 0)
     loop = LoopEvents(recorder, states.append, guard, None, lambda: None)
-    for _ in range(6):
+    for number in range(6):
         loop.request(1)
-        with torch.autograd.set_detect_anomaly(True):
+        with torch.autograd.set_detect_anomaly(number < until):
             loop.backward()
         loop.step(1)
-    assert [state.values["anomaly"] for state in states] == [True]
+    assert [state.values["anomaly"] for state in states] == [found]
 
 
 def test_a_recording_of_n_steps_listens_to_its_end() -> None:
