@@ -81,7 +81,7 @@ def try_gathers(torch: Any, found: Sequence[Gather], operators_ns: int) -> dict[
     """The dearest, as it is and turned, in about `BUDGET_S`. operators_ns: of all operators of the step.
 
     Values: ``gather.all_ms`` (all such calls of the annotated step), ``.now_ms`` and ``.edited_ms`` (one call, of
-    fewer rows where the tensor is large).
+    fewer rows where the tensor is large), ``.dim`` (along which it picks).
     """
     all_ns = sum(each.spent_ns for each in found)
     if not found or all_ns < MIN_SHARE * operators_ns:
@@ -92,7 +92,12 @@ def try_gathers(torch: Any, found: Sequence[Gather], operators_ns: int) -> dict[
         if tables is None:
             return {}
         now, edited = _times(torch, found[0], *tables, until)
-    return {"gather.all_ms": all_ns / 1e6, "gather.now_ms": now, "gather.edited_ms": edited}
+    return {
+        "gather.all_ms": all_ns / 1e6,
+        "gather.now_ms": now,
+        "gather.edited_ms": edited,
+        "gather.dim": float(found[0].dim),
+    }
 
 
 def _tables(torch: Any, gather: Gather) -> tuple[Any, Any] | None:

@@ -46,7 +46,7 @@ def test_slow_names_the_line_and_saves_most_of_the_copies(tmp_path):
     assert "-x = x.transpose(1, 2).contiguous()" in verdict.diagnosis.fix.diff
 
 
-PICKED = {"gather.now_ms": 8.0, "gather.edited_ms": 0.8}
+PICKED = {"gather.now_ms": 8.0, "gather.edited_ms": 0.8, "gather.dim": 1.0}
 
 
 def picking(tmp_path, ms, costs=PICKED, op="aten::index"):
@@ -58,6 +58,7 @@ def picking(tmp_path, ms, costs=PICKED, op="aten::index"):
 def test_samples_picked_along_an_inner_dimension_are_tried_with_it_first(tmp_path):
     verdict = ask(RULE, picking(tmp_path, 12.0))
     assert verdict.lines == [3] and verdict.diagnosis.title == "Samples are picked along an inner dimension"
+    assert "data.movedim(1, 0).contiguous()" in verdict.diagnosis.fix.diff
     assert verdict.saved_s == pytest.approx(12.0 * 0.9 * STEPS / 1000, rel=0.01)
     low, _, _ = verdict.found[0][1].speedup
     assert low == pytest.approx(40 / (40 - 12 * 0.45), rel=0.01)

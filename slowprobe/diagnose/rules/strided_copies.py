@@ -30,6 +30,8 @@ Sources: PyTorch documentation (torch.Tensor.contiguous, tensor views); PyTorch 
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from slowprobe.diagnose.edits import diff, statement_lines
 from slowprobe.diagnose.evidence import Evidence
 from slowprobe.diagnose.finding import Fix, Where
@@ -67,7 +69,7 @@ def check(run: Evidence) -> Answer:
 
 
 def _of_copies(run: Evidence) -> Diagnosis | Passed:
-    found = sorted(((line, ms) for line in run.ops.lines if (ms := _copies_ms(line)) > 0), key=lambda each: -each[1])
+    found = _by_line(run, _copies_ms)
     total_ms = sum(ms for _, ms in found)
     share = total_ms / run.ops.step_ms if run.ops.step_ms else 0.0
     if share < MIN_SHARE:
@@ -80,7 +82,7 @@ def _of_copies(run: Evidence) -> Diagnosis | Passed:
             f"{count:.0f} copies a step only change the order of dimensions in memory: they take {share:.0%} of it, "
             f"{found[0][1] / total_ms:.0%} of that on one line."
         ),
-        where=[Where(line.file, line.line, line.function, round(ms / total_ms, 3)) for line, ms in found[:6]],
+        where=_places(found),
         fix=Fix(
             text=(
                 "Keep the tensor in the layout that the next operators want, from where it is made, or use operators "
@@ -107,7 +109,7 @@ def _of_copies(run: Evidence) -> Diagnosis | Passed:
 def _of_picking(run: Evidence) -> Diagnosis | None:
     """Samples picked along an inner dimension, by line."""
     now_ms, edited_ms = (run.costs.get(f"gather.{name}_ms") for name in ("now", "edited"))
-    found = sorted(((line, ms) for line in run.ops.lines if (ms := _picking_ms(line)) > 0), key=lambda each: -each[1])
+    found = _by_line(run, _picking_ms)
     total_ms = sum(ms for _, ms in found)
     if not now_ms or edited_ms is None or not run.ops.step_ms or not total_ms:
         return None
@@ -117,6 +119,8 @@ def _of_picking(run: Evidence) -> Diagnosis | None:
         return None
     top = found[0][0]
     code = statement_lines(run.source, Site(top.file, top.line, top.function))
+    dim = int(run.costs.get("gather.dim", -1))
+    turned = f"data.movedim({dim}, 0).contiguous()" if dim else "data.contiguous()"
     spent_s = step_seconds(run, run.ops.step_ms, total_ms)
     factor = Factor(left * (1 - SPREAD), left, (1 + left) / 2)
     return Diagnosis(
@@ -126,13 +130,13 @@ def _of_picking(run: Evidence) -> Diagnosis | None:
             f"another cache line. From a tensor with the samples first it takes {left:.0%} of that, as tried after the "
             "run."
         ),
-        where=[Where(line.file, line.line, line.function, round(ms / total_ms, 3)) for line, ms in found[:6]],
+        where=_places(found),
         fix=Fix(
             text=(
-                "Turn the tensor once, before training, so that its first dimension is the one that is picked along: "
-                "data = data.movedim(-1, 0).contiguous(); then index it as data[rows]."
+                "Turn the tensor once, before training, so that its first dimension is the one that is picked along, "
+                f"and its samples lie one after the other: data = {turned}; then index it as data[rows]."
             ),
-            diff=diff(code, ["# the same from data.movedim(-1, 0).contiguous(), made once before the loop"]),
+            diff=diff(code, [f"# the same from {turned}, made once before the loop"]),
         ),
         changes=[Scale(bucket, "step", spent, factor) for bucket, spent in spent_s.items()],
         evidence={
@@ -141,6 +145,16 @@ def _of_picking(run: Evidence) -> Diagnosis | None:
             "the same with that dimension first, ms": round(edited_ms, 3),
         },
     )
+
+
+def _by_line(run: Evidence, spent_ms: Callable[[SourceOps], float]) -> list[tuple[SourceOps, float]]:
+    """Lines with such operators and what these take of a step, most first."""
+    return sorted(((line, ms) for line in run.ops.lines if (ms := spent_ms(line)) > 0), key=lambda each: -each[1])
+
+
+def _places(found: list[tuple[SourceOps, float]]) -> list[Where]:
+    total_ms = sum(ms for _, ms in found)
+    return [Where(line.file, line.line, line.function, round(ms / total_ms, 3)) for line, ms in found[:6]]
 
 
 def _picking_ms(line: SourceOps) -> float:
