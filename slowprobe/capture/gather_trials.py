@@ -21,6 +21,7 @@ MIN_NS = 50_000  # annotated, a call; shorter ones are mostly their own start
 MIN_SHARE = 0.05  # of the operators' time
 BUDGET_S, ROUNDS = 0.2, 3
 MAX_ROUNDS = 25
+_PICKS, _VIEW = ("aten::index", "aten::index_select"), "aten::as_strided"
 _SPREAD, _SHIFT = 7919, 104_729  # primes: places that are picked lie far apart, and others in each round
 
 
@@ -40,31 +41,30 @@ class Gather:
 
 def gathers(events: Iterable[Any]) -> list[Gather]:
     """Those of a window recorded with shapes, the dearest first. events: of `kineto_results.events()`."""
-    mine = sorted((each for each in events if each.name().startswith("aten::")), key=lambda each: each.start_ns())
-    starts = [each.start_ns() for each in mine]
+    known = list(events)
+    picks = [each for each in known if each.name() in _PICKS and each.duration_ns() >= MIN_NS]
+    views = sorted((each for each in known if each.name() == _VIEW), key=lambda each: each.start_ns()) if picks else []
+    starts = [each.start_ns() for each in views]
     found: dict[tuple[Any, ...], list[int]] = {}
-    for event in mine:
-        if event.name() not in ("aten::index", "aten::index_select") or event.duration_ns() < MIN_NS:
-            continue
-        first, end = bisect_left(starts, event.start_ns()), bisect_left(starts, event.start_ns() + event.duration_ns())
-        thread = event.start_thread_id()
-        key = _key(event, (each for each in mine[first:end] if each.start_thread_id() == thread))
+    for pick in picks:
+        start, thread = pick.start_ns(), pick.start_thread_id()
+        inside = views[bisect_left(starts, start) : bisect_left(starts, start + pick.duration_ns())]
+        key = _key(pick, next((each for each in inside if each.start_thread_id() == thread), None))
         if key is not None:
             row = found.setdefault(key, [0, 0])
             row[0] += 1
-            row[1] += event.duration_ns()
+            row[1] += pick.duration_ns()
     return sorted((Gather(*key, *row) for key, row in found.items()), key=lambda each: -each.spent_ns)
 
 
-def _key(event: Any, inside: Iterable[Any]) -> tuple[Any, ...] | None:
-    """What is picked of what; None where it is picked by whole cache lines, or by several tensors."""
+def _key(event: Any, view: Any) -> tuple[Any, ...] | None:
+    """What is picked of what, by the first view within; None for whole cache lines, or places of several tensors."""
     kind, sizes, strides = event.dtypes()[0], tuple(event.shapes()[0]), tuple(event.structured_input_strides()[0])
     if kind not in TYPES or len(sizes) < 2 or len(sizes) != len(strides) or not all(sizes) or min(strides) < 0:
         return None
     if event.name() == "aten::index_select":
         dim, picked = int(event.concrete_inputs()[1]), prod(event.shapes()[2])
     else:
-        view = next((each for each in inside if each.name() == "aten::as_strided"), None)
         if view is None or tuple(view.shapes()[0]) != sizes:
             return None
         wide, steps = (tuple(each) if isinstance(each, list) else () for each in view.concrete_inputs()[1:3])
@@ -74,7 +74,7 @@ def _key(event: Any, inside: Iterable[Any]) -> tuple[Any, ...] | None:
         dim, picked = turned[0], wide[turned[0]]
     dim %= len(sizes)
     together = prod(size for size, stride in zip(sizes, strides, strict=True) if stride < strides[dim])
-    return None if together * _bytes(kind) >= CACHE_LINE or not picked else (kind, sizes, strides, dim, picked)
+    return None if together * _dtype(kind).itemsize >= CACHE_LINE or not picked else (kind, sizes, strides, dim, picked)
 
 
 def try_gathers(torch: Any, found: Sequence[Gather], operators_ns: int) -> dict[str, float]:
@@ -102,7 +102,8 @@ def try_gathers(torch: Any, found: Sequence[Gather], operators_ns: int) -> dict[
 
 def _tables(torch: Any, gather: Gather) -> tuple[Any, Any] | None:
     """The tensor, with as many of its outermost rows as there is room for, and the same with `dim` first in memory."""
-    sizes, item = list(gather.sizes), _bytes(gather.dtype)
+    sizes, dtype = list(gather.sizes), _dtype(gather.dtype)
+    item = dtype.itemsize
     outer = max(range(len(sizes)), key=lambda at: gather.strides[at])
     if outer == gather.dim:
         return None
@@ -110,7 +111,6 @@ def _tables(torch: Any, gather: Gather) -> tuple[Any, Any] | None:
     span = 1 + sum((size - 1) * stride for size, stride in zip(sizes, gather.strides, strict=True))
     if span * item > 2 * MAX_BYTES or prod(sizes) * item > MAX_BYTES:
         return None
-    dtype = getattr(torch, TYPES[gather.dtype])
     table = torch.full((span,), 1, dtype=dtype, device="cpu").as_strided(sizes, gather.strides)
     return table, table.movedim(gather.dim, 0).contiguous()
 
@@ -130,5 +130,7 @@ def _times(torch: Any, gather: Gather, table: Any, turned: Any, until: float) ->
     return median(now), median(edited)
 
 
-def _bytes(kind: str) -> int:
-    return {"double": 8, "float": 4, "bool": 1}.get(kind, 2)
+def _dtype(kind: str) -> Any:
+    import torch
+
+    return getattr(torch, TYPES[kind])

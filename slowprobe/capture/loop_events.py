@@ -41,7 +41,7 @@ class LoopEvents:
         self.ranks = 1
         """Processes that train together, as known once the loop runs."""
         self.anomaly = False
-        """Whether the backward pass before settings were read ended with anomaly detection on: a block around it
+        """Whether anomaly detection was on when settings were read, or in the backward pass before: a block around that
         switches it off again."""
         self._state_read = False
         self.forward: ForwardProbe | None = None
@@ -101,6 +101,7 @@ class LoopEvents:
     def _read_state(self) -> None:
         self._state_read = True
         state = read_state(self._recorder.origin_ns, self.anomaly)
+        self.anomaly = bool(state.values["anomaly"])
         ranks = state.values.get("ranks")
         self.ranks = ranks if isinstance(ranks, int) else 1
         self._write(state)

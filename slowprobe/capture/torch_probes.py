@@ -16,7 +16,7 @@ from slowprobe.capture.gradient_use import GradientWatch
 from slowprobe.capture.kernel_shapes import KernelTimes
 from slowprobe.capture.loader_cpu import LoaderCpuMeter
 from slowprobe.capture.loop_events import LoopEvents
-from slowprobe.capture.machine import bfloat16_instructions, detects_anomalies, usable_cores
+from slowprobe.capture.machine import bfloat16_instructions, usable_cores
 from slowprobe.capture.made_trials import try_made
 from slowprobe.capture.patches import Patches
 from slowprobe.capture.pauses import try_pauses
@@ -111,8 +111,7 @@ class TorchProbes:
         }
         threads, cores = torch.get_num_threads(), usable_cores()
         pages, fresh = bool(faults), bool(faults) or (not self.on_device() and _touches_new_memory(run_ns, touched))
-        anomaly = self._events.anomaly or detects_anomalies()
-        measured = calibrate(optimizers, loaders, threads, cores, budget, pages, fresh, anomaly)
+        measured = calibrate(optimizers, loaders, threads, cores, budget, pages, fresh, self._events.anomaly)
         return {**tried, **seen, **faults, **measured}
 
     def try_blas(self, watch: BlasWatch) -> dict[str, float]:

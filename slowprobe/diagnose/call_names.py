@@ -30,7 +30,7 @@ def installed(frame: Frame) -> str:
     return found.group(1) if found else ""
 
 
-def last_name(name: str) -> str:
+def last_part(name: str) -> str:
     """What a dotted name, or the qualified name of a function, ends in."""
     return name.rpartition(".")[2]
 

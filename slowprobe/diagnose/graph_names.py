@@ -6,7 +6,7 @@ import ast
 import builtins
 from collections.abc import Sequence
 
-from slowprobe.diagnose.syntax import called_name, has_line
+from slowprobe.diagnose.syntax import called_name, has_line, names_in
 from slowprobe.run.record import Site
 from slowprobe.timeline.sources import Function, SourceText
 
@@ -25,7 +25,7 @@ class GraphNames:
         self._source, self._backward, self._scope = source, backward, scope
         self._text = "\n".join(source.lines(backward.file))
         self._imported = _imported(source.tree(backward.file))
-        self._given = _names(scope.target) if isinstance(scope, ast.For) else _parameters(scope)
+        self._given = names_in(scope.target) if isinstance(scope, ast.For) else _parameters(scope)
         self._assigned = assigned(scope)
         self._graph = self._with_graph()
 
@@ -154,10 +154,6 @@ def _values(node: ast.expr) -> set[str]:
     """The names in an expression, without those of the functions and modules that are called."""
     called = {id(call.func) for call in calls_in(node) if isinstance(call.func, ast.Name)}
     return {part.id for part in ast.walk(node) if isinstance(part, ast.Name) and id(part) not in called}
-
-
-def _names(node: ast.expr) -> set[str]:
-    return {part.id for part in ast.walk(node) if isinstance(part, ast.Name)}
 
 
 def _parameters(node: ast.stmt) -> set[str]:

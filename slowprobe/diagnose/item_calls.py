@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Literal
 
-from slowprobe.diagnose.call_names import called, installed, last_name, names_match
+from slowprobe.diagnose.call_names import called, installed, last_part, names_match
 from slowprobe.diagnose.tokenizer_calls import tokenizes
 from slowprobe.timeline.making_stacks import StackTime
 from slowprobe.timeline.recording import Frame
@@ -60,7 +60,7 @@ def kind_of(source: SourceText, stack: StackTime) -> CallKind | None:
 def decompresses(source: SourceText, stack: StackTime) -> bool:
     """Whether bytes are being unpacked by a general codec: by gzip and its like, of an archive, or by a call of one."""
     if stack.below:
-        return any(_unpacks(frame) for frame in stack.below) or last_name(stack.below[-1].function) in _DEFLATED
+        return any(_unpacks(frame) for frame in stack.below) or last_part(stack.below[-1].function) in _DEFLATED
     site = stack.site
     return site is not None and any(
         names_match(name, DECOMPRESS_CALLS) for name, _ in called(source.line(site.file, site.line))
@@ -73,7 +73,7 @@ def _unpacks(frame: Frame) -> bool:
 
 
 def _kind_of_frame(frame: Frame) -> CallKind | None:
-    file, function = installed(frame), last_name(frame.function)
+    file, function = installed(frame), last_part(frame.function)
     if not file:
         return None
     if _ELSEWHERE.match(file) or file in _ELSEWHERE_STANDARD:

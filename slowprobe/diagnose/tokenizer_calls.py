@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-from slowprobe.diagnose.call_names import called, installed, last_name, names_match
+from slowprobe.diagnose.call_names import called, installed, last_part, names_match
 from slowprobe.diagnose.word_lookups import tokenizes_at
 from slowprobe.run.record import Site
 from slowprobe.timeline.making_stacks import StackTime
@@ -28,7 +28,7 @@ def tokenizes(source: SourceText, stack: StackTime) -> bool:
     """Whether the stack is in a tokenizer, or its innermost line calls one."""
     own = own_tokenizer(source, stack)
     for index, (frame, is_users) in enumerate(zip(stack.frames, stack.users, strict=True)):
-        name = last_name(frame.function)
+        name = last_part(frame.function)
         if name in _NO_TOKENIZING:
             return False
         if index == own or (not is_users and _TOKENIZERS.match(installed(frame)) and _TOKENIZING.match(name)):
@@ -57,7 +57,7 @@ def tokenized_at(source: SourceText, stack: StackTime) -> Site | None:
     found = _looks_words_up(source, stack)
     if found is None:
         return None
-    is_item = not found or not stack.users[found - 1] or last_name(stack.frames[found].function) in _ITEMS
+    is_item = not found or not stack.users[found - 1] or last_part(stack.frames[found].function) in _ITEMS
     return stack.site_at(found if is_item else found - 1)
 
 
@@ -77,7 +77,7 @@ def _is_word_lookup(source: SourceText, site: Site) -> bool:
 
 
 def _is_tokenizer(frame: Frame) -> bool:
-    name = last_name(frame.function)
+    name = last_part(frame.function)
     return name == "tokenize" or ("tokeniz" in frame.function.lower() and _TOKENIZING.match(name) is not None)
 
 
@@ -86,14 +86,14 @@ def _enters_tokenizer(source: SourceText, stack: StackTime, index: int) -> bool:
     site = stack.site_at(index - 1) if stack.users[index - 1] else None
     if site is None:
         return False
-    entered = last_name(stack.frames[index].function)
+    entered = last_part(stack.frames[index].function)
     names = (name for name, _ in called(source.line(site.file, site.line)))
-    return any(_calls_tokenizer(name) and entered in ("__call__", last_name(name)) for name in names)
+    return any(_calls_tokenizer(name) and entered in ("__call__", last_part(name)) for name in names)
 
 
 def _calls_tokenizer(name: str) -> bool:
     owner, _, method = name.rpartition(".")
-    held = last_name(owner).lower()
+    held = last_part(owner).lower()
     if names_match(name, _TOKENIZE_CALLS) or method.lower().strip("_") in ("tokenizer", "tok"):
         return True
     return method in ("encode", "__call__") and ("tok" in held or held in ("sp", "bpe", "enc"))

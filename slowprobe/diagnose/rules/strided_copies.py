@@ -40,13 +40,12 @@ from slowprobe.diagnose.rules._step_seconds import step_seconds
 from slowprobe.run.record import Site
 from slowprobe.timeline.loop_changes import Factor, Scale
 from slowprobe.timeline.op_lines import LineOp, SourceOps
-from slowprobe.timeline.tried_edits import tried_edit
+from slowprobe.timeline.tried_edits import SPREAD, tried_edit
 
 MIN_SHARE = 0.10  # of a step; models that transpose between layers at all spend a few per cent
 MIN_COPY_MS = 0.05  # a shorter one is mostly its own start
 COPIES = ("aten::contiguous", "aten::reshape", "aten::flatten")  # they copy only to change the order in memory
 PICKS = ("aten::index", "aten::index_select")
-SPREAD = 0.25  # of what the trial leaves; its tensor has other things beside it in the caches
 LEFT = Factor(0.0, 0.25, 1.0)
 LEFT_TRIED = Factor(0.0, 0.0, 1.0)  # what reads with a stride was seen by itself
 
