@@ -14,9 +14,12 @@ from slowprobe.report.device_document import Device
 from slowprobe.report.device_section import device_section
 from slowprobe.report.flame_rows import flame_rows
 from slowprobe.report.headline import advice, notes, overhead, verdict
+from slowprobe.report.host_step import host_step
 from slowprobe.report.loaders import loader_rows
+from slowprobe.report.operator_step import operator_step
 from slowprobe.report.paths import with_relative_paths
 from slowprobe.report.reach import reach
+from slowprobe.report.timeline_document import StepTimeline
 from slowprobe.run.reader import RunRecords
 from slowprobe.run.schema import End, Exit, State
 from slowprobe.timeline.input_curve import InputCurve
@@ -51,6 +54,7 @@ def build_document(run: RunRecords) -> doc.Document:
         outcomes=examined.outcomes,
         overhead=overhead(evidence),
         series=step_series(evidence.steps),
+        timeline=_timeline(evidence),
         hotspots=_hotspots(evidence),
         flame=flame_rows(evidence),
         window=shown,
@@ -174,6 +178,13 @@ def step_series(steps: StepStats) -> doc.StepSeries | None:
     )
 
 
+def _timeline(evidence: Evidence) -> StepTimeline | None:
+    try:
+        return host_step(evidence)
+    except EvidenceMissing:
+        return None
+
+
 def _hotspots(evidence: Evidence) -> list[doc.Hotspot]:
     try:
         lines = evidence.lines
@@ -202,6 +213,8 @@ def _window(evidence: Evidence) -> doc.Window | None:
         return None
     shown = window(ops, evidence.windows["clean"].path, _unlike(ops.step_ms, evidence.steps))
     shown.reach = reach(evidence)
+    if not evidence.settings.get("devices"):  # what the device ran is in its own section
+        shown.timeline = operator_step(ops.tree)
     return shown
 
 

@@ -6,10 +6,10 @@ import math
 from typing import Any
 
 from slowprobe.report.device_document import Device, DeviceMemory, DeviceSteps
-from slowprobe.report.device_timeline import HATCHED, scaled, timeline
 from slowprobe.report.device_words import bucket, is_idle, label
 from slowprobe.report.palette import variable
 from slowprobe.report.quantities import seconds
+from slowprobe.report.timeline_figure import HATCHED, scaled, timeline
 from slowprobe.report.untrusted import plain
 
 Figure = dict[str, Any]

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
 import numpy as np
 
-from slowprobe.report.device_cells import Layer, Stretches, flattened, painted
-from slowprobe.report.device_document import LaneKind
 from slowprobe.report.device_words import HOST_STATES, class_part, host_part, idle_part
+from slowprobe.report.timeline_cells import Layer, flattened, painted
+from slowprobe.report.timeline_lanes import Names, Row, shifted, with_python
 from slowprobe.timeline.device.classes import CLASSES
 from slowprobe.timeline.device.facts import DeviceFacts
 from slowprobe.timeline.device.host import Host
@@ -24,27 +23,6 @@ PART = {part: number for number, part in enumerate(PARTS)}
 _MOST_THREADS = 4
 _MOST_STREAMS = 6
 _BACKWARD = re.compile(r"^autograd::engine|Backward\d*$")
-_ELSEWHERE = 0.5  # of a pause on the main thread: another thread's operators fill it, so it is not Python's
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """A row before it is reduced; starts and ends are relative to the step."""
-
-    kind: LaneKind
-    label: str
-    stretches: Stretches
-
-
-class Names:
-    """The texts that cells refer to by number, each kept once."""
-
-    def __init__(self) -> None:
-        self.table: dict[str, int] = {}
-
-    def number(self, text: str) -> int:
-        """The number of a text; -1 for none."""
-        return self.table.setdefault(text, len(self.table)) if text else -1
 
 
 def step_rows(trace: Trace, facts: DeviceFacts, start_ns: int, end_ns: int, names: Names) -> list[Row]:
@@ -54,7 +32,7 @@ def step_rows(trace: Trace, facts: DeviceFacts, start_ns: int, end_ns: int, name
         *_stream_rows(trace, facts, start_ns, end_ns, names),
         _idle_row(facts, start_ns, end_ns, names),
     ]
-    return [Row(row.kind, row.label, _shifted(row.stretches, start_ns)) for row in rows if len(row.stretches)]
+    return [Row(row.kind, row.label, shifted(row.stretches, start_ns)) for row in rows if len(row.stretches)]
 
 
 def _host_rows(trace: Trace, facts: DeviceFacts, start_ns: int, end_ns: int, names: Names) -> list[Row]:
@@ -70,7 +48,9 @@ def _host_rows(trace: Trace, facts: DeviceFacts, start_ns: int, end_ns: int, nam
         shown = painted(layers, start_ns, end_ns)
         if place == 0:
             others = inside & host.operators & np.isin(trace.tid, threads[1:])
-            shown = _with_python(shown, Cover(trace.start_ns[others], trace.ends_of(others)), start_ns, end_ns)
+            shown = with_python(
+                shown, PART[host_part("python")], Cover(trace.start_ns[others], trace.ends_of(others)), start_ns, end_ns
+            )
         rows.append(Row("host", _thread_label(host, tid, place), shown))
     return rows
 
@@ -95,18 +75,6 @@ def _threads(facts: DeviceFacts, host: Host, active: Bools) -> list[int]:
     loop: list[int] = next((trace.tid[mark][:1].tolist() for mark in marks if mark.any()), [])
     there = set(np.unique(trace.tid[active]).tolist())
     return [tid for tid in dict.fromkeys([*loop, *launching]) if tid in there][:_MOST_THREADS]
-
-
-def _with_python(shown: Stretches, elsewhere: Cover, start_ns: int, end_ns: int) -> Stretches:
-    """The pauses of the main thread as Python, but for those in which autograd's own thread works."""
-    opens = np.concatenate(([start_ns], shown.end_ns))
-    closes = np.concatenate((shown.start_ns, [end_ns]))
-    own = (closes > opens) & (elsewhere.within(opens, np.maximum(closes, opens)) < _ELSEWHERE * (closes - opens))
-    starts = np.concatenate((shown.start_ns, opens[own]))
-    ends = np.concatenate((shown.end_ns, closes[own]))
-    part = np.concatenate((shown.part, np.full(int(own.sum()), PART[host_part("python")])))
-    order = np.argsort(starts, kind="stable")
-    return Stretches(starts[order], ends[order], part[order], np.full(len(order), -1))
 
 
 def _thread_label(host: Host, tid: int, place: int) -> str:
@@ -151,7 +119,3 @@ def _idle_row(facts: DeviceFacts, start_ns: int, end_ns: int, names: Names) -> R
         text = np.where(known, sites[np.maximum(owner, 0)], -1) if len(gaps) else np.full(len(owner), -1)
         layers.append(Layer(PART[idle_part(cause)], reach.start, reach.end, text))
     return Row("idle", "Device idle, by cause", painted(layers, start_ns, end_ns))
-
-
-def _shifted(row: Stretches, start_ns: int) -> Stretches:
-    return Stretches(row.start_ns - start_ns, row.end_ns - start_ns, row.part, row.name)

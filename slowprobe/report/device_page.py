@@ -14,24 +14,22 @@ from slowprobe.report.device_document import (
     DeviceRanks,
     DeviceSteps,
     Kernel,
-    Lane,
-    StepTimeline,
 )
 from slowprobe.report.device_words import (
     BASES,
     COPIES,
     GROUPS,
-    bucket,
     headline,
     idle_part,
     is_idle,
-    label,
     ranked,
     short_kernel,
     short_site,
 )
 from slowprobe.report.document import Time
 from slowprobe.report.quantities import NOTHING, fact, figures, memory, milliseconds, percent, rounded, seconds
+from slowprobe.report.timeline_document import Lane, StepTimeline
+from slowprobe.report.timeline_words import bucket, label
 
 __all__ = [
     "BASES",
@@ -89,11 +87,12 @@ def tiles(device: Device) -> list[tuple[str, str]]:
 
 
 def legend(step: StepTimeline) -> list[tuple[str, list[str]]]:
-    """The parts in the timeline, those of the host, of the device and of its idle time apart."""
-    host = [part for part in step.parts if part.startswith("host_")]
+    """The parts in the timeline, those of the host, of its workers, of the device and of its idle time apart."""
+    host = [part for part in step.parts if part.startswith(("host_", "loop_", "op_"))]
+    workers = [part for part in step.parts if part.startswith("worker_")]
     idle = [part for part in step.parts if is_idle(part)]
-    rest = [part for part in step.parts if part not in host and part not in idle]
-    named = [("Host", host), ("Device", rest), ("Idle", idle)]
+    rest = [part for part in step.parts if part not in (*host, *workers, *idle)]
+    named = [("Host", host), ("Workers", workers), ("Device", rest), ("Idle", idle)]
     return [(title, parts) for title, parts in named if parts]
 
 

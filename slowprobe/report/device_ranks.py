@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from slowprobe.report import device_document as doc
+from slowprobe.report.timeline_document import us
 from slowprobe.timeline.ranks.facts import RankRow, Ranks
 
 MOST_RANKS = 1_024
@@ -58,4 +59,4 @@ def _rank(row: RankRow) -> doc.DeviceRank:
 
 
 def _known(ns: float | None) -> float | None:
-    return None if ns is None else doc.us(ns)
+    return None if ns is None else us(ns)

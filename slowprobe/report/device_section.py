@@ -9,6 +9,7 @@ from slowprobe.report.device_ranks import device_ranks
 from slowprobe.report.device_step import step_timeline, typical
 from slowprobe.report.device_tables import collectives, copies, kernels, syncs
 from slowprobe.report.device_words import class_part, idle_part
+from slowprobe.report.timeline_document import us
 from slowprobe.timeline.device.facts import DeviceFacts
 from slowprobe.timeline.device.memory import MemoryCurve
 from slowprobe.timeline.device.partition import DevicePartition
@@ -29,30 +30,30 @@ def device_section(trace: Trace, facts: DeviceFacts, ranks: Ranks | None = None)
     able_ns = sum(kernel.total_ns for kernel in able)
     host = facts.host
     return doc.Device(
-        span_us=doc.us(whole.span_ns),
-        busy_us=doc.us(whole.busy_ns),
-        idle_us=doc.us(whole.idle_ns),
-        compute_us=doc.us(whole.compute_ns),
-        communication_us=doc.us(whole.communication_ns),
-        exposed_communication_us=doc.us(whole.exposed_communication_ns),
-        exposed_copy_us=doc.us(whole.exposed_copy_ns),
-        idle_causes={cause: doc.us(ns) for cause, ns in facts.gaps.by_cause.items()},
+        span_us=us(whole.span_ns),
+        busy_us=us(whole.busy_ns),
+        idle_us=us(whole.idle_ns),
+        compute_us=us(whole.compute_ns),
+        communication_us=us(whole.communication_ns),
+        exposed_communication_us=us(whole.exposed_communication_ns),
+        exposed_copy_us=us(whole.exposed_copy_ns),
+        idle_causes={cause: us(ns) for cause, ns in facts.gaps.by_cause.items()},
         name=_name(facts),
         rank=facts.rank,
         trace=facts.trace_name,
-        copy_us=doc.us(whole.copy_ns),
-        drained_us=doc.us(facts.gaps.drained_ns),
-        tensor_core_us=doc.us(sum(kernel.total_ns for kernel in able if kernel.tensor_cores))
+        copy_us=us(whole.copy_ns),
+        drained_us=us(facts.gaps.drained_ns),
+        tensor_core_us=us(sum(kernel.total_ns for kernel in able if kernel.tensor_cores))
         if able_ns and facts.has_tensor_cores is not False
         else None,
-        tensor_core_able_us=doc.us(able_ns),
+        tensor_core_able_us=us(able_ns),
         parts=_parts(whole, facts.gaps.by_cause),
         steps=_steps(facts),
         timeline=step_timeline(trace, facts),
         queue=_queue(facts),
         kernels=kernels(facts, MOST_KERNELS),
         kernels_left_out=max(0, len(facts.kernels) - MOST_KERNELS),
-        kernels_left_out_us=doc.us(sum(kernel.total_ns for kernel in facts.kernels[MOST_KERNELS:])),
+        kernels_left_out_us=us(sum(kernel.total_ns for kernel in facts.kernels[MOST_KERNELS:])),
         copies=copies(facts),
         syncs=syncs(facts),
         collectives=collectives(facts),
@@ -63,12 +64,12 @@ def device_section(trace: Trace, facts: DeviceFacts, ranks: Ranks | None = None)
         host={
             "operators": _rounded(host.ops_per_step),
             "launches": _rounded(host.launches_per_step),
-            "data_us": doc.us(host.data_ns),
-            "sync_us": doc.us(host.sync_ns),
-            "launch_us": doc.us(host.launch_ns),
-            "operators_us": doc.us(host.op_ns),
-            "python_us": doc.us(host.python_ns),
-            "step_us": doc.us(host.step_ns),
+            "data_us": us(host.data_ns),
+            "sync_us": us(host.sync_ns),
+            "launch_us": us(host.launch_ns),
+            "operators_us": us(host.op_ns),
+            "python_us": us(host.python_ns),
+            "step_us": us(host.step_ns),
         },
         warnings=[line for line in facts.warnings if line not in facts.steps.left_out],
     )
@@ -88,7 +89,7 @@ def _parts(partition: DevicePartition, idle: dict[str, int]) -> list[doc.DeviceP
     cells += [(idle_part(cause), "idle", ns) for cause, ns in idle.items()]
     span = partition.span_ns or 1
     return [
-        doc.DevicePart(id=part, group=group, us=doc.us(ns), share=round(ns / span, 6))
+        doc.DevicePart(id=part, group=group, us=us(ns), share=round(ns / span, 6))
         for part, group, ns in cells
         if ns > 0
     ]
@@ -104,7 +105,7 @@ def _steps(facts: DeviceFacts) -> doc.DeviceSteps | None:
     ]
     group = -(-count // MOST_STEPS)
     starts = range(0, count, group)
-    spans = [doc.us(partition.span_ns) for partition in facts.step_partitions]
+    spans = [us(partition.span_ns) for partition in facts.step_partitions]
     used = sorted({part for column in columns for part in column})
     return doc.DeviceSteps(
         basis=facts.steps.basis,
@@ -123,8 +124,8 @@ def _queue(facts: DeviceFacts) -> dict[str, float | None]:
     delays = facts.queue.delay_ns[~np.isnan(facts.queue.delay_ns)]
     median, p90 = np.percentile(delays, (50, 90)).tolist() if len(delays) else (None, None)
     return {
-        "median_delay_us": None if median is None else doc.us(median),
-        "p90_delay_us": None if p90 is None else doc.us(p90),
+        "median_delay_us": None if median is None else us(median),
+        "p90_delay_us": None if p90 is None else us(p90),
         "deepest": float(facts.queue.depth.max()) if len(facts.queue.depth) else None,
         "unlaunched": float(facts.queue.unlaunched),
     }
@@ -140,13 +141,13 @@ def _memory(curve: MemoryCurve | None, steps_ns: Ints) -> doc.DeviceMemory | Non
     at = at[at < len(curve.time_ns)]
     marks_ns = steps_ns[(steps_ns >= first) & (steps_ns <= last)]
     return doc.DeviceMemory(
-        time_us=[doc.us(ns - first) for ns in curve.time_ns[at].tolist()],
+        time_us=[us(ns - first) for ns in curve.time_ns[at].tolist()],
         allocated_bytes=np.maximum.reduceat(curve.allocated_bytes, at).tolist(),
         reserved_bytes=np.maximum.reduceat(curve.reserved_bytes, at).tolist(),
-        span_us=doc.us(last - first),
+        span_us=us(last - first),
         on_host=curve.device < 0,
         peak_bytes=int(curve.peak_bytes),
-        peak_us=doc.us(curve.peak_ns - first),
+        peak_us=us(curve.peak_ns - first),
         peak_reserved_bytes=int(curve.peak_reserved_bytes),
         allocations=int(curve.allocations),
         frees=int(curve.frees),
@@ -155,8 +156,8 @@ def _memory(curve: MemoryCurve | None, steps_ns: Ints) -> doc.DeviceMemory | Non
         churn_bytes_per_step=curve.churn_bytes_per_step,
         device_mallocs=int(curve.device_mallocs),
         device_frees=int(curve.device_frees),
-        device_malloc_us=doc.us(curve.device_malloc_ns),
-        steps_us=[doc.us(ns - first) for ns in marks_ns.tolist()] if len(marks_ns) <= MOST_MARKS else [],
+        device_malloc_us=us(curve.device_malloc_ns),
+        steps_us=[us(ns - first) for ns in marks_ns.tolist()] if len(marks_ns) <= MOST_MARKS else [],
     )
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from slowprobe.report import device_document as doc
-from slowprobe.report.device_cells import Cells, reduced
-from slowprobe.report.device_lanes import PARTS, Names, Row, step_rows
+from slowprobe.report.device_lanes import PARTS, step_rows
+from slowprobe.report.timeline_document import Gap, StepTimeline, us
+from slowprobe.report.timeline_lanes import Names, lanes_of
 from slowprobe.report.untrusted import clean
 from slowprobe.timeline.device.facts import DeviceFacts
 from slowprobe.timeline.device.idle import IDLE_CAUSES
@@ -16,7 +16,6 @@ from slowprobe.trace.reader import MISSING, Trace
 MOST_GAPS = 8
 WORTH_A_ROW = 0.0005  # of the step
 QUEUE_POINTS = 200
-_NAME = 100  # characters of an event's name
 
 
 def typical(facts: DeviceFacts) -> int:
@@ -28,7 +27,7 @@ def typical(facts: DeviceFacts) -> int:
     return int(np.flatnonzero((spans == median) & (whole | ~whole.any()))[0])
 
 
-def step_timeline(trace: Trace, facts: DeviceFacts) -> doc.StepTimeline:
+def step_timeline(trace: Trace, facts: DeviceFacts) -> StepTimeline:
     """The typical step; the whole recording where nothing marks steps."""
     steps = facts.steps
     if len(steps):
@@ -39,21 +38,17 @@ def step_timeline(trace: Trace, facts: DeviceFacts) -> doc.StepTimeline:
         start_ns, end_ns, label = facts.span_start_ns, facts.span_end_ns, "the whole recording"
     names = Names()
     rows = step_rows(trace, facts, start_ns, end_ns, names)
-    cells, merged_below_ns = reduced([row.stretches for row in rows], len(PARTS), end_ns - start_ns)
-    used = sorted({int(part) for each in cells for part in np.flatnonzero(each.part_ns.sum(axis=0))})
-    spoken = {number: place for place, number in enumerate(_spoken(cells))}
-    texts = list(names.table)
-    lanes = [_lane(row, each, used, spoken) for row, each in zip(rows, cells, strict=True)]
+    shown = lanes_of(rows, PARTS, names, end_ns - start_ns)
     gaps, left_out = _gaps(trace, facts, start_ns, end_ns)
     queue_us, queue_depth = _queue(facts, start_ns, end_ns)
-    return doc.StepTimeline(
+    return StepTimeline(
         label=label,
-        span_us=doc.us(end_ns - start_ns),
-        merged_below_us=doc.us(merged_below_ns),
-        events=sum(len(row.stretches) for row in rows),
-        parts=[PARTS[part] for part in used],
-        names=[clean(texts[number], _NAME) for number in spoken],
-        lanes=lanes,
+        span_us=us(end_ns - start_ns),
+        merged_below_us=shown.merged_below_us,
+        events=shown.events,
+        parts=shown.parts,
+        names=shown.names,
+        lanes=shown.lanes,
         gaps=gaps,
         gaps_left_out=left_out,
         queue_us=queue_us,
@@ -61,34 +56,7 @@ def step_timeline(trace: Trace, facts: DeviceFacts) -> doc.StepTimeline:
     )
 
 
-def _spoken(cells: list[Cells]) -> list[int]:
-    """The names that any cell bears, in order of appearance."""
-    return list(dict.fromkeys(number for each in cells for number in each.name.tolist() if number >= 0))
-
-
-def _lane(row: Row, cells: Cells, used: list[int], spoken: dict[int, int]) -> doc.Lane:
-    part_ns = cells.part_ns[:, used]
-    many = np.flatnonzero((part_ns > 0).sum(axis=1) > 1).tolist()
-    totals = part_ns.sum(axis=0)
-    return doc.Lane(
-        kind=row.kind,
-        label=row.label,
-        start_us=[doc.us(ns) for ns in cells.start_ns.tolist()],
-        end_us=[doc.us(ns) for ns in cells.end_ns.tolist()],
-        busy_us=[doc.us(ns) for ns in part_ns.sum(axis=1).tolist()],
-        part=part_ns.argmax(axis=1).tolist() if len(used) else [],
-        count=cells.count.tolist(),
-        name=[spoken.get(number, -1) for number in cells.name.tolist()],
-        mixed={str(cell): _by_part(part_ns[cell], used) for cell in many},
-        totals_us=_by_part(totals, used),
-    )
-
-
-def _by_part(part_ns: np.ndarray, used: list[int]) -> dict[str, float]:
-    return {PARTS[used[place]]: doc.us(int(part_ns[place])) for place in np.flatnonzero(part_ns).tolist()}
-
-
-def _gaps(trace: Trace, facts: DeviceFacts, start_ns: int, end_ns: int) -> tuple[list[doc.Gap], int]:
+def _gaps(trace: Trace, facts: DeviceFacts, start_ns: int, end_ns: int) -> tuple[list[Gap], int]:
     gaps, reach = facts.gaps, facts.gaps.reach
     idle = Cover(*(np.concatenate([getattr(cover, side) for cover in reach]) for side in ("start", "end")))
     starts, ends = np.maximum(idle.start, start_ns), np.minimum(idle.end, end_ns)
@@ -102,9 +70,9 @@ def _gaps(trace: Trace, facts: DeviceFacts, start_ns: int, end_ns: int) -> tuple
         number = place.get(int(idle.start[i]))  # none before the first row of the device and after its last
         drain = MISSING if number is None else int(gaps.sync_row[number])
         told.append(
-            doc.Gap(
-                start_us=doc.us(int(starts[i]) - start_ns),
-                us=doc.us(int(ends[i] - starts[i])),
+            Gap(
+                start_us=us(int(starts[i]) - start_ns),
+                us=us(int(ends[i] - starts[i])),
                 cause=IDLE_CAUSES[by],
                 drained_by=trace.names[trace.name_id[drain]] if drain != MISSING else "",
                 site=clean(gaps.site[number], 300) if number is not None else "",
@@ -123,4 +91,4 @@ def _queue(facts: DeviceFacts, start_ns: int, end_ns: int) -> tuple[list[float],
     after = np.append(before[1:], np.searchsorted(queue.time_ns, end_ns, side="left") - 1)
     depth = np.concatenate(([0], queue.depth))  # nothing is queued before the first time
     deepest = [int(depth[a + 1 : max(a, b) + 2].max()) for a, b in zip(before.tolist(), after.tolist(), strict=True)]
-    return [doc.us(ns) for ns in (edges - start_ns).tolist()], deepest
+    return [us(ns) for ns in (edges - start_ns).tolist()], deepest

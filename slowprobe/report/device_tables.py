@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from slowprobe.report import device_document as doc
 from slowprobe.report.device_words import class_part
+from slowprobe.report.timeline_document import us
 from slowprobe.timeline.device.facts import DeviceFacts
 
 MOST_ROWS = 60  # of copies, synchronisations and collectives
@@ -18,10 +19,10 @@ def kernels(facts: DeviceFacts, most: int) -> list[doc.Kernel]:
             kind=class_part(kernel.class_name),
             tensor_cores=kernel.tensor_cores,
             count=int(kernel.count),
-            total_us=doc.us(kernel.total_ns),
-            mean_us=doc.us(kernel.mean_ns),
-            median_us=doc.us(kernel.median_ns),
-            longest_us=doc.us(kernel.longest_ns),
+            total_us=us(kernel.total_ns),
+            mean_us=us(kernel.mean_ns),
+            median_us=us(kernel.median_ns),
+            longest_us=us(kernel.longest_ns),
             share=round(kernel.share, 6),
             ops=list(kernel.ops[:_MOST_OPS]),
         )
@@ -37,8 +38,8 @@ def copies(facts: DeviceFacts) -> list[doc.DeviceCopy]:
             where=copy.site or "",
             op=copy.op or "",
             count=int(copy.count),
-            total_us=doc.us(copy.total_ns),
-            exposed_us=doc.us(copy.exposed_ns),
+            total_us=us(copy.total_ns),
+            exposed_us=us(copy.exposed_ns),
             size_bytes=int(copy.size_bytes) or None,
         )
         for copy in facts.copies[:MOST_ROWS]
@@ -53,8 +54,8 @@ def syncs(facts: DeviceFacts) -> list[doc.DeviceSync]:
             where=sync.line or "",
             op=sync.op or "",
             count=int(sync.count),
-            total_us=doc.us(sync.total_ns),
-            drained_us=doc.us(sync.drained_ns),
+            total_us=us(sync.total_ns),
+            drained_us=us(sync.drained_ns),
         )
         for sync in facts.syncs[:MOST_ROWS]
     ]
@@ -67,8 +68,8 @@ def collectives(facts: DeviceFacts) -> list[doc.DeviceCollective]:
             name=each.name,
             group=each.group or "",
             count=int(each.count),
-            total_us=doc.us(each.total_ns),
-            exposed_us=doc.us(each.exposed_ns),
+            total_us=us(each.total_ns),
+            exposed_us=us(each.exposed_ns),
             size_bytes=int(each.size_bytes) or None,
         )
         for each in facts.collectives[:MOST_ROWS]

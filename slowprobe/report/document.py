@@ -9,6 +9,7 @@ import msgspec
 from slowprobe.diagnose.finding import Bottleneck, Confidence, Finding, Outcome, Range
 from slowprobe.report.device_document import Device
 from slowprobe.report.loader_document import Loader, LoaderWorker, Transform
+from slowprobe.report.timeline_document import StepTimeline
 
 __all__ = ["SCHEMA", "Loader", "LoaderWorker", "Transform"]
 
@@ -178,6 +179,8 @@ class Window(msgspec.Struct, kw_only=True):
     classes: list[OpClass]
     top_ops: list[OpClass]
     reach: Reach | None = None
+    timeline: StepTimeline | None = None
+    """One profiled step, operator by operator."""
 
 
 class Overhead(msgspec.Struct, kw_only=True):
@@ -212,6 +215,8 @@ class Document(msgspec.Struct, kw_only=True):
     outcomes: dict[str, Outcome]
     overhead: Overhead
     series: StepSeries | None = None
+    timeline: StepTimeline | None = None
+    """The typical step as it was recorded on the host."""
     hotspots: list[Hotspot] = []
     flame: Flame | None = None
     window: Window | None = None

@@ -14,6 +14,7 @@ from slowprobe.report.pipeline_figures import loader_figures
 from slowprobe.report.pipeline_page import open_loaders
 from slowprobe.report.quantities import milliseconds, percent, seconds
 from slowprobe.report.thinning import Thinned, thin
+from slowprobe.report.timeline_figure import timeline
 from slowprobe.report.untrusted import plain
 
 Figure = dict[str, Any]
@@ -30,8 +31,12 @@ def figures(document: Document) -> dict[str, Figure]:
         drawn["time"] = partition(document.time)
     if document.series is not None and len(document.series.index) > 1:
         drawn["steps"] = steps(document)
+    if document.timeline is not None and document.timeline.lanes:
+        drawn["host-step"] = timeline(document.timeline)
     if document.window is not None and document.window.classes:
         drawn["ops"] = op_classes(document.window)
+    if document.window is not None and document.window.timeline is not None and document.window.timeline.lanes:
+        drawn["op-step"] = timeline(document.window.timeline)
     if document.flame is not None and len(document.flame.parent) > 1:
         drawn["flame"] = flame_chart(document.flame)
     return drawn | loader_figures(open_loaders(document)) | device_figures(document.device)

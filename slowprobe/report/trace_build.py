@@ -14,6 +14,7 @@ from slowprobe.report import document as doc
 from slowprobe.report.build import rounded, step_series, step_summary, window
 from slowprobe.report.device_section import device_section
 from slowprobe.report.device_words import LABELS, idle_part, label
+from slowprobe.report.operator_step import operator_step
 from slowprobe.report.trace_verdict import trace_verdict
 from slowprobe.timeline.device.idle import IDLE_CAUSES
 from slowprobe.timeline.device.steps import TraceSteps
@@ -66,10 +67,18 @@ def build_trace_document(evidence: TraceEvidence, name: str, command: str, remar
             text="From existing traces: slowprobe took no part in the run. The times contain what torch.profiler cost.",
         ),
         series=step_series(evidence.steps) if marked else None,
-        window=window(evidence.cpu_window, str(evidence.trace.path)) if evidence.cpu_window is not None else None,
+        window=_window(evidence),
         notes=[*remarks, *_notes(evidence, ranks)],
         advice=[] if marked else [_NO_STEPS],
     )
+
+
+def _window(evidence: TraceEvidence) -> doc.Window | None:
+    if evidence.cpu_window is None:
+        return None
+    shown = window(evidence.cpu_window, str(evidence.trace.path))
+    shown.timeline = operator_step(evidence.cpu_window.tree)
+    return shown
 
 
 def _ranks(evidence: TraceEvidence) -> Ranks | None:

@@ -89,6 +89,8 @@ class OpWindow:
     shares: StepShares
     bound: Bound
     bound_text: str
+    tree: OpTree = field(repr=False)
+    """Of the clean window."""
     lines: tuple[SourceOps, ...] = ()
     """By what would be saved if equal operators of the line ran as one, largest first."""
     lines_basis: LinesBasis = "none"
@@ -148,6 +150,7 @@ def op_window(
         shares=shares,
         bound=bound,
         bound_text=bound_text,
+        tree=tree,
         lines=lines,
         lines_basis=basis,
         warnings=tuple(warnings),

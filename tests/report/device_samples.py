@@ -18,12 +18,10 @@ from slowprobe.report.device_document import (
     DeviceRanks,
     DeviceSteps,
     DeviceSync,
-    Gap,
     Kernel,
-    Lane,
     RankCollective,
-    StepTimeline,
 )
+from slowprobe.report.timeline_document import Gap, Lane, StepTimeline
 
 CLASSES = {"convolution": 310.0, "matmul": 40.0, "normalization": 120.0, "elementwise": 95.0, "optimizer": 30.0}
 IDLE = {"data": 240.0, "python": 40.0, "launch": 12.0, "off_step": 8.0}

@@ -11,7 +11,7 @@ import pytest
 
 from slowprobe.report import device_page, device_words, figures, html, json, markdown, palette, quantities, text
 from slowprobe.report.device_figures import by_step, device_figures, memory_curve
-from slowprobe.report.device_timeline import timeline
+from slowprobe.report.timeline_figure import timeline
 from slowprobe.report.untrusted import cleaned
 
 from . import device_samples, samples

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 
 from slowprobe.report import html
-from slowprobe.report.device_cells import MOST_CELLS
 from slowprobe.report.device_document import Device
 from slowprobe.report.device_figures import device_figures
 from slowprobe.report.device_section import device_section
+from slowprobe.report.timeline_cells import MOST_CELLS
 from slowprobe.timeline.device.facts import DeviceFacts, device_facts
 from slowprobe.timeline.device.intervals import Cover
 from slowprobe.trace.reader import Trace, read_trace

@@ -77,6 +77,36 @@ def painted(layers: Sequence[Layer], start_ns: int, end_ns: int) -> Stretches:
     return Stretches(edges[first][keep], edges[last][keep], part[first][keep], name[first][keep])
 
 
+def innermost(starts: Ints, ends: Ints, part: Ints, name: Ints, start_ns: int, end_ns: int) -> Stretches:
+    """Nested events of one row: each moment belongs to the innermost; one that outlives its outer one is cut."""
+    rows: list[tuple[int, int, int]] = []
+    stack: list[tuple[int, int]] = []
+    at = start_ns
+
+    def close_until(time_ns: int) -> None:
+        nonlocal at
+        while stack and stack[-1][1] <= time_ns:
+            event, end = stack.pop()
+            if end > at:
+                rows.append((at, end, event))
+                at = end
+
+    for event in np.lexsort((-ends, starts)).tolist():
+        start, end = max(int(starts[event]), start_ns), min(int(ends[event]), end_ns)
+        close_until(start)
+        if stack:
+            end = min(end, stack[-1][1])
+        if end <= start:
+            continue
+        if stack and start > at:
+            rows.append((at, start, stack[-1][0]))
+        at = start
+        stack.append((event, end))
+    close_until(end_ns)
+    table = np.array(rows, dtype=np.int64).reshape(-1, 3)
+    return Stretches(table[:, 0], table[:, 1], part[table[:, 2]], name[table[:, 2]])
+
+
 def flattened(starts: Ints, ends: Ints, part: Ints, name: Ints, start_ns: int, end_ns: int) -> Stretches:
     """Events of one row clipped to the span; where two overlap, the earlier one keeps the time."""
     starts, order = np.sort(starts, kind="stable"), np.argsort(starts, kind="stable")

@@ -1,4 +1,4 @@
-"""The chart of one step on the device: a row for each host thread and stream, one for idle gaps, the launch queue."""
+"""The chart of one step: a row for each thread, worker and stream, one for idle gaps, the launch queue."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ import math
 from collections.abc import Sized
 from typing import Any
 
-from slowprobe.report.device_document import Lane, StepTimeline
-from slowprobe.report.device_words import bucket, is_idle, label, short_kernel
+from slowprobe.report.device_words import is_idle, short_kernel
 from slowprobe.report.palette import variable
 from slowprobe.report.quantities import percent, seconds
+from slowprobe.report.timeline_document import Lane, StepTimeline
+from slowprobe.report.timeline_words import bucket, label
 from slowprobe.report.untrusted import plain
 
 Figure = dict[str, Any]
@@ -59,6 +60,7 @@ def timeline(step: StepTimeline) -> Figure:
         },
         "annotations": labels,
     }
+    layout["shapes"] = [_step_mark(round(at_us / scale, 5)) for at_us in step.steps_us]
     if below:
         deepest = max(step.queue_depth)
         traces.append(_queue(step, scale))
@@ -139,7 +141,7 @@ def _told(step: StepTimeline, lane: Lane, cell: int) -> list[str]:
     if count == 1:
         return [
             seconds(busy / 1e6),
-            plain(short_kernel(name).replace("<…>", "").replace("…>", "").replace("<", " "), _TEXT),
+            plain(_kernel(name) if lane.kind == "stream" else name, _TEXT),
         ]
     extent = lane.end_us[cell] - lane.start_us[cell]
     filled = f", {percent(busy / extent)} filled" if extent > 0 else ""
@@ -148,6 +150,16 @@ def _told(step: StepTimeline, lane: Lane, cell: int) -> list[str]:
         f"{count:,} short ones in {seconds(extent / 1e6)}{filled}",
         plain(", ".join(f"{label(each)} {seconds(us / 1e6)}" for each, us in mixed[:_MOST_MIXED]), 100),
     ]
+
+
+def _kernel(name: str) -> str:
+    return short_kernel(name).replace("<…>", "").replace("…>", "").replace("<", " ")
+
+
+def _step_mark(x: float) -> Figure:
+    """A line where the next step begins."""
+    line = {"width": 1, "color": "var(--muted)", "dash": "dot"}
+    return {"type": "line", "yref": "paper", "x0": x, "x1": x, "y0": 0, "y1": 1, "line": line}
 
 
 def _queue(step: StepTimeline, scale: float) -> Figure:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slowprobe.report.device_cells import MOST_CELLS, Layer, Stretches, flattened, painted, reduced
+from slowprobe.report.timeline_cells import MOST_CELLS, Layer, Stretches, flattened, painted, reduced
 
 
 def ints(*values: int) -> np.ndarray:
