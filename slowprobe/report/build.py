@@ -19,6 +19,7 @@ from slowprobe.report.loaders import loader_rows
 from slowprobe.report.operator_step import operator_step
 from slowprobe.report.paths import with_relative_paths
 from slowprobe.report.reach import reach
+from slowprobe.report.resources import resources
 from slowprobe.report.timeline_document import StepTimeline
 from slowprobe.run.reader import RunRecords
 from slowprobe.run.schema import End, Exit, State
@@ -58,6 +59,7 @@ def build_document(run: RunRecords) -> doc.Document:
         hotspots=_hotspots(evidence),
         flame=flame_rows(evidence),
         window=shown,
+        resources=resources(evidence),
         snippets=_snippets(evidence, examined),
         notes=notes(evidence),
         advice=advice(evidence),

@@ -98,8 +98,9 @@ def legend(step: StepTimeline) -> list[tuple[str, list[str]]]:
 
 def short_label(part: str) -> str:
     """A part under a heading that says already that it is idle time."""
-    text = label(part).removeprefix("Idle: ")
-    return text[:1].upper() + text[1:]
+    text = label(part)
+    cause = text.removeprefix("Idle: ")
+    return text if cause == text else cause[:1].upper() + cause[1:]
 
 
 def lane_rows(lane: Lane) -> list[tuple[str, float]]:

@@ -9,6 +9,7 @@ import msgspec
 from slowprobe.diagnose.finding import Bottleneck, Confidence, Finding, Outcome, Range
 from slowprobe.report.device_document import Device
 from slowprobe.report.loader_document import Loader, LoaderWorker, Transform
+from slowprobe.report.resource_document import Resources
 from slowprobe.report.timeline_document import StepTimeline
 
 __all__ = ["SCHEMA", "Loader", "LoaderWorker", "Transform"]
@@ -220,6 +221,7 @@ class Document(msgspec.Struct, kw_only=True):
     hotspots: list[Hotspot] = []
     flame: Flame | None = None
     window: Window | None = None
+    resources: Resources | None = None
     snippets: dict[str, Snippet] = {}
     """Keyed ``file:line``, for every place a finding names."""
     notes: list[str] = []

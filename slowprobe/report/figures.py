@@ -13,6 +13,7 @@ from slowprobe.report.partition import labels, parts
 from slowprobe.report.pipeline_figures import loader_figures
 from slowprobe.report.pipeline_page import open_loaders
 from slowprobe.report.quantities import milliseconds, percent, seconds
+from slowprobe.report.resource_figures import resource_figures
 from slowprobe.report.thinning import Thinned, thin
 from slowprobe.report.timeline_figure import timeline
 from slowprobe.report.untrusted import plain
@@ -39,6 +40,7 @@ def figures(document: Document) -> dict[str, Figure]:
         drawn["op-step"] = timeline(document.window.timeline)
     if document.flame is not None and len(document.flame.parent) > 1:
         drawn["flame"] = flame_chart(document.flame)
+    drawn |= resource_figures(document.resources)
     return drawn | loader_figures(open_loaders(document)) | device_figures(document.device)
 
 

@@ -9,7 +9,16 @@ import msgspec
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from slowprobe.report import bundle, device_page, page, palette, pipeline_page, pipeline_words, quantities
+from slowprobe.report import (
+    bundle,
+    device_page,
+    page,
+    palette,
+    pipeline_page,
+    pipeline_words,
+    quantities,
+    resource_words,
+)
 from slowprobe.report.document import Document
 from slowprobe.report.figures import Figure, figures
 from slowprobe.report.kept import KeptTemplates
@@ -61,6 +70,7 @@ def _page(document: Document, most_findings: int, charts: dict[str, Figure]) -> 
             devices=device_page,
             pipelines=pipeline_page,
             words=pipeline_words,
+            usage=resource_words,
             q=quantities,
         )
     )

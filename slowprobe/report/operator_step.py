@@ -9,7 +9,9 @@ from slowprobe.report.timeline_document import StepTimeline, us
 from slowprobe.report.timeline_lanes import Names, Row, lanes_of, shifted, with_python
 from slowprobe.report.timeline_words import OPERATORS, operator_part
 from slowprobe.timeline.device.intervals import Cover
+from slowprobe.timeline.op_classes import class_of_annotation
 from slowprobe.timeline.op_tree import OpTree, Step
+from slowprobe.trace.reader import Ints
 
 PARTS = tuple(map(operator_part, OPERATORS))
 _PART = {name: number for number, name in enumerate(OPERATORS)}
@@ -56,15 +58,29 @@ def _rows(tree: OpTree, step: Step, names: Names) -> list[Row]:
     rows = []
     for place in [tree.main_thread, *others[: _MOST_THREADS - 1]]:
         mine = np.flatnonzero(inside & (thread == place))
-        part = np.array([_PART[tree.op_class[i]] for i in mine.tolist()], dtype=np.int64)
-        name = np.array([names.number(tree.names[i]) for i in mine.tolist()], dtype=np.int64)
-        shown = innermost(starts[mine], ends[mine], part, name, step.start_ns, step.end_ns)
+        asked = _requests(tree, step, place)
+        shown = innermost(
+            np.concatenate((starts[mine], tree.trace.start_ns[asked])),
+            np.concatenate((ends[mine], tree.trace.ends_of(asked))),
+            np.array([_PART[tree.op_class[i]] for i in mine.tolist()] + [_PART["data"]] * len(asked), dtype=np.int64),
+            np.array([names.number(tree.names[i]) for i in mine.tolist()] + [-1] * len(asked), dtype=np.int64),
+            step.start_ns,
+            step.end_ns,
+        )
         if place == tree.main_thread:
             elsewhere = roots & (thread != place)
             cover = Cover(starts[elsewhere], ends[elsewhere])
             shown = with_python(shown, _PART["python"], cover, step.start_ns, step.end_ns)
         rows.append(Row("host", _label(tree, place, others), shifted(shown, step.start_ns)))
     return [row for row in rows if len(row.stretches)]
+
+
+def _requests(tree: OpTree, step: Step, place: int) -> Ints:
+    """Rows of the trace in which this thread asks a loader for a batch: no operators, but neither Python's time."""
+    trace = tree.trace
+    inside = (trace.start_ns < step.end_ns) & (trace.end_ns > step.start_ns) & (trace.places_of() == place)
+    asks = trace.annotations() & trace.matches(lambda name: class_of_annotation(name) == "data")
+    return np.flatnonzero(asks & inside)
 
 
 def _label(tree: OpTree, place: int, others: list[int]) -> str:
