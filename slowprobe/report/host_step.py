@@ -23,7 +23,7 @@ _MOST_WORKERS = 8
 def host_step(evidence: Evidence) -> StepTimeline | None:
     """The typical step, and as many after it as it takes to see the workers' part; None without a step."""
     bounds = evidence.labels.steps
-    chosen = typical_steps(evidence.recording, evidence.labels, evidence.steps, evidence.loaders)
+    chosen = typical_steps(evidence.labels, evidence.steps, evidence.loaders)
     if chosen is None:
         return None
     first, last = chosen

@@ -18,9 +18,9 @@ _PART = {name: number for number, name in enumerate(OPERATORS)}
 _MOST_THREADS = 4
 
 
-def operator_step(tree: OpTree) -> StepTimeline | None:
+def operator_step(tree: OpTree | None) -> StepTimeline | None:
     """The profiled step of median length; None where nothing ran in it."""
-    if not tree.steps:
+    if tree is None or not tree.steps:
         return None
     place = sorted(range(len(tree.steps)), key=lambda at: tree.steps[at].end_ns - tree.steps[at].start_ns)[
         (len(tree.steps) - 1) // 2

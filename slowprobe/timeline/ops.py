@@ -89,12 +89,12 @@ class OpWindow:
     shares: StepShares
     bound: Bound
     bound_text: str
-    tree: OpTree = field(repr=False)
-    """Of the clean window."""
     lines: tuple[SourceOps, ...] = ()
     """By what would be saved if equal operators of the line ran as one, largest first."""
     lines_basis: LinesBasis = "none"
     warnings: tuple[str, ...] = field(default=())
+    tree: OpTree | None = field(default=None, repr=False)
+    """Of the clean window."""
 
 
 def read_window(

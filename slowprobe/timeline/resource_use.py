@@ -20,9 +20,9 @@ _Floats = npt.NDArray[np.float64]
 class ResourceUse:
     """One entry a stretch between two readings in each array, in order; `end_s` since the start of the run.
 
-    training, workers, others: cores kept busy, on the mean of the stretch; others are all
-    other processes, and workers after they were last read. training_bytes: resident. workers_bytes: what all workers have of their own (resident, where their memory
-    maps could not be read). available_bytes: of the machine. Bytes are those at the end of the stretch.
+    training, workers, others: cores kept busy, on the mean of the stretch; others are all other processes, and workers
+    after they were last read. training_bytes: resident. workers_bytes: what all workers have of their own (resident,
+    where their memory maps could not be read). available_bytes: of the machine. Bytes are those at the end.
     """
 
     end_s: _Floats

@@ -1,4 +1,4 @@
-"""Which recorded step is the typical one, and how many steps it takes to see what recurs around it."""
+"""Which recorded step is the typical one, and how many it takes to see the workers beside it."""
 
 from __future__ import annotations
 
@@ -9,8 +9,6 @@ import numpy.typing as npt
 
 from slowprobe.timeline.labels import Labels
 from slowprobe.timeline.loaders import LoaderFacts
-from slowprobe.timeline.recording import Recording
-from slowprobe.timeline.roles import OPTIMIZER
 from slowprobe.timeline.step_stats import StepStats
 
 MOST_STEPS = 40  # more are lines on a screen
@@ -18,13 +16,11 @@ _WHOLE_BATCH = 1.2  # times the median one: from the middle of one to the middle
 _Flags = npt.NDArray[np.bool_]
 
 
-def typical_steps(
-    recording: Recording, labels: Labels, steps: StepStats, loaders: Sequence[LoaderFacts]
-) -> tuple[int, int] | None:
+def typical_steps(labels: Labels, steps: StepStats, loaders: Sequence[LoaderFacts]) -> tuple[int, int] | None:
     """Places of the first and the last recorded step to show; None without a step.
 
     The typical step is the steady one whose wall time and parts are nearest to their medians. Steps after it, or before
-    where those are disturbed, are shown with it until the optimizer has stepped and each worker made a batch.
+    where those are disturbed, are shown with it until it is as long as a worker takes for a batch.
     """
     bounds = labels.steps
     if not len(bounds):
@@ -35,10 +31,8 @@ def typical_steps(
     table = np.column_stack([steps.wall_ms, *(steps.parts[bucket] for bucket in sorted(steps.parts))])
     distance = np.abs(table - np.median(table[usable], axis=0)).sum(axis=1)
     first = last = int(np.flatnonzero(usable)[np.argmin(distance[usable])])
-    least, least_ns = _steps_a_turn(recording, steps), _batch_ns(loaders)
-    while last - first + 1 < MOST_STEPS and (
-        last - first + 1 < least or bounds.end[last] - bounds.start[first] < least_ns
-    ):
+    least_ns = _batch_ns(loaders)
+    while last - first + 1 < MOST_STEPS and bounds.end[last] - bounds.start[first] < least_ns:
         if last + 1 < len(bounds) and usable[last + 1]:
             last += 1
         elif first > 0 and usable[first - 1]:
@@ -46,12 +40,6 @@ def typical_steps(
         else:
             break
     return first, last
-
-
-def _steps_a_turn(recording: Recording, steps: StepStats) -> int:
-    """How many steps it takes until the optimizer steps: several where gradients are accumulated."""
-    turns = sum(total.count for (kind, _), total in recording.totals.items() if kind == OPTIMIZER)
-    return round(steps.count / turns) if 0 < turns < steps.count else 1
 
 
 def _batch_ns(loaders: Sequence[LoaderFacts]) -> float:

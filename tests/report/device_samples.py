@@ -257,32 +257,32 @@ def memory() -> DeviceMemory:
     )
 
 
-def hostile(attacks: list[str]) -> Device:
+def attacked(value: Any, attacks: list[str], turn: int = 0) -> Any:
     """Every string an attack, every number that can be is not one, lists of unequal length."""
-
-    def attacked(value: Any, turn: int = 0) -> Any:
-        if isinstance(value, str):
-            return attacks[turn % len(attacks)]
-        if isinstance(value, bool) or value is None:
-            return value
-        if isinstance(value, float):
-            return (math.nan, math.inf, -1.0, 0.0)[turn % 4]
-        if isinstance(value, int):
-            return (-1, 10**9, 0)[turn % 3]
-        if isinstance(value, list):
-            few = [attacked(item, turn + n) for n, item in enumerate(value[:20])]
-            return few[: len(few) - turn % 2] or few
-        if isinstance(value, dict):
-            return {attacks[(turn + n) % len(attacks)]: attacked(item, n) for n, item in enumerate(value.values())}
-        if isinstance(value, msgspec.Struct):
-            names = value.__struct_fields__
-            bad = {name: attacked(getattr(value, name), turn + n) for n, name in enumerate(names)}
-            closed = {"group": DevicePart, "kind": Lane}  # a reader takes no other value of these
-            bad |= {name: getattr(value, name) for name, kind in closed.items() if isinstance(value, kind)}
-            return type(value)(**bad)
+    if isinstance(value, str):
+        return attacks[turn % len(attacks)]
+    if isinstance(value, bool) or value is None:
         return value
+    if isinstance(value, float):
+        return (math.nan, math.inf, -1.0, 0.0)[turn % 4]
+    if isinstance(value, int):
+        return (-1, 10**9, 0)[turn % 3]
+    if isinstance(value, list):
+        few = [attacked(item, attacks, turn + n) for n, item in enumerate(value[:20])]
+        return few[: len(few) - turn % 2] or few
+    if isinstance(value, dict):
+        return {attacks[(turn + n) % len(attacks)]: attacked(item, attacks, n) for n, item in enumerate(value.values())}
+    if isinstance(value, msgspec.Struct):
+        names = value.__struct_fields__
+        bad = {name: attacked(getattr(value, name), attacks, turn + n) for n, name in enumerate(names)}
+        closed = {"group": DevicePart, "kind": Lane}  # a reader takes no other value of these
+        bad |= {name: getattr(value, name) for name, kind in closed.items() if isinstance(value, kind)}
+        return type(value)(**bad)
+    return value
 
-    bad = attacked(device())
+
+def hostile(attacks: list[str]) -> Device:
+    bad = attacked(device(), attacks)
     bad.span_us = SPAN
     assert isinstance(bad, Device) and bad.timeline is not None
     bad.timeline.span_us = STEP

@@ -36,6 +36,8 @@ from slowprobe.report.loader_document import (
     Waits,
     WorkerCurve,
 )
+from slowprobe.report.resource_document import Resources
+from slowprobe.report.timeline_document import StepTimeline
 
 from . import device_samples
 
@@ -250,6 +252,7 @@ def with_workers() -> Document:
     training.curve = curve(2, 4, {0: 88.0, 1: 70.0, 2: 35.0, 3: 24.0, 4: 19.0, 6: 18.8})
     evaluation.id, evaluation.role, evaluation.name, evaluation.waits = 2, "evaluation", "DataLoader(Validation)", None
     document.loaders = [evaluation, training]
+    document.timeline, document.resources = typical_step(2), resources(2)
     return document
 
 
@@ -356,6 +359,7 @@ def window() -> Window:
         python_between_ops_share=0.07,
         classes=[OpClass(name=n, ms_per_step=m, count_per_step=float(c), share=s) for n, m, c, s in classes],
         top_ops=[OpClass(name=n, ms_per_step=m, count_per_step=float(c), share=s) for n, m, c, s in ops],
+        timeline=profiled_step(),
     )
 
 
@@ -402,6 +406,69 @@ def flame() -> Flame:
     )
 
 
+def typical_step(workers: int = 0) -> StepTimeline:
+    """Two steps of 90 ms; with workers, each makes a batch of 70 ms meanwhile."""
+    names = ["DataLoader(ImageFolder) · train.py:42", "ResNet · train.py:45", "loss.backward()", "batch 17"]
+    parts = ["loop_fetch", "loop_forward", "loop_backward", "loop_python", "worker_fetch", "worker_collate"]
+    runs = [(0.0, 4.0 if workers else 44.0, 0, 0), (44.0, 60.0, 1, 1), (60.0, 88.0, 2, 2), (88.0, 90.0, 3, -1)]
+    training = [((at + step) * 1e3, (end + step) * 1e3, *what) for step in (0.0, 90.0) for at, end, *what in runs]
+    rows = [device_samples.lane("host", "Training thread", training)]
+    for number in range(workers):
+        begin = 12e3 * number
+        made = [(begin, begin + 62e3, 4, 3), (begin + 62e3, begin + 70e3, 5, 3)]
+        rows.append(device_samples.lane("worker", f"Worker {number}", made))
+    return StepTimeline(
+        label="steps 211 to 212",
+        span_us=180e3,
+        merged_below_us=0.0,
+        events=8 + 2 * workers,
+        parts=parts,
+        names=names,
+        lanes=rows,
+        gaps=[],
+        gaps_left_out=0,
+        queue_us=[],
+        queue_depth=[],
+        steps_us=[90e3],
+    )
+
+
+def profiled_step() -> StepTimeline:
+    runs = [(300.0 * n, 300.0 * n + 200.0, n % 3, n % 2) for n in range(240)]
+    return StepTimeline(
+        label="profiled step 6 of 12",
+        span_us=72e3,
+        merged_below_us=0.0,
+        events=240,
+        parts=["op_convolution", "op_normalisation", "op_python"],
+        names=["aten::convolution_backward", "aten::native_batch_norm"],
+        lanes=[device_samples.lane("host", "Training thread", runs)],
+        gaps=[],
+        gaps_left_out=0,
+        queue_us=[],
+        queue_depth=[],
+    )
+
+
+def resources(workers: int = 0) -> Resources:
+    count = 120
+    return Resources(
+        cores=8.0,
+        end_s=[0.5 * (at + 1) for at in range(count)],
+        training_cores=[1.0 if at < 10 else 5.2 + 0.3 * math.sin(at) for at in range(count)],
+        worker_cores=[0.9 * workers if at >= 10 else 0.0 for at in range(count)],
+        other_cores=[0.3] * count,
+        training_bytes=[int(2**30 * min(1.9, 0.3 + at / 40)) for at in range(count)],
+        worker_bytes=[workers * 120_000_000 if at >= 10 else 0 for at in range(count)],
+        available_bytes=[20 * 2**30 - at * 2**20 for at in range(count)],
+        most_workers=workers,
+        loop_s=(5.1, 59.8),
+        growth_bytes_s=70_000.0,
+        new_memory_bytes_s=310e6,
+        new_memory_in="Backward",
+    )
+
+
 def overhead() -> Overhead:
     return Overhead(
         share=0.0049,
@@ -440,6 +507,8 @@ def input_bound(count: int = 606, verified: bool = False) -> Document:
         outcomes=outcomes(),
         overhead=overhead(),
         series=series(count),
+        timeline=typical_step(),
+        resources=resources(),
         hotspots=hotspots(),
         flame=flame(),
         window=window(),
@@ -479,7 +548,7 @@ def no_steps() -> Document:
         speedup=Range(1.0, 1.0, 1.0),
     )
     document.run = run_info(exit="exited with 1 (FileNotFoundError: data/train)", exit_code=1, duration_s=5.1)
-    document.steps = document.series = document.window = document.flame = None
+    document.steps = document.series = document.window = document.flame = document.timeline = None
     document.loaders, document.findings, document.hotspots, document.snippets = [], [], [], {}
     buckets = [bucket for bucket in document.time.buckets if bucket.scope == "startup"]
     for bucket in buckets:
@@ -637,6 +706,9 @@ def hostile() -> Document:
         remains=ATTACKS,
     )
     document.device = device_samples.hostile(ATTACKS)
+    document.timeline = device_samples.hostile(ATTACKS).timeline
+    document.window.timeline = device_samples.hostile(ATTACKS).timeline
+    document.resources = device_samples.attacked(resources(2), ATTACKS)
     document.snippets = {
         f"{where.file}:{where.line}": Snippet(
             file=bad(), function=bad(), lines=[(n, attack, n == 3) for n, attack in enumerate(ATTACKS * 10)]

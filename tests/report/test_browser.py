@@ -143,6 +143,36 @@ def test_step_on_the_device_is_drawn(browser: Any, files: dict[str, Path]) -> No
         assert visit.complaints == []
 
 
+def test_typical_step_and_resources_are_drawn(browser: Any, files: dict[str, Path]) -> None:
+    step = samples.typical_step(2)
+    with Visit(browser, files["with_workers"]) as visit:
+        chart = visit.page.locator(".chart-host-step")
+        assert chart.locator(".barlayer .point").count() == sum(len(lane.start_us) for lane in step.lanes)
+        for lane in step.lanes:
+            assert lane.label in chart.inner_text()
+        assert visit.page.locator(".chart-op-step .barlayer .point").count() == 240
+        section = visit.page.locator("#resources")
+        assert section.locator(".chart-cores .scatterlayer .trace").count() == 3
+        assert section.locator(".chart-host-memory .scatterlayer .trace").count() == 2
+        charts = section.locator(".chart").evaluate_all(
+            "charts => charts.map(each => each.querySelector('.main-svg').clientWidth <= each.clientWidth)"
+        )
+        assert charts == [True, True]
+        chart.hover(position={"x": 60, "y": 88})
+        visit.page.wait_for_timeout(200)
+        assert "Fetching items" in (chart.locator(".hoverlayer").text_content() or "")
+        assert visit.complaints == []
+
+
+def test_typical_step_and_resources_can_be_read_without_javascript(browser: Any, files: dict[str, Path]) -> None:
+    with Visit(browser, files["with_workers"], charts=False, java_script_enabled=False) as visit:
+        visit.page.locator("#timeline summary").click()
+        assert visit.page.locator("#timeline").get_by_text("Worker 1").is_visible()
+        assert visit.page.locator("#resources").get_by_text("of 8 cores").first.is_visible()
+        visit.page.locator("#resources summary").click()
+        assert visit.page.locator("#resources details[open] table").is_visible()
+
+
 def test_looking_closer_at_a_step_is_quick(browser: Any, files: dict[str, Path]) -> None:
     zoom = """async () => {
         const chart = document.querySelector('.chart-device-step');
@@ -160,7 +190,7 @@ def test_device_can_be_read_without_javascript(browser: Any, files: dict[str, Pa
         visit.page.get_by_text("The whole recording").click()  # folded: the steps' share of it stands further up
         assert visit.page.locator("#device details[open] table").first.is_visible()
         assert visit.page.get_by_text("Longest idle gaps").is_visible()
-        visit.page.get_by_text("The rows of the chart in figures").click()
+        visit.page.locator("#device-step").get_by_text("The rows of the chart in figures").click()
         assert visit.page.locator("#device-step details[open] table").first.is_visible()
         assert visit.page.locator("#ranks .straggler").is_visible()
 

@@ -156,6 +156,7 @@ def test_run_without_steps_shows_advice_and_no_empty_section() -> None:
 def test_document_with_nothing_but_the_required_keys() -> None:
     document: Document = samples.no_steps()
     document.time.buckets, document.outcomes, document.notes, document.advice = [], {}, [], []
+    document.resources = None
     page = html.render(document)
     assert "plotly" not in page.split("</style>")[1].split("<script>")[0]
     assert 'id="figures"' not in page

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slowprobe.report.timeline_cells import MOST_CELLS, Layer, Stretches, flattened, painted, reduced
+from slowprobe.report.timeline_cells import MOST_CELLS, Layer, Stretches, flattened, innermost, painted, reduced
 
 
 def ints(*values: int) -> np.ndarray:
@@ -52,6 +52,21 @@ def test_overlapping_events_count_once() -> None:
     assert shown.start_ns.tolist() == [2, 25, 35]
     assert shown.end_ns.tolist() == [20, 35, 38]
     assert shown.name.tolist() == [0, 2, 3]
+
+
+def test_each_moment_belongs_to_the_innermost_event() -> None:
+    starts, ends = ints(0, 10, 20, 60, 120), ints(100, 50, 30, 140, 130)
+    shown = innermost(starts, ends, ints(0, 1, 2, 3, 4), ints(0, 1, 2, 3, 4), 5, 125)
+    assert list(zip(shown.start_ns.tolist(), shown.end_ns.tolist(), shown.part.tolist(), strict=True)) == [
+        (5, 10, 0),
+        (10, 20, 1),
+        (20, 30, 2),
+        (30, 50, 1),
+        (50, 60, 0),
+        (60, 100, 3),  # it outlives the first, and is cut
+        (120, 125, 4),
+    ]
+    assert len(innermost(ints(), ints(), ints(), ints(), 0, 10)) == 0
 
 
 def test_few_events_stay_as_they_are() -> None:
