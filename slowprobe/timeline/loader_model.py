@@ -196,10 +196,14 @@ class LoaderModel:
         following = pauses.without(alone.consume, paused_s)
         if plan.settings.num_workers == 0 and self.loader.num_workers == 0:
             pause, collate_s = float(np.mean(made * cost)), float(np.mean(self._costs.collate))
+            # Asking for a batch is Python of the loader's own, and slower after a pause, as the step is.
+            asking_s = max(0.0, self.waits_s - float(np.mean(made)))
+            resumed = alone.consume + asking_s
+            following = pauses.without(resumed, paused_s)
             if plan.collate == 1.0:  # collating is resumed after a pause, too, as long as the dataset takes
                 before = float(np.mean(self._costs.fetch))
-                following, pause = pauses.without(alone.consume + collate_s, before), before * plan.fetch * left
-            return pause + plan.settings.pin_s + float(pauses.after(following, pause).mean())
+                following, pause = pauses.without(resumed + collate_s, before), before * plan.fetch * left
+            return pause + plan.settings.pin_s + float(pauses.after(following, pause).mean()) - asking_s
         changed = replace(alone, cpu=alone.cpu * cost, idle=alone.idle * cost)
         times = repeated(changed, self._shape(plan), hand_over)
         resumed = pauses.after(following, float(times.wait.mean()))

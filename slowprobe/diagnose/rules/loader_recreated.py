@@ -149,8 +149,9 @@ def _resumed(run: Evidence, pause_s: float, loader: LoaderFacts, ending_s: float
     if step_s <= 0 or after_s >= step_s:
         return []
     factor = ratio([after_s, after_s, step_s], step_s)
-    parts = ((bucket, run.partition.bucket_s(bucket, "step")) for bucket in RESUMED)
-    return [Scale(bucket, "step", seconds, factor) for bucket, seconds in parts if seconds > 0]
+    parts = {bucket: run.partition.bucket_s(bucket, "step") for bucket in RESUMED}
+    parts["python"] = run.partition.bucket_s("python", "step") - ending_s
+    return [Scale(bucket, "step", seconds, factor) for bucket, seconds in parts.items() if seconds > 0]
 
 
 def _step_s(run: Evidence, loader: LoaderFacts) -> float:
