@@ -18,6 +18,7 @@ from slowprobe.report import (
     pipeline_words,
     quantities,
     resource_words,
+    timeline_page,
 )
 from slowprobe.report.document import Document
 from slowprobe.report.figures import Figure, figures
@@ -68,6 +69,7 @@ def _page(document: Document, most_findings: int, charts: dict[str, Figure]) -> 
             bucket_labels=labels(document),
             page=page,
             devices=device_page,
+            timelines=timeline_page,
             pipelines=pipeline_page,
             words=pipeline_words,
             usage=resource_words,
