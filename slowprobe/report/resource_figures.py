@@ -67,7 +67,7 @@ def _layout(use: Resources, title: str) -> Figure:
     return {
         "margin": {"l": 52, "r": 12, "t": 8, "b": 40},
         "hovermode": "x unified",
-        "legend": {"orientation": "h", "y": 1.16, "x": 0, "traceorder": "normal"},
+        "showlegend": False,
         "shapes": [_mark(at) for at in use.loop_s or ()],
         "xaxis": {
             "title": {"text": "s from the start of the run", "standoff": 6},
