@@ -6,7 +6,7 @@ import numpy as np
 
 from slowprobe.report.device_lanes import PARTS, step_rows
 from slowprobe.report.timeline_document import Gap, StepTimeline, us
-from slowprobe.report.timeline_lanes import Names, lanes_of
+from slowprobe.report.timeline_lanes import Names, timeline_of
 from slowprobe.report.untrusted import clean
 from slowprobe.timeline.device.facts import DeviceFacts
 from slowprobe.timeline.device.idle import IDLE_CAUSES
@@ -38,22 +38,10 @@ def step_timeline(trace: Trace, facts: DeviceFacts) -> StepTimeline:
         start_ns, end_ns, label = facts.span_start_ns, facts.span_end_ns, "the whole recording"
     names = Names()
     rows = step_rows(trace, facts, start_ns, end_ns, names)
-    shown = lanes_of(rows, PARTS, names, end_ns - start_ns)
-    gaps, left_out = _gaps(trace, facts, start_ns, end_ns)
-    queue_us, queue_depth = _queue(facts, start_ns, end_ns)
-    return StepTimeline(
-        label=label,
-        span_us=us(end_ns - start_ns),
-        merged_below_us=shown.merged_below_us,
-        events=shown.events,
-        parts=shown.parts,
-        names=shown.names,
-        lanes=shown.lanes,
-        gaps=gaps,
-        gaps_left_out=left_out,
-        queue_us=queue_us,
-        queue_depth=queue_depth,
-    )
+    shown = timeline_of(label, rows, PARTS, names, end_ns - start_ns)
+    shown.gaps, shown.gaps_left_out = _gaps(trace, facts, start_ns, end_ns)
+    shown.queue_us, shown.queue_depth = _queue(facts, start_ns, end_ns)
+    return shown
 
 
 def _gaps(trace: Trace, facts: DeviceFacts, start_ns: int, end_ns: int) -> tuple[list[Gap], int]:

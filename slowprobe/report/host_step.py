@@ -9,7 +9,7 @@ import numpy as np
 from slowprobe.diagnose.evidence import Evidence
 from slowprobe.report.timeline_cells import Layer, innermost, painted
 from slowprobe.report.timeline_document import StepTimeline, us
-from slowprobe.report.timeline_lanes import Names, Row, lanes_of, shifted
+from slowprobe.report.timeline_lanes import Names, Row, shifted, timeline_of
 from slowprobe.report.timeline_words import LOOP, WORKER, loop_part, worker_part
 from slowprobe.run.schema import Subject
 from slowprobe.timeline.loaders import LoaderFacts
@@ -31,21 +31,10 @@ def host_step(evidence: Evidence) -> StepTimeline | None:
     names = Names()
     rows = [_training_thread(evidence, start_ns, end_ns, names), *_workers(evidence.loaders, start_ns, end_ns, names)]
     rows = [Row(row.kind, row.label, shifted(row.stretches, start_ns)) for row in rows]
-    shown = lanes_of([row for row in rows if len(row.stretches)], PARTS, names, end_ns - start_ns)
-    return StepTimeline(
-        label=f"step {first}" if first == last else f"steps {first} to {last}",
-        span_us=us(end_ns - start_ns),
-        merged_below_us=shown.merged_below_us,
-        events=shown.events,
-        parts=shown.parts,
-        names=shown.names,
-        lanes=shown.lanes,
-        gaps=[],
-        gaps_left_out=0,
-        queue_us=[],
-        queue_depth=[],
-        steps_us=[us(int(each) - start_ns) for each in bounds.start[first + 1 : last + 1]],
-    )
+    label = f"step {first}" if first == last else f"steps {first} to {last}"
+    shown = timeline_of(label, [row for row in rows if len(row.stretches)], PARTS, names, end_ns - start_ns)
+    shown.steps_us = [us(int(each) - start_ns) for each in bounds.start[first + 1 : last + 1]]
+    return shown
 
 
 def _training_thread(evidence: Evidence, start_ns: int, end_ns: int, names: Names) -> Row:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from slowprobe.report.timeline_cells import innermost
-from slowprobe.report.timeline_document import StepTimeline, us
-from slowprobe.report.timeline_lanes import Names, Row, lanes_of, shifted, with_python
+from slowprobe.report.timeline_document import StepTimeline
+from slowprobe.report.timeline_lanes import Names, Row, shifted, timeline_of, with_python
 from slowprobe.report.timeline_words import OPERATORS, operator_part
 from slowprobe.timeline.device.intervals import Cover
 from slowprobe.timeline.op_classes import class_of_annotation
@@ -31,21 +31,9 @@ def operator_step(tree: OpTree | None) -> StepTimeline | None:
     rows = _rows(tree, step, names)
     if not rows or end_ns <= start_ns:
         return None
-    shown = lanes_of(rows, PARTS, names, end_ns - start_ns)
     marked = tree.step_basis != "whole"
-    return StepTimeline(
-        label=f"profiled step {place + 1} of {len(tree.steps)}" if marked else "the whole recording",
-        span_us=us(end_ns - start_ns),
-        merged_below_us=shown.merged_below_us,
-        events=shown.events,
-        parts=shown.parts,
-        names=shown.names,
-        lanes=shown.lanes,
-        gaps=[],
-        gaps_left_out=0,
-        queue_us=[],
-        queue_depth=[],
-    )
+    label = f"profiled step {place + 1} of {len(tree.steps)}" if marked else "the whole recording"
+    return timeline_of(label, rows, PARTS, names, end_ns - start_ns)
 
 
 def _rows(tree: OpTree, step: Step, names: Names) -> list[Row]:

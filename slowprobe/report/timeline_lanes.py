@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from slowprobe.report.timeline_cells import Cells, Stretches, reduced
-from slowprobe.report.timeline_document import Lane, LaneKind, us
+from slowprobe.report.timeline_document import Lane, LaneKind, StepTimeline, us
 from slowprobe.report.untrusted import clean
 from slowprobe.timeline.device.intervals import Cover
 
@@ -26,17 +26,6 @@ class Row:
     stretches: Stretches
 
 
-@dataclass(frozen=True, slots=True)
-class Lanes:
-    """The rows of a timeline as the document has them; see `StepTimeline`."""
-
-    parts: list[str]
-    names: list[str]
-    lanes: list[Lane]
-    merged_below_us: float
-    events: int
-
-
 class Names:
     """The texts that cells refer to by number, each kept once."""
 
@@ -48,18 +37,24 @@ class Names:
         return self.table.setdefault(text, len(self.table)) if text else -1
 
 
-def lanes_of(rows: Sequence[Row], parts: Sequence[str], names: Names, span_ns: int) -> Lanes:
+def timeline_of(label: str, rows: Sequence[Row], parts: Sequence[str], names: Names, span_ns: int) -> StepTimeline:
     """What a browser draws smoothly of `rows`; the parts of their stretches are places in `parts`."""
     cells, merged_below_ns = reduced([row.stretches for row in rows], len(parts), span_ns)
     used = sorted({int(part) for each in cells for part in np.flatnonzero(each.part_ns.sum(axis=0))})
     spoken = {number: place for place, number in enumerate(_spoken(cells))}
     texts = list(names.table)
-    return Lanes(
+    return StepTimeline(
+        label=label,
+        span_us=us(span_ns),
+        merged_below_us=us(merged_below_ns),
+        events=sum(len(row.stretches) for row in rows),
         parts=[parts[part] for part in used],
         names=[clean(texts[number], _NAME) for number in spoken],
         lanes=[_lane(row, each, parts, used, spoken) for row, each in zip(rows, cells, strict=True)],
-        merged_below_us=us(merged_below_ns),
-        events=sum(len(row.stretches) for row in rows),
+        gaps=[],
+        gaps_left_out=0,
+        queue_us=[],
+        queue_depth=[],
     )
 
 
